@@ -1,0 +1,52 @@
+"""`python -m store migrate | doctor`: the database's tables brought up to date; the books and the bytes checked."""
+
+from __future__ import annotations
+
+import sys
+
+from sqlalchemy.exc import OperationalError
+
+from store.blobs import Blobs
+from store.doctor import examine
+from store.engine import connect
+from store.errors import DatabaseNotCurrent
+from store.migrate import upgrade
+from store.settings import Settings
+
+USAGE = "usage: python -m store migrate | doctor"
+
+
+def main(arguments: list[str]) -> int:
+    settings = Settings()
+    match arguments:
+        case ["migrate"]:
+            upgrade(connect(settings.database))
+            _say("The database is up to date.")
+            return 0
+        case ["doctor"]:
+            return _doctor(settings)
+        case _:
+            _say(USAGE)
+            return 2
+
+
+def _doctor(settings: Settings) -> int:
+    findings = examine(connect(settings.database), Blobs(settings.blobs))
+    for finding in findings.wrong:
+        _say(f"wrong: {finding}")
+    _say(
+        f"{findings.models} models, {findings.versions} versions, {findings.batches} batches examined: "
+        f"{'all is well' if not findings.wrong else f'{len(findings.wrong)} things are wrong'}."
+    )
+    return 1 if findings.wrong else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except (DatabaseNotCurrent, OperationalError, OSError) as error:
+        sys.exit(f"posterity: {error}")

@@ -1,0 +1,116 @@
+"""Moves of the aliases, head among them. One call is one transaction, and one more row of the alias' history."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import Connection, Engine
+
+from store.engine import Clock, database_clock, for_writing
+from store.errors import AliasInvalid, AliasMoved, AliasNotFound, HeadRequired, NotOnLine, RollbackTooFar
+from store.queries import find_version, line_of, newest_move
+from store.values import HEAD, ModelRow, MoveKind, MoveRow
+from store.writes import head_of, insert_move, lock_model
+
+ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+
+class Aliases:
+    """The pointers; `clock` tells the time inside a transaction, by default the database's."""
+
+    def __init__(self, engine: Engine, *, clock: Clock = database_clock) -> None:
+        self.engine = for_writing(engine)
+        self.clock = clock
+
+    def move(
+        self,
+        name: str,
+        alias: str,
+        version: int,
+        *,
+        actor: str,
+        reason: str = "",
+        expected_seq: int | None = None,
+    ) -> MoveRow:
+        """The alias points at the version; with `expected_seq`, only if its newest move is still that one.
+
+        Raises:
+            AliasMoved: it moved meanwhile (or, for 0, it exists).
+            AliasInvalid: not a name.
+        """
+        if not ALIAS.fullmatch(alias):
+            raise AliasInvalid(alias=alias)
+        with self.engine.begin() as connection:
+            model = lock_model(connection, name)
+            find_version(connection, model, version)
+            _expect(connection, model, alias, expected_seq)
+            return self._insert(connection, model, alias, version, kind=MoveKind.PUT, actor=actor, reason=reason)
+
+    def remove(
+        self, name: str, alias: str, *, actor: str, reason: str = "", expected_seq: int | None = None
+    ) -> MoveRow:
+        """The alias points nowhere; its history stays.
+
+        Raises:
+            HeadRequired: head cannot be removed.
+        """
+        if alias == HEAD:
+            raise HeadRequired(model=name)
+        with self.engine.begin() as connection:
+            model = lock_model(connection, name)
+            _expect(connection, model, alias, expected_seq)
+            newest = newest_move(connection, model.id, alias)
+            if newest is None or newest.version is None:
+                raise AliasNotFound(model=name, alias=alias)
+            return self._insert(connection, model, alias, None, kind=MoveKind.REMOVE, actor=actor, reason=reason)
+
+    def rollback(self, name: str, *, to: int | None = None, steps: int = 1, actor: str, reason: str = "") -> MoveRow:
+        """Head points at an earlier version of its own line: `to`, or `steps` parents back.
+
+        Raises:
+            NotOnLine: head was not learned from that version.
+            RollbackTooFar: the line has fewer versions than `steps`.
+        """
+        with self.engine.begin() as connection:
+            model = lock_model(connection, name)
+            head = head_of(connection, model)
+            earlier = line_of(connection, model.id, head)[1:]
+            if to is None:
+                if not 0 < steps <= len(earlier):
+                    raise RollbackTooFar(model=name, head=head, earlier=len(earlier), steps=steps)
+                to = earlier[steps - 1]
+            find_version(connection, model, to)
+            if to not in earlier:
+                raise NotOnLine(version=to, model=name, head=head)
+            return self._insert(connection, model, HEAD, to, kind=MoveKind.ROLLBACK, actor=actor, reason=reason)
+
+    def _insert(
+        self,
+        connection: Connection,
+        model: ModelRow,
+        alias: str,
+        version: int | None,
+        *,
+        kind: MoveKind,
+        actor: str,
+        reason: str,
+    ) -> MoveRow:
+        return insert_move(
+            connection,
+            model.id,
+            {
+                "alias": alias,
+                "version": version,
+                "kind": kind,
+                "moved_by": actor,
+                "reason": reason,
+                "moved_at": self.clock(connection),
+            },
+        )
+
+
+def _expect(connection: Connection, model: ModelRow, alias: str, expected_seq: int | None) -> None:
+    newest = newest_move(connection, model.id, alias)
+    seq = 0 if newest is None else newest.seq
+    if expected_seq is not None and expected_seq != seq:
+        raise AliasMoved(alias=alias, model=model.name, seq=seq, expected=expected_seq)

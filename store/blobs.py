@@ -1,0 +1,102 @@
+"""Bytes named by their digest, in a folder: written once, verified on every read, never changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from store.errors import BlobCorrupt, BlobMissing
+
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def digest_of(data: bytes) -> str:
+    """The name of these bytes: `sha256:` and 64 hexadecimal digits."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+class Blobs:
+    """A folder of content-addressed blobs, `<root>/<first two digits>/<digest>`; safe for many processes at once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def put(self, data: bytes) -> str:
+        """The bytes are on the disk under their digest, and survive a crash from here on; returns the digest.
+
+        A reader never sees a part of them: they are written under a temporary name, flushed, then renamed.
+
+        Raises:
+            OSError: the disk is full or not writable; nothing is left under the digest.
+        """
+        digest = digest_of(data)
+        path = self.path(digest)
+        if self._holds(path, digest):
+            return digest
+        _make_durable_folder(path.parent)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+        _flush_folder(path.parent)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """The bytes of a digest.
+
+        Raises:
+            BlobMissing: no such blob.
+            BlobCorrupt: the stored bytes have another digest.
+        """
+        try:
+            data = self.path(digest).read_bytes()
+        except FileNotFoundError:
+            raise BlobMissing(digest=digest) from None
+        if (found := digest_of(data)) != digest:
+            raise BlobCorrupt(digest=digest, found=found)
+        return data
+
+    def exists(self, digest: str) -> bool:
+        return self.path(digest).exists()
+
+    def path(self, digest: str) -> Path:
+        assert DIGEST.fullmatch(digest), digest
+        hexadecimal = digest.removeprefix("sha256:")
+        return self.root / hexadecimal[:2] / hexadecimal
+
+    def is_writable(self) -> bool:
+        """True when a blob could be written now."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.root):
+                return True
+        except OSError:
+            return False
+
+    def _holds(self, path: Path, digest: str) -> bool:
+        # A damaged file under this name is written again rather than trusted.
+        return path.exists() and digest_of(path.read_bytes()) == digest
+
+
+def _make_durable_folder(folder: Path) -> None:
+    if folder.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    _flush_folder(folder.parent)
+
+
+def _flush_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

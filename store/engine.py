@@ -1,0 +1,62 @@
+"""Connections to the ledger's database: SQLite or PostgreSQL, told apart by the URL alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.engine import make_url
+
+Clock = Callable[[Connection], float]
+"""Reads the time, in seconds since 1970 (UTC), inside a transaction."""
+
+BUSY_SECONDS = 30.0
+WRITES = "posterity_writes"
+
+_NOW = {
+    "sqlite": text("SELECT (julianday('now') - 2440587.5) * 86400.0"),
+    "postgresql": text("SELECT extract(epoch FROM clock_timestamp())::double precision"),
+}
+
+
+def connect(url: str) -> Engine:
+    """An engine for this URL; a SQLite file's folder exists afterwards.
+
+    SQLite runs in WAL mode with foreign keys on, waits up to 30 s for a writer, and flushes each commit to the disk.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20)
+    if parsed.database and parsed.database != ":memory:":
+        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, pool_size=20, max_overflow=40)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def for_writing(engine: Engine) -> Engine:
+    """The same engine and pool, whose transactions take SQLite's write lock at their start.
+
+    A transaction that reads first and writes later could otherwise fail half way: SQLite cannot upgrade a snapshot
+    that another writer has overtaken.
+    """
+    return engine.execution_options(**{WRITES: True})
+
+
+def database_clock(connection: Connection) -> float:
+    """The time by the database, which every worker on every host agrees on."""
+    return float(connection.execute(_NOW[connection.dialect.name]).scalar_one())
+
+
+def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
+    raw.isolation_level = None  # We emit BEGIN ourselves, in `_begin_sqlite`.
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        raw.execute(f"PRAGMA {pragma}")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

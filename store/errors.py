@@ -1,0 +1,142 @@
+"""Everything the store can refuse, as one tree: a stable code, an HTTP status, a message that says what to do."""
+
+from __future__ import annotations
+
+
+class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
+    """Root of the errors that a caller can cause or meet; `str()` is the detail, `code` the name for programs."""
+
+    code: str = "problem"
+    status: int = 400
+    title: str = "The request cannot be answered"
+    message: str = "{detail}"
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        super().__init__(self.message.format(**facts))
+
+
+class ModelNotFound(Problem):
+    code, status, title = "model-not-found", 404, "No such model"
+    message = "There is no model named '{model}'. GET /v1/models lists the ones that exist."
+
+
+class BatchNotFound(Problem):
+    code, status, title = "batch-not-found", 404, "No such batch"
+    message = "Model '{model}' has no batch {batch}."
+
+
+class UpdateNotFound(Problem):
+    code, status, title = "update-not-found", 404, "No such update"
+    message = "Model '{model}' has no update {update}."
+
+
+class ChunkNotFound(Problem):
+    code, status, title = "chunk-not-found", 404, "No such chunk"
+    message = "Model '{model}' has no chunk {chunk}."
+
+
+class VersionNotFound(Problem):
+    code, status, title = "version-not-found", 404, "No such version"
+    message = "Model '{model}' has no version {version}. GET /v1/models/{model}/versions lists the ones that exist."
+
+
+class AliasNotFound(Problem):
+    code, status, title = "alias-not-found", 404, "No such alias"
+    message = "Model '{model}' has no alias '{alias}'."
+
+
+class ModelExists(Problem):
+    code, status, title = "model-exists", 409, "The name is taken by another model"
+    message = (
+        "A model named '{model}' exists with another description. Choose another name, or post the same description."
+    )
+
+
+class IdempotencyKeyReused(Problem):
+    code, status, title = "idempotency-key-reused", 422, "The idempotency key was used for other rows"
+    message = (
+        "The key '{key}' already names batch {batch} of model '{model}', which holds other rows. "
+        "Send new rows under a new key; nothing was stored."
+    )
+
+
+class NothingPending(Problem):
+    code, status, title = "nothing-pending", 409, "No rows are waiting"
+    message = "Model '{model}' has no accepted rows outside a chunk. Post a batch first."
+
+
+class UpdateFinished(Problem):
+    code, status, title = "update-finished", 409, "The update has ended"
+    message = "Update {update} of model '{model}' is {state}; only a queued or running update can be cancelled."
+
+
+class ChunkBusy(Problem):
+    code, status, title = "chunk-busy", 409, "The chunk is about to be absorbed"
+    message = "Chunk {chunk} of model '{model}' already waits in update {update}. Wait for it, or cancel it first."
+
+
+class AlreadyAbsorbed(Problem):
+    code, status, title = "already-absorbed", 409, "The chunk is on the line already"
+    message = (
+        "Chunk {chunk} of model '{model}' is part of version {version}'s evidence. Absorbing it again would count "
+        "it twice and make the model falsely sure."
+    )
+
+
+class NotOnLine(Problem):
+    code, status, title = "not-on-line", 409, "Not an earlier version of head"
+    message = (
+        "Version {version} is not among the versions that head of model '{model}' (version {head}) was learned from. "
+        "To point head at any version, PUT /v1/models/{model}/aliases/head."
+    )
+
+
+class HeadRequired(Problem):
+    code, status, title = "head-required", 409, "head stays"
+    message = "The alias 'head' of model '{model}' cannot be removed: updates start from it. Move it instead."
+
+
+class AliasMoved(Problem):
+    code, status, title = "alias-moved", 412, "The alias moved meanwhile"
+    message = (
+        "Alias '{alias}' of model '{model}' is at move {seq}, not {expected}. Read it again, and decide again "
+        "whether it should move."
+    )
+
+
+class AliasInvalid(Problem):
+    code, status, title = "alias-invalid", 422, "Not a name for an alias"
+    message = "'{alias}' cannot name an alias: use 1 to 64 of a-z, 0-9, - and _, beginning with a letter."
+
+
+class RollbackTooFar(Problem):
+    code, status, title = "rollback-too-far", 409, "The line is shorter than that"
+    message = "Head of model '{model}' (version {head}) has {earlier} earlier versions; it cannot go back by {steps}."
+
+
+class HeadMoved(Problem):
+    code, status, title = "head-moved", 409, "Head moved during the update"
+    message = "Head of model '{model}' left version {prior}; update {update} waits to start from the new head."
+
+
+class LeaseLost(Problem):
+    code, status, title = "lease-lost", 409, "Another worker holds the update"
+    message = (
+        "Attempt {attempt} at update {update} of model '{model}' no longer holds the lease; its result is dropped."
+    )
+
+
+class BlobMissing(Problem):
+    code, status, title = "blob-missing", 500, "Stored bytes are missing"
+    message = "The blob {digest} is named in the ledger but is not in the store. Run 'posterity doctor'."
+
+
+class BlobCorrupt(Problem):
+    code, status, title = "blob-corrupt", 500, "Stored bytes are damaged"
+    message = "The blob {digest} holds other bytes than its name says ({found}). Run 'posterity doctor'."
+
+
+class DatabaseNotCurrent(Problem):
+    code, status, title = "database-not-current", 503, "The database needs a migration"
+    message = "The database is at revision {found}, this release needs {needed}. Run 'posterity migrate' first."

@@ -1,0 +1,185 @@
+"""All reads of the ledger: what exists, what was live when, what a version has learned from."""
+
+from __future__ import annotations
+
+from sqlalchemy import Engine, and_, func, literal, select
+from sqlalchemy.sql import ColumnElement
+
+from store.errors import AliasNotFound, BatchNotFound, ModelNotFound, VersionNotFound
+from store.queries import (
+    batch_totals,
+    batches_of,
+    count_versions,
+    evidence_of,
+    find_model,
+    find_update,
+    find_version,
+    last_closed,
+    moves_of,
+    newest_move,
+    to_batch,
+    to_model,
+    to_move,
+    to_update,
+    to_version,
+    updates_of,
+    versions_of,
+)
+from store.schema import batches, models, moves, updates, versions
+from store.values import (
+    HEAD,
+    BatchRow,
+    Counters,
+    Evidence,
+    ModelRow,
+    MoveRow,
+    Resolved,
+    UpdateRow,
+    UpdateState,
+    VersionRow,
+)
+
+LIMIT = 100
+
+
+class History:
+    """Read-only answers from the ledger; each call is one transaction."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def model(self, name: str) -> ModelRow:
+        with self.engine.begin() as connection:
+            return find_model(connection, name)
+
+    def models(self, *, after: str = "", limit: int = LIMIT) -> list[ModelRow]:
+        """Models in the order of their names, after this name."""
+        query = select(models).where(models.c.name > after).order_by(models.c.name).limit(limit)
+        with self.engine.begin() as connection:
+            return [to_model(row) for row in connection.execute(query)]
+
+    def counters(self, name: str) -> Counters:
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            accepted = connection.execute(batch_totals(model.id)).one()
+            pending = connection.execute(batch_totals(model.id).where(batches.c.number > last_closed(model.id))).one()
+            states = connection.execute(
+                select(updates.c.state, func.count()).where(updates.c.model_id == model.id).group_by(updates.c.state)
+            )
+            counts = dict.fromkeys(UpdateState, 0) | {UpdateState(state): count for state, count in states}
+            return Counters(
+                versions=count_versions(connection, model.id),
+                batches=accepted.batches,
+                rows=accepted.rows,
+                pending_batches=pending.batches,
+                pending_rows=pending.rows,
+                updates=counts,
+            )
+
+    def batch(self, name: str, number: int) -> BatchRow:
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            row = connection.execute(batches_of(model.id).where(batches.c.number == number)).one_or_none()
+        if row is None:
+            raise BatchNotFound(model=name, batch=number)
+        return to_batch(row)
+
+    def batches(self, name: str, *, after: int = 0, limit: int = LIMIT) -> list[BatchRow]:
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            query = batches_of(model.id).where(batches.c.number > after).order_by(batches.c.number).limit(limit)
+            return [to_batch(row) for row in connection.execute(query)]
+
+    def absorbed_in(self, name: str, chunk: int) -> list[int]:
+        """The versions that were born by absorbing this chunk (more than one after a replay on another line)."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            query = select(versions.c.number).where(versions.c.model_id == model.id, versions.c.chunk == chunk)
+            return list(connection.execute(query.order_by(versions.c.number)).scalars())
+
+    def update(self, name: str, number: int) -> UpdateRow:
+        with self.engine.begin() as connection:
+            return find_update(connection, find_model(connection, name), number)
+
+    def updates(self, name: str, *, after: int = 0, limit: int = LIMIT) -> list[UpdateRow]:
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            query = updates_of(model.id).where(updates.c.number > after).order_by(updates.c.number).limit(limit)
+            return [to_update(row) for row in connection.execute(query)]
+
+    def version(self, name: str, number: int) -> VersionRow:
+        with self.engine.begin() as connection:
+            return find_version(connection, find_model(connection, name), number)
+
+    def versions(self, name: str, *, after: int = -1, limit: int = LIMIT) -> list[VersionRow]:
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            query = versions_of(model.id).where(versions.c.number > after)
+            return [to_version(row) for row in connection.execute(query.order_by(versions.c.number).limit(limit))]
+
+    def evidence(self, name: str, version: int) -> Evidence:
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            find_version(connection, model, version)
+            return evidence_of(connection, model.id, version)
+
+    def resolve(self, name: str, *, version: int | None = None, alias: str = HEAD) -> Resolved:
+        """The version that answers now: the given one, else where the alias points; a single query."""
+        points_at: ColumnElement[int | None]
+        if version is None:
+            newest = select(moves.c.version).where(moves.c.model_id == models.c.id, moves.c.alias == alias)
+            points_at = newest.order_by(moves.c.seq.desc()).limit(1).scalar_subquery()
+        else:
+            points_at = literal(version)
+        on = and_(versions.c.model_id == models.c.id, versions.c.number == points_at)
+        query = (
+            select(versions.c.number, versions.c.digest)
+            .select_from(models.outerjoin(versions, on))
+            .where(models.c.name == name)
+        )
+        with self.engine.begin() as connection:
+            row = connection.execute(query).one_or_none()
+        if row is None:
+            raise ModelNotFound(model=name)
+        if row.number is None:
+            raise (
+                AliasNotFound(model=name, alias=alias)
+                if version is None
+                else VersionNotFound(model=name, version=version)
+            )
+        return Resolved(model=name, version=row.number, digest=row.digest)
+
+    def alias(self, name: str, alias: str) -> MoveRow:
+        """Where the alias points; its newest move."""
+        with self.engine.begin() as connection:
+            move = newest_move(connection, find_model(connection, name).id, alias)
+        if move is None or move.version is None:
+            raise AliasNotFound(model=name, alias=alias)
+        return move
+
+    def aliases(self, name: str) -> dict[str, int]:
+        """Every alias that points at a version, with that version."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            newest = (
+                select(moves.c.alias, func.max(moves.c.seq).label("seq"))
+                .where(moves.c.model_id == model.id)
+                .group_by(moves.c.alias)
+                .subquery()
+            )
+            on = and_(moves.c.model_id == model.id, moves.c.alias == newest.c.alias, moves.c.seq == newest.c.seq)
+            query = select(moves.c.alias, moves.c.version).join(newest, on).order_by(moves.c.alias)
+            return {row.alias: row.version for row in connection.execute(query) if row.version is not None}
+
+    def moves(self, name: str, alias: str, *, after: int = 0, limit: int = LIMIT) -> list[MoveRow]:
+        """What was live when, by whom and why: every move of the alias, oldest first.
+
+        Raises:
+            AliasNotFound: the alias never existed.
+        """
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            if newest_move(connection, model.id, alias) is None:
+                raise AliasNotFound(model=name, alias=alias)
+            query = moves_of(model.id, alias).where(moves.c.seq > after).order_by(moves.c.seq).limit(limit)
+            return [to_move(row) for row in connection.execute(query)]

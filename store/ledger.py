@@ -1,0 +1,235 @@
+"""What clients write: models, batches, chunks and moves. One call is one transaction.
+
+Every write that concerns a model first takes that model's row lock (on SQLite, the write lock), so numbers are given
+out in the order of the commits and a chunk's range of batches cannot miss one that commits late.
+"""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import Connection, Engine, and_, func, insert, select, update
+
+from store.engine import Clock, database_clock, for_writing
+from store.errors import (
+    AlreadyAbsorbed,
+    ChunkBusy,
+    IdempotencyKeyReused,
+    ModelExists,
+    NothingPending,
+    UpdateFinished,
+)
+from store.queries import (
+    batch_totals,
+    batches_of,
+    evidence_of,
+    find_chunk,
+    find_model,
+    find_update,
+    last_closed,
+    to_batch,
+)
+from store.schema import batches, chunks, models, updates, versions
+from store.values import (
+    HEAD,
+    Accepted,
+    CloseReason,
+    Json,
+    ModelRow,
+    MoveKind,
+    UpdateRow,
+    UpdateState,
+)
+from store.waker import announce
+from store.writes import head_of, insert_move, insert_once, lock_model, next_number
+
+ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+ROOT_KL_NATS = 0.0
+
+
+class Ledger:
+    """The writes of clients; `clock` tells the time inside a transaction, by default the database's."""
+
+    def __init__(self, engine: Engine, *, clock: Clock = database_clock) -> None:
+        self.engine = for_writing(engine)
+        self.reading = engine
+        self.clock = clock
+
+    def create_model(self, name: str, description: Json, root_digest: str) -> tuple[ModelRow, bool]:
+        """A model of this name and description exists, with its root prior as version 0 and head; True when new.
+
+        Raises:
+            ModelExists: the name belongs to a model with another description.
+        """
+        with self.engine.begin() as connection:
+            now = self.clock(connection)
+            if not insert_once(connection, models, {"name": name, "description": description, "created_at": now}):
+                model = find_model(connection, name)
+                if model.description != description:
+                    raise ModelExists(model=name)
+                return model, False
+            model = find_model(connection, name)
+            connection.execute(
+                insert(versions).values(
+                    model_id=model.id,
+                    number=0,
+                    digest=root_digest,
+                    kl_nats=ROOT_KL_NATS,
+                    report={},
+                    created_at=now,
+                )
+            )
+            root = {"alias": HEAD, "version": 0, "kind": MoveKind.CREATE, "moved_by": "service", "reason": "root prior"}
+            insert_move(connection, model.id, root | {"moved_at": now})
+            return model, True
+
+    def accept(self, name: str, *, key: str, digest: str, rows: int, label_counts: dict[str, int]) -> Accepted:
+        """The batch under this key is stored, once; its chunk is closed when that fills it.
+
+        Raises:
+            IdempotencyKeyReused: the key names a batch with other rows.
+        """
+        with self.engine.begin() as connection:
+            model = lock_model(connection, name)
+            number = next_number(connection, model.id, batches.c.number)
+            values = {
+                "model_id": model.id,
+                "number": number,
+                "key": key,
+                "digest": digest,
+                "rows": rows,
+                "label_counts": label_counts,
+                "accepted_at": self.clock(connection),
+            }
+            is_new = insert_once(connection, batches, values)
+            batch = to_batch(connection.execute(batches_of(model.id).where(batches.c.key == key)).one())
+            if batch.digest != digest:
+                raise IdempotencyKeyReused(key=key, batch=batch.number, model=name)
+            if is_new and self._pending_rows(connection, model) >= model.description["chunk"]["rows"]:
+                self._close(connection, model, CloseReason.ROWS)
+            return Accepted(batch, is_replay=not is_new)
+
+    def close(self, name: str) -> UpdateRow:
+        """The pending rows are a chunk, and an update waits for a worker.
+
+        Raises:
+            NothingPending: no batch waits outside a chunk.
+        """
+        with self.engine.begin() as connection:
+            return self._close(connection, lock_model(connection, name), CloseReason.DEMAND)
+
+    def close_due(self) -> list[tuple[str, int]]:
+        """Chunks whose oldest row has waited as long as its model allows are closed; the (model, chunk) pairs."""
+        closed = []
+        for name, first in self._due():
+            with self.engine.begin() as connection:
+                model = lock_model(connection, name)
+                # Another worker may have closed it since the look.
+                if connection.execute(select(last_closed(model.id))).scalar_one() < first:
+                    closed.append((name, self._close(connection, model, CloseReason.AGE).chunk.number))
+        return closed
+
+    def cancel(self, name: str, number: int) -> UpdateRow:
+        """The update is cancelled; its chunk stays, to be replayed. A worker that runs it finds its lease gone.
+
+        Raises:
+            UpdateFinished: it was published, failed or cancelled before.
+        """
+        with self.engine.begin() as connection:
+            model = lock_model(connection, name)
+            open_ = (UpdateState.QUEUED, UpdateState.RUNNING)
+            this = (updates.c.model_id == model.id, updates.c.number == number)
+            changed = connection.execute(
+                update(updates)
+                .where(*this, updates.c.state.in_(open_))
+                .values(
+                    state=UpdateState.CANCELLED,
+                    owner=None,
+                    lease_until=None,
+                    finished_at=self.clock(connection),
+                )
+            )
+            found = find_update(connection, model, number)
+            if changed.rowcount == 0:
+                raise UpdateFinished(update=number, model=name, state=found.state)
+            announce(connection)
+            return found
+
+    def replay(self, name: str, number: int) -> UpdateRow:
+        """A new update waits to absorb this chunk on the present line.
+
+        Raises:
+            AlreadyAbsorbed: head has learned from the chunk.
+            ChunkBusy: an update of the chunk is queued or running.
+        """
+        with self.engine.begin() as connection:
+            model = lock_model(connection, name)
+            chunk = find_chunk(connection, model, number)
+            head = head_of(connection, model)
+            if chunk in evidence_of(connection, model.id, head).chunks:
+                raise AlreadyAbsorbed(chunk=number, model=name, version=head)
+            busy = connection.execute(
+                select(updates.c.number).where(
+                    updates.c.model_id == model.id,
+                    updates.c.chunk == number,
+                    updates.c.state.in_((UpdateState.QUEUED, UpdateState.RUNNING)),
+                )
+            ).scalar()
+            if busy is not None:
+                raise ChunkBusy(chunk=number, model=name, update=busy)
+            return self._queue(connection, model, number)
+
+    def _close(self, connection: Connection, model: ModelRow, reason: CloseReason) -> UpdateRow:
+        first = connection.execute(select(last_closed(model.id))).scalar_one() + 1
+        newest = connection.execute(
+            select(func.max(batches.c.number)).where(batches.c.model_id == model.id)
+        ).scalar_one()
+        if newest is None or newest < first:
+            raise NothingPending(model=model.name)
+        number = next_number(connection, model.id, chunks.c.number)
+        connection.execute(
+            insert(chunks).values(
+                model_id=model.id,
+                number=number,
+                batch_first=first,
+                batch_last=newest,
+                rows=self._pending_rows(connection, model),
+                reason=reason,
+                closed_at=self.clock(connection),
+            )
+        )
+        return self._queue(connection, model, number)
+
+    def _queue(self, connection: Connection, model: ModelRow, chunk: int) -> UpdateRow:
+        number = next_number(connection, model.id, updates.c.number)
+        connection.execute(
+            insert(updates).values(
+                model_id=model.id,
+                number=number,
+                chunk=chunk,
+                state=UpdateState.QUEUED,
+                attempt=0,
+                failures=0,
+                created_at=self.clock(connection),
+            )
+        )
+        announce(connection)
+        return find_update(connection, model, number)
+
+    def _pending_rows(self, connection: Connection, model: ModelRow) -> int:
+        query = batch_totals(model.id).where(batches.c.number > last_closed(model.id))
+        return int(connection.execute(query).one().rows)
+
+    def _due(self) -> list[tuple[str, int]]:
+        """Models with an overdue pending batch, and the number of the oldest one."""
+        pending = batches.c.number == last_closed(models.c.id) + 1
+        query = select(models.c.name, models.c.description, batches.c.number, batches.c.accepted_at).join(
+            batches, and_(batches.c.model_id == models.c.id, pending)
+        )
+        with self.reading.begin() as connection:
+            now = self.clock(connection)
+            return [
+                (row.name, row.number)
+                for row in connection.execute(query)
+                if (seconds := row.description["chunk"]["seconds"]) is not None and row.accepted_at + seconds <= now
+            ]

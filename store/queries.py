@@ -1,0 +1,186 @@
+"""The queries that reads and writes share: rows of the tables turned into values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy.sql import ColumnElement
+
+from store.errors import ChunkNotFound, ModelNotFound, UpdateNotFound, VersionNotFound
+from store.schema import batches, chunks, models, moves, updates, versions
+from store.values import (
+    BatchRow,
+    ChunkRow,
+    CloseReason,
+    Evidence,
+    ModelRow,
+    MoveKind,
+    MoveRow,
+    UpdateRow,
+    UpdateState,
+    VersionRow,
+)
+
+
+def find_model(connection: Connection, name: str) -> ModelRow:
+    row = connection.execute(select(models).where(models.c.name == name)).one_or_none()
+    if row is None:
+        raise ModelNotFound(model=name)
+    return to_model(row)
+
+
+def find_chunk(connection: Connection, model: ModelRow, number: int) -> ChunkRow:
+    query = select(chunks).where(chunks.c.model_id == model.id, chunks.c.number == number)
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise ChunkNotFound(model=model.name, chunk=number)
+    return to_chunk(row)
+
+
+def find_update(connection: Connection, model: ModelRow, number: int) -> UpdateRow:
+    row = connection.execute(updates_of(model.id).where(updates.c.number == number)).one_or_none()
+    if row is None:
+        raise UpdateNotFound(model=model.name, update=number)
+    return to_update(row)
+
+
+def find_version(connection: Connection, model: ModelRow, number: int) -> VersionRow:
+    row = connection.execute(versions_of(model.id).where(versions.c.number == number)).one_or_none()
+    if row is None:
+        raise VersionNotFound(model=model.name, version=number)
+    return to_version(row)
+
+
+def newest_move(connection: Connection, model_id: int, alias: str) -> MoveRow | None:
+    row = connection.execute(moves_of(model_id, alias).order_by(moves.c.seq.desc()).limit(1)).one_or_none()
+    return None if row is None else to_move(row)
+
+
+def last_closed(model_id: int | ColumnElement[int]) -> ColumnElement[int]:
+    """The last batch that is in a chunk; 0 before the first chunk. Batches after it are pending."""
+    newest = select(func.coalesce(func.max(chunks.c.batch_last), 0)).where(chunks.c.model_id == model_id)
+    return newest.scalar_subquery()
+
+
+def line_of(connection: Connection, model_id: int, version: int) -> list[int]:
+    """The versions from this one to the root, this one first."""
+    step = select(versions.c.number, versions.c.parent).where(
+        versions.c.model_id == model_id, versions.c.number == version
+    )
+    line = step.cte("line", recursive=True)
+    parents = select(versions.c.number, versions.c.parent).join(
+        line, and_(versions.c.model_id == model_id, versions.c.number == line.c.parent)
+    )
+    line = line.union_all(parents)
+    return list(connection.execute(select(line.c.number).order_by(line.c.number.desc())).scalars())
+
+
+def evidence_of(connection: Connection, model_id: int, version: int) -> Evidence:
+    absorbed = select(versions.c.chunk).where(
+        versions.c.model_id == model_id, versions.c.number.in_(line_of(connection, model_id, version))
+    )
+    query = select(chunks).where(chunks.c.model_id == model_id, chunks.c.number.in_(absorbed))
+    return Evidence(tuple(to_chunk(row) for row in connection.execute(query.order_by(chunks.c.number))))
+
+
+def batch_totals(model_id: int) -> Select[Any]:
+    rows = func.coalesce(func.sum(batches.c.rows), 0)
+    return select(func.count().label("batches"), rows.label("rows")).where(batches.c.model_id == model_id)
+
+
+def count_versions(connection: Connection, model_id: int) -> int:
+    query = select(func.count()).select_from(versions)
+    # Version 0 is the root prior: nothing was learned for it.
+    return connection.execute(query.where(versions.c.model_id == model_id, versions.c.number > 0)).scalar_one()
+
+
+def batches_of(model_id: int) -> Select[Any]:
+    on = and_(
+        chunks.c.model_id == batches.c.model_id,
+        batches.c.number.between(chunks.c.batch_first, chunks.c.batch_last),
+    )
+    chosen = select(batches, chunks.c.number.label("chunk")).select_from(batches.outerjoin(chunks, on))
+    return chosen.where(batches.c.model_id == model_id)
+
+
+def updates_of(model_id: int) -> Select[Any]:
+    of_chunk = and_(chunks.c.model_id == updates.c.model_id, chunks.c.number == updates.c.chunk)
+    of_version = and_(versions.c.model_id == updates.c.model_id, versions.c.update == updates.c.number)
+    columns = select(
+        updates,
+        chunks.c.batch_first,
+        chunks.c.batch_last,
+        chunks.c.rows,
+        chunks.c.reason,
+        chunks.c.closed_at,
+        versions.c.number.label("version"),
+        versions.c.report,
+    )
+    joined = updates.join(chunks, of_chunk).outerjoin(versions, of_version)
+    return columns.select_from(joined).where(updates.c.model_id == model_id)
+
+
+def versions_of(model_id: int) -> Select[Any]:
+    of_chunk = and_(chunks.c.model_id == versions.c.model_id, chunks.c.number == versions.c.chunk)
+    chosen = select(versions, func.coalesce(chunks.c.rows, 0).label("rows"))
+    return chosen.select_from(versions.outerjoin(chunks, of_chunk)).where(versions.c.model_id == model_id)
+
+
+def moves_of(model_id: int, alias: str) -> Select[Any]:
+    earlier = moves.alias("earlier")
+    on = and_(
+        earlier.c.model_id == moves.c.model_id,
+        earlier.c.alias == moves.c.alias,
+        earlier.c.seq == moves.c.seq - 1,
+    )
+    chosen = select(moves, earlier.c.version.label("previous")).select_from(moves.outerjoin(earlier, on))
+    return chosen.where(moves.c.model_id == model_id, moves.c.alias == alias)
+
+
+def to_model(row: Row[Any]) -> ModelRow:
+    return ModelRow(**row._mapping)
+
+
+def to_batch(row: Row[Any]) -> BatchRow:
+    return BatchRow(**{name: row._mapping[name] for name in BatchRow.__dataclass_fields__})
+
+
+def to_chunk(row: Row[Any], number: str = "number") -> ChunkRow:
+    facts = row._mapping
+    return ChunkRow(
+        number=facts[number],
+        batch_first=facts["batch_first"],
+        batch_last=facts["batch_last"],
+        rows=facts["rows"],
+        reason=CloseReason(facts["reason"]),
+        closed_at=facts["closed_at"],
+    )
+
+
+def to_update(row: Row[Any]) -> UpdateRow:
+    plain = {name: row._mapping[name] for name in UpdateRow.__dataclass_fields__ if name not in {"chunk", "state"}}
+    return UpdateRow(chunk=to_chunk(row, "chunk"), state=UpdateState(row._mapping["state"]), **plain)
+
+
+def to_version(row: Row[Any]) -> VersionRow:
+    return VersionRow(**{name: row._mapping[name] for name in VersionRow.__dataclass_fields__})
+
+
+def to_move(row: Row[Any]) -> MoveRow:
+    plain = {name: row._mapping[name] for name in MoveRow.__dataclass_fields__ if name != "kind"}
+    return MoveRow(kind=MoveKind(row._mapping["kind"]), **plain)
+
+
+def label_counts_of(connection: Connection, model_id: int, evidence: Iterable[ChunkRow]) -> dict[str, int]:
+    """How many rows of each label these chunks hold."""
+    totals: dict[str, int] = {}
+    for chunk in evidence:
+        query = select(batches.c.label_counts).where(
+            batches.c.model_id == model_id, batches.c.number.between(chunk.batch_first, chunk.batch_last)
+        )
+        for counts in connection.execute(query).scalars():
+            for label, count in counts.items():
+                totals[label] = totals.get(label, 0) + count
+    return totals

@@ -1,0 +1,118 @@
+"""The one place where settings are read: `POSTERITY_*` variables, then a TOML file, then defaults that fit a laptop."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from sqlalchemy.engine import make_url
+
+PREFIX = "POSTERITY_"
+CONFIG_VARIABLE = f"{PREFIX}CONFIG"
+CONFIG_DEFAULT = "posterity.toml"
+
+
+class Settings(BaseSettings):
+    """What the service and its workers run with; the environment beats the file, the file beats the defaults."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    data_dir: Path = Field(default=Path("data"), description="Folder of the embedded database and of the blobs.")
+    database_url: SecretStr | None = Field(
+        default=None, description="SQLAlchemy URL; absent: SQLite in data_dir. PostgreSQL: postgresql+psycopg://…"
+    )
+    blob_dir: Path | None = Field(default=None, description="Folder of the blobs; absent: data_dir/blobs.")
+    host: str = Field(default="127.0.0.1", description="Address the service listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the service listens on; 0 picks a free one.")
+    allow_remote: bool = Field(
+        default=False,
+        description="Listen on an address other than loopback although callers are not asked who they are.",
+    )
+    workers: int = Field(default=1, ge=0, le=64, description="Worker processes the service starts as its children.")
+    device: str = Field(
+        default="auto", description="Device of the updates: auto (CUDA where there is one), cpu, cuda, cuda:1 …"
+    )
+    threads: int = Field(
+        default=0, ge=0, le=256, description="Threads of one process in tensor operations; 0: torch decides."
+    )
+    lease_seconds: float = Field(
+        default=15.0, gt=0, description="A worker silent for so long loses its update to another."
+    )
+    attempts_max: int = Field(default=3, ge=1, description="Failed attempts after which an update is given up.")
+    body_bytes_max: int = Field(default=64 * 2**20, ge=1, description="Largest request body, in bytes.")
+    rows_max: int = Field(default=100_000, ge=1, description="Most rows in one batch.")
+    rows_predict_max: int = Field(default=10_000, ge=1, description="Most rows in one prediction.")
+    samples_max: int = Field(default=256, ge=1, description="Most weight draws in one prediction.")
+    loaded_bytes_max: int = Field(
+        default=2 * 2**30, ge=1, description="Memory for versions kept ready to predict, in bytes."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe line logged."
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def names_a_known_engine(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and make_url(url.get_secret_value()).get_backend_name() not in {
+            "sqlite",
+            "postgresql",
+        }:
+            raise ValueError("the ledger runs on sqlite:///… and on postgresql+psycopg://…")
+        return url
+
+    @classmethod
+    def settings_customise_sources(  # noqa: PLR0917 - pydantic-settings' own signature
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, config_file())
+
+    @property
+    def database(self) -> str:
+        """The URL of the ledger, with its password."""
+        if self.database_url is not None:
+            return self.database_url.get_secret_value()
+        return f"sqlite:///{self.data_dir.resolve() / 'ledger.sqlite'}"
+
+    @property
+    def is_embedded(self) -> bool:
+        """True where the ledger is SQLite: one machine, and the service migrates the database by itself."""
+        return make_url(self.database).get_backend_name() == "sqlite"
+
+    @property
+    def blobs(self) -> Path:
+        return (self.blob_dir or self.data_dir / "blobs").resolve()
+
+    def sources(self) -> list[tuple[str, str, str]]:
+        """Every setting as (name, value fit for a log, where it came from)."""
+        in_file = TomlConfigSettingsSource(type(self), config_file())()
+        return [(name, self._shown(name), _source(name, in_file)) for name in type(self).model_fields]
+
+    def _shown(self, name: str) -> str:
+        if name == "database_url":
+            return make_url(self.database).render_as_string(hide_password=True)
+        return str(self.blobs if name == "blob_dir" else getattr(self, name))
+
+
+def config_file() -> Path:
+    """The TOML file of this process: what POSTERITY_CONFIG names, else posterity.toml where it was started."""
+    return Path(os.environ.get(CONFIG_VARIABLE, CONFIG_DEFAULT))
+
+
+def _source(name: str, in_file: dict[str, object]) -> str:
+    variable = f"{PREFIX}{name.upper()}"
+    if variable in {key.upper() for key in os.environ}:
+        return variable
+    return str(config_file()) if name in in_file else "default"

@@ -1,0 +1,182 @@
+"""What the ledger answers with: frozen rows, in the words of the glossary. Times are seconds since 1970 (UTC)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+HEAD = "head"
+"""The alias that updates start from and predictions default to."""
+
+Json = dict[str, Any]
+
+
+class UpdateState(StrEnum):
+    QUEUED = "queued"
+    RUNNING = "running"
+    PUBLISHED = "published"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class MoveKind(StrEnum):
+    CREATE = "create"
+    PUBLISH = "publish"
+    PUT = "put"
+    ROLLBACK = "rollback"
+    REMOVE = "remove"
+
+
+class CloseReason(StrEnum):
+    """Why a chunk was closed: its rows reached the model's size, its oldest row its age, or somebody asked."""
+
+    ROWS = "rows"
+    AGE = "age"
+    DEMAND = "demand"
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    id: int
+    name: str
+    description: Json
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Counters:
+    """How much a model has accepted, what of it waits outside a chunk, and its updates by state."""
+
+    versions: int
+    batches: int
+    rows: int
+    pending_batches: int
+    pending_rows: int
+    updates: dict[UpdateState, int]
+
+
+@dataclass(frozen=True)
+class BatchRow:
+    number: int
+    key: str
+    digest: str
+    rows: int
+    label_counts: dict[str, int]
+    accepted_at: float
+    chunk: int | None
+    """The chunk the batch is in; None while it is only accepted."""
+
+
+@dataclass(frozen=True)
+class Accepted:
+    batch: BatchRow
+    is_replay: bool
+    """True when the key was known and nothing new was stored."""
+
+
+@dataclass(frozen=True)
+class ChunkRow:
+    number: int
+    batch_first: int
+    batch_last: int
+    rows: int
+    reason: CloseReason
+    closed_at: float
+
+    @property
+    def batches(self) -> range:
+        return range(self.batch_first, self.batch_last + 1)
+
+
+@dataclass(frozen=True)
+class UpdateRow:
+    number: int
+    chunk: ChunkRow
+    state: UpdateState
+    attempt: int
+    """How often it was claimed; also the fencing token of the claim."""
+    failures: int
+    prior: int | None
+    step: int | None
+    steps: int | None
+    elbo: float | None
+    error_code: str | None
+    error_message: str | None
+    version: int | None
+    report: Json | None
+    created_at: float
+    started_at: float | None
+    finished_at: float | None
+
+
+@dataclass(frozen=True)
+class VersionRow:
+    number: int
+    parent: int | None
+    chunk: int | None
+    update: int | None
+    digest: str
+    rows: int
+    kl_nats: float
+    report: Json
+    created_at: float
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a version has learned from: every chunk on its line, and the batches in them, each once."""
+
+    chunks: tuple[ChunkRow, ...]
+
+    @property
+    def rows(self) -> int:
+        return sum(chunk.rows for chunk in self.chunks)
+
+    @property
+    def batches(self) -> list[int]:
+        return [batch for chunk in self.chunks for batch in chunk.batches]
+
+
+@dataclass(frozen=True)
+class MoveRow:
+    alias: str
+    seq: int
+    version: int | None
+    previous: int | None
+    kind: MoveKind
+    moved_by: str
+    reason: str
+    moved_at: float
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Which version a prediction is to be answered by, as of one moment."""
+
+    model: str
+    version: int
+    digest: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to absorb one chunk into one prior while the lease is renewed; `attempt` fences out earlier holders."""
+
+    model_id: int
+    model: str
+    description: Json
+    update: int
+    attempt: int
+    chunk: ChunkRow
+    prior: int
+    prior_digest: str
+    batch_digests: tuple[str, ...]
+    lease_seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    step: int
+    steps: int
+    elbo: float

@@ -1,0 +1,77 @@
+"""Tells a worker that something may have become claimable. It may wake for nothing; it never decides anything."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from sqlalchemy import Connection, Engine, text
+
+CHANNEL = "posterity"
+LOOK_SECONDS = 0.02
+
+
+class Waker(Protocol):
+    def wait(self, seconds: float) -> None:
+        """Returns when the ledger may have changed since the last call, or after this many seconds."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def waker_for(engine: Engine) -> Waker:
+    return SqliteWaker(engine) if engine.dialect.name == "sqlite" else PostgresWaker(engine)
+
+
+def announce(connection: Connection) -> None:
+    """Sleeping workers on PostgreSQL wake when this transaction commits; SQLite's need no word."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+
+
+class _Closing:
+    _connection: Any
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+
+class SqliteWaker(_Closing):
+    """Watches SQLite's own change counter, `PRAGMA data_version`, which moves when another connection commits."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._connection = engine.raw_connection()
+        self._seen = self._version()
+
+    def wait(self, seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while (now := self._version()) == self._seen and (left := until - time.monotonic()) > 0:
+            time.sleep(min(LOOK_SECONDS, left))
+        self._seen = now
+
+    def _version(self) -> int:
+        return int(self._connection.cursor().execute("PRAGMA data_version").fetchone()[0])
+
+
+class PostgresWaker(_Closing):
+    """Waits for `NOTIFY posterity` on a connection of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        borrowed = engine.raw_connection()
+        borrowed.detach()
+        self._connection = borrowed.driver_connection
+        self._connection.autocommit = True
+        self._connection.execute(f"LISTEN {CHANNEL}")
+
+    def wait(self, seconds: float) -> None:
+        for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+            return
