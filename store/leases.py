@@ -18,6 +18,8 @@ from store.values import HEAD, Claim, Json, ModelRow, MoveKind, Progress, Update
 from store.waker import announce
 from store.writes import insert_move
 
+running = updates.alias("running")
+
 EXPIRED_CODE = "lease-expired"
 EXPIRED_MESSAGE = "The worker fell silent for longer than its lease; it may have been killed or run out of memory."
 
@@ -142,12 +144,11 @@ class Leases:
 
     def _claim(self, connection: Connection, model: ModelRow, owner: str) -> Claim | None:
         waiting = (updates.c.model_id == model.id, updates.c.state == UpdateState.QUEUED)
-        row = connection.execute(
-            select(updates.c.number, updates.c.chunk, updates.c.attempt)
-            .where(*waiting)
-            .order_by(updates.c.number)
-            .limit(1)
-        ).one_or_none()
+        # Asked again, now that we hold the model's lock: the look that chose it may be older than another's claim.
+        is_free = ~exists().where(running.c.model_id == model.id, running.c.state == UpdateState.RUNNING)
+        columns = (updates.c.number, updates.c.chunk, updates.c.attempt)
+        oldest = select(*columns).where(*waiting, is_free).order_by(updates.c.number).limit(1)
+        row = connection.execute(oldest).one_or_none()
         head = newest_move(connection, model.id, HEAD)
         if row is None or head is None or head.version is None:
             return None

@@ -223,9 +223,8 @@ class Ledger:
     def _due(self) -> list[tuple[str, int]]:
         """Models with an overdue pending batch, and the number of the oldest one."""
         pending = batches.c.number == last_closed(models.c.id) + 1
-        query = select(models.c.name, models.c.description, batches.c.number, batches.c.accepted_at).join(
-            batches, and_(batches.c.model_id == models.c.id, pending)
-        )
+        joined = models.join(batches, and_(batches.c.model_id == models.c.id, pending))
+        query = select(models.c.name, models.c.description, batches.c.number, batches.c.accepted_at).select_from(joined)
         with self.reading.begin() as connection:
             now = self.clock(connection)
             return [

@@ -42,4 +42,5 @@ def next_number(connection: Connection, model_id: int, number: Column[int]) -> i
 def insert_once(connection: Connection, table: Table, values: Json) -> bool:
     """True when the row was inserted, False when one with the same unique value was there."""
     dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    return connection.execute(dialect.insert(table).values(values).on_conflict_do_nothing()).rowcount == 1
+    once = dialect.insert(table).values(values).on_conflict_do_nothing().returning(*table.primary_key)
+    return connection.execute(once).one_or_none() is not None

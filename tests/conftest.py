@@ -1,0 +1,100 @@
+"""Fixtures of the whole suite: a migrated database on each engine, and a clock that only moves when told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, Engine
+
+from store.aliases import Aliases
+from store.engine import connect
+from store.history import History
+from store.leases import Leases
+from store.ledger import Ledger
+from store.migrate import upgrade
+from tests.postgres import PostgresServer, start_postgres
+
+ENGINES = ("sqlite", "postgresql")
+
+
+@dataclass
+class FakeClock:
+    """A clock for the ledger, in seconds."""
+
+    seconds: float = 1_000_000.0
+
+    def __call__(self, _connection: Connection) -> float:
+        return self.seconds
+
+    def pass_by(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    server = start_postgres()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def migrated(postgres: PostgresServer) -> str:
+    """The URL of a migrated, empty PostgreSQL database to copy from."""
+    url = postgres.create_database()
+    engine = connect(url)
+    upgrade(engine)
+    engine.dispose()
+    return url
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A migrated, empty database; the test runs once on each engine."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
+        engine = connect(url)
+        upgrade(engine)
+        engine.dispose()
+        yield url
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    url = server.create_database(template=request.getfixturevalue("migrated"))
+    yield url
+    server.drop_database(url)
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = connect(database_url)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def ledger(engine: Engine, clock: FakeClock) -> Ledger:
+    return Ledger(engine, clock=clock)
+
+
+@pytest.fixture
+def aliases(engine: Engine, clock: FakeClock) -> Aliases:
+    return Aliases(engine, clock=clock)
+
+
+@pytest.fixture
+def leases(engine: Engine, clock: FakeClock) -> Leases:
+    return Leases(engine, lease_seconds=15.0, attempts_max=3, clock=clock)
+
+
+@pytest.fixture
+def history(engine: Engine) -> History:
+    return History(engine)

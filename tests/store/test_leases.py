@@ -1,0 +1,289 @@
+"""Claim, renew, publish: each update is absorbed once, by whoever holds its lease, into the head of that moment."""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from sqlalchemy import Engine
+
+from store.aliases import Aliases
+from store.errors import HeadMoved, LeaseLost, UpdateFinished
+from store.history import History
+from store.leases import Leases
+from store.ledger import Ledger
+from store.values import HEAD, Progress, UpdateState
+from tests.conftest import FakeClock
+from tests.store.given import (
+    ROOT,
+    a_model,
+    a_published_version,
+    a_queued_update,
+    accept,
+    claimed,
+    digest,
+    publish,
+)
+
+
+def test_a_claim_names_the_chunk_the_prior_and_the_batches_in_order(ledger: Ledger, leases: Leases) -> None:
+    a_model(ledger)
+    accept(ledger, "a", rows=2)
+    accept(ledger, "b", rows=3)
+    ledger.close("digits")
+
+    claim = claimed(leases)
+
+    assert (claim.model, claim.update, claim.attempt) == ("digits", 1, 1)
+    assert (claim.prior, claim.prior_digest) == (0, ROOT)
+    assert claim.batch_digests == (digest("a"), digest("b"))
+    assert claim.chunk.rows == 5
+
+
+def test_nothing_is_claimed_where_nothing_waits(ledger: Ledger, leases: Leases) -> None:
+    a_model(ledger)
+    accept(ledger, "a")
+
+    assert leases.claim("worker-1") is None
+
+
+def test_a_published_update_is_the_next_version_and_head(ledger: Ledger, leases: Leases, history: History) -> None:
+    a_model(ledger)
+    a_queued_update(ledger)
+
+    version = publish(leases, claimed(leases))
+
+    assert (version.number, version.parent, version.chunk, version.update) == (1, 0, 1, 1)
+    assert history.aliases("digits") == {HEAD: 1}
+    update = history.update("digits", 1)
+    assert (update.state, update.version, update.report) == (UpdateState.PUBLISHED, 1, {"steps": 3})
+
+
+def test_a_model_has_one_running_update_at_most_and_two_models_run_at_once(ledger: Ledger, leases: Leases) -> None:
+    a_model(ledger)
+    a_model(ledger, "other")
+    a_queued_update(ledger, "a")
+    a_queued_update(ledger, "b")
+    accept(ledger, "c", model="other")
+    ledger.close("other")
+
+    assert claimed(leases, "worker-1").model == "digits"
+    assert claimed(leases, "worker-2").model == "other"
+    assert leases.claim("worker-3") is None
+
+
+def test_chunks_are_absorbed_in_the_order_they_were_closed(ledger: Ledger, leases: Leases, history: History) -> None:
+    a_model(ledger)
+    for key in "abc":
+        a_queued_update(ledger, key)
+
+    for expected in (1, 2, 3):
+        assert publish(leases, claimed(leases)).chunk == expected
+
+    assert history.evidence("digits", 3).batches == [1, 2, 3]
+    assert history.evidence("digits", 2).batches == [1, 2]
+    assert history.evidence("digits", 0).batches == []
+
+
+def test_an_update_whose_worker_fell_silent_is_taken_up_by_another_once_the_lease_is_over(
+    ledger: Ledger, leases: Leases, history: History, clock: FakeClock
+) -> None:
+    a_model(ledger)
+    a_queued_update(ledger)
+    dead = claimed(leases, "dead")
+    clock.pass_by(15.0)
+    assert leases.claim("alive") is None
+
+    clock.pass_by(0.1)
+    alive = claimed(leases, "alive")
+
+    assert (alive.update, alive.attempt) == (dead.update, 2)
+    assert history.update("digits", 1).failures == 1
+
+
+def test_a_renewed_lease_is_not_taken_away_and_its_progress_is_readable(
+    ledger: Ledger, leases: Leases, history: History, clock: FakeClock
+) -> None:
+    a_model(ledger)
+    a_queued_update(ledger)
+    claim = claimed(leases)
+    clock.pass_by(14.0)
+
+    leases.renew(claim, Progress(step=5, steps=10, elbo=-3.5))
+    clock.pass_by(14.0)
+
+    assert leases.claim("other") is None
+    update = history.update("digits", 1)
+    assert (update.step, update.steps, update.elbo) == (5, 10, -3.5)
+
+
+def test_a_worker_that_woke_up_late_changes_nothing(
+    ledger: Ledger, leases: Leases, history: History, clock: FakeClock
+) -> None:
+    a_model(ledger)
+    a_queued_update(ledger)
+    late = claimed(leases, "late")
+    clock.pass_by(16.0)
+    now = claimed(leases, "now")
+
+    for write in (
+        lambda: leases.renew(late),
+        lambda: publish(leases, late),
+        lambda: leases.release(late),
+        lambda: leases.fail(late, code="any", message="any"),
+    ):
+        with pytest.raises(LeaseLost, match="Attempt 1"):
+            write()
+
+    assert history.versions("digits", after=0) == []
+    assert publish(leases, now).number == 1
+    with pytest.raises(LeaseLost):
+        publish(leases, late)
+    assert len(history.versions("digits", after=0)) == 1
+
+
+def test_an_update_is_published_once_however_often_its_worker_says_so(
+    ledger: Ledger, leases: Leases, history: History
+) -> None:
+    a_model(ledger)
+    a_queued_update(ledger)
+    claim = claimed(leases)
+    publish(leases, claim)
+
+    with pytest.raises(LeaseLost):
+        publish(leases, claim)
+
+    assert history.evidence("digits", 1).batches == [1]
+    assert [version.number for version in history.versions("digits")] == [0, 1]
+
+
+def test_a_failed_attempt_is_tried_again_until_the_attempts_are_spent(
+    ledger: Ledger, leases: Leases, history: History
+) -> None:
+    a_model(ledger)
+    a_queued_update(ledger)
+    states = [leases.fail(claimed(leases), code="update-diverged", message="The loss is NaN.") for _ in range(3)]
+
+    assert states == [UpdateState.QUEUED, UpdateState.QUEUED, UpdateState.FAILED]
+    update = history.update("digits", 1)
+    assert (update.attempt, update.failures) == (3, 3)
+    assert (update.error_code, update.error_message) == ("update-diverged", "The loss is NaN.")
+    assert leases.claim("worker") is None
+
+
+def test_the_next_chunk_goes_on_after_one_that_failed(ledger: Ledger, leases: Leases, history: History) -> None:
+    a_model(ledger)
+    a_queued_update(ledger, "a")
+    a_queued_update(ledger, "b")
+    for _ in range(3):
+        leases.fail(claimed(leases), code="any", message="any")
+
+    version = publish(leases, claimed(leases))
+
+    assert (version.number, version.chunk) == (1, 2)
+
+
+def test_a_drained_update_waits_again_without_a_failed_attempt(
+    ledger: Ledger, leases: Leases, history: History
+) -> None:
+    a_model(ledger)
+    a_queued_update(ledger)
+    leases.release(claimed(leases))
+
+    update = history.update("digits", 1)
+    assert (update.state, update.failures) == (UpdateState.QUEUED, 0)
+    assert claimed(leases).attempt == 2
+
+
+def test_a_rollback_during_an_update_sends_the_update_back_to_the_queue(
+    ledger: Ledger, leases: Leases, aliases: Aliases, history: History
+) -> None:
+    a_model(ledger)
+    a_published_version(ledger, leases, "a")
+    a_published_version(ledger, leases, "b")
+    a_queued_update(ledger, "c")
+    claim = claimed(leases)
+
+    aliases.rollback("digits", to=1, actor="ada", reason="b was mislabeled")
+
+    with pytest.raises(HeadMoved):
+        leases.renew(claim)
+    with pytest.raises(HeadMoved):
+        publish(leases, claim)
+    update = history.update("digits", 3)
+    assert (update.state, update.failures) == (UpdateState.QUEUED, 0)
+    version = publish(leases, claimed(leases))
+    assert (version.number, version.parent) == (3, 1)
+    assert history.evidence("digits", 3).batches == [1, 3]
+
+
+def test_a_cancelled_update_cannot_be_published_and_its_chunk_can_be_replayed(
+    ledger: Ledger, leases: Leases, history: History
+) -> None:
+    a_model(ledger)
+    a_queued_update(ledger)
+    claim = claimed(leases)
+
+    assert ledger.cancel("digits", 1).state is UpdateState.CANCELLED
+
+    with pytest.raises(LeaseLost):
+        publish(leases, claim)
+    with pytest.raises(UpdateFinished, match="cancelled"):
+        ledger.cancel("digits", 1)
+    replay = ledger.replay("digits", 1)
+    assert (replay.number, replay.chunk.number) == (2, 1)
+    assert publish(leases, claimed(leases)).update == 2
+    assert history.evidence("digits", 1).batches == [1]
+
+
+def test_an_update_whose_chunk_came_onto_the_line_meanwhile_is_not_absorbed_again(
+    ledger: Ledger, leases: Leases, aliases: Aliases, history: History
+) -> None:
+    a_model(ledger)
+    a_published_version(ledger, leases, "a")
+    aliases.rollback("digits", to=0, actor="ada")
+    ledger.replay("digits", 1)
+    aliases.move("digits", HEAD, 1, actor="ada")
+
+    assert leases.claim("worker") is None
+
+    update = history.update("digits", 2)
+    assert (update.state, update.error_code) == (UpdateState.FAILED, "already-absorbed")
+
+
+def test_labels_the_prior_has_seen_and_the_chunk_lacks_are_named(ledger: Ledger, leases: Leases) -> None:
+    a_model(ledger)
+    a_queued_update(ledger, "a", labels={"0": 3, "2": 1, "10": 4})
+    publish(leases, claimed(leases))
+    a_queued_update(ledger, "b", labels={"0": 1, "3": 1})
+
+    assert leases.missing_labels(claimed(leases)) == ["2", "10"]
+
+
+def test_many_workers_at_once_publish_every_chunk_once(engine: Engine, ledger: Ledger, history: History) -> None:
+    """Six workers, two models, random deaths: seed 0."""
+    deaths = random.Random(0)
+    leases = Leases(engine, lease_seconds=0.2, attempts_max=1000)
+    for model in ("one", "two"):
+        a_model(ledger, model)
+        for number in range(8):
+            accept(ledger, f"key-{number}", model=model)
+            ledger.close(model)
+
+    def work(owner: int) -> None:
+        while any(history.counters(model).versions < 8 for model in ("one", "two")):
+            claim = leases.claim(f"worker-{owner}")
+            if claim is None or deaths.random() < 0.3:
+                continue
+            try:
+                publish(leases, claim)
+            except LeaseLost:
+                continue
+
+    with ThreadPoolExecutor(6) as workers:
+        list(workers.map(work, range(6)))
+
+    for model in ("one", "two"):
+        assert history.evidence(model, 8).batches == list(range(1, 9))
+        assert [version.parent for version in history.versions(model, after=0)] == list(range(8))
