@@ -24,7 +24,7 @@ def checkout(tmp_path: Path) -> Path:
 
 def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    command = [MAKE, "-C", folder, *arguments]
+    command = [MAKE, "-C", str(folder), *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
 
 
