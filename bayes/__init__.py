@@ -1,0 +1,86 @@
+"""Sequential Bayesian inference for neural nets: prior and chunk in, posterior out, predictions with uncertainty.
+
+Method: Kochurov, Garipov, Podoprikhin, Molchanov, Ashukha, Vetrov, "Bayesian Incremental Learning for Deep Neural
+Networks", ICLR 2018 workshop. The equations are in docs/mathematics.md.
+"""
+
+from bayes.calibration import accuracy, brier, ece, entropy, gaussian_nll, nll, rmse, score
+from bayes.chunk import Chunk
+from bayes.divergence import kl_divergence
+from bayes.errors import (
+    BayesError,
+    FamilyMismatch,
+    InvalidChunk,
+    InvalidDescription,
+    InvalidInputs,
+    UnreadablePosterior,
+    UpdateDiverged,
+)
+from bayes.families import FamilyName
+from bayes.inputs import Input
+from bayes.model import GaussianPrior, Model
+from bayes.nets import Conv3Fc3, Layers, LeNet5, Mlp, Net
+from bayes.outputs import Categorical, Gaussian, Output
+from bayes.posterior import Posterior, digest_of
+from bayes.predict import (
+    CategoricalPrediction,
+    Draws,
+    GaussianPrediction,
+    Method,
+    Prediction,
+    draw,
+    mean_draw,
+    predict,
+)
+from bayes.recipe import Recipe
+from bayes.report import Bound, Progress, Report
+from bayes.root import root
+from bayes.update import absorb
+
+__all__ = [
+    "BayesError",
+    "Bound",
+    "Categorical",
+    "CategoricalPrediction",
+    "Chunk",
+    "Conv3Fc3",
+    "Draws",
+    "FamilyMismatch",
+    "FamilyName",
+    "Gaussian",
+    "GaussianPrediction",
+    "GaussianPrior",
+    "Input",
+    "InvalidChunk",
+    "InvalidDescription",
+    "InvalidInputs",
+    "Layers",
+    "LeNet5",
+    "Method",
+    "Mlp",
+    "Model",
+    "Net",
+    "Output",
+    "Posterior",
+    "Prediction",
+    "Progress",
+    "Recipe",
+    "Report",
+    "UnreadablePosterior",
+    "UpdateDiverged",
+    "absorb",
+    "accuracy",
+    "brier",
+    "digest_of",
+    "draw",
+    "ece",
+    "entropy",
+    "gaussian_nll",
+    "kl_divergence",
+    "mean_draw",
+    "nll",
+    "predict",
+    "rmse",
+    "root",
+    "score",
+]

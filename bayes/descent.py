@@ -1,0 +1,104 @@
+"""Adam down the objective, minibatch by minibatch."""
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bayes.chunk import Chunk
+from bayes.errors import UpdateDiverged
+from bayes.families.parts import Noise
+from bayes.inputs import Input
+from bayes.objective import Batch, Objective, Parts
+from bayes.recipe import Recipe
+from bayes.report import Progress
+
+PROGRESS_MAX = 50
+EVALUATION_ROWS = 500
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a chunk on the device of an update, each scaled when it is taken."""
+
+    input: Input
+    inputs: Tensor
+    labels: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, chunk: Chunk, rows: Input, device: torch.device) -> "Rows":
+        weights = torch.ones(chunk.rows) if chunk.weights is None else chunk.weights
+        return cls(rows, chunk.inputs.to(device), chunk.labels.to(device), weights.to(device))
+
+    def at(self, index: Tensor | slice) -> Batch:
+        return Batch(self.input.scale(self.inputs[index]), self.labels[index], self.weights[index])
+
+
+def descend(
+    q: Parts,
+    objective: Objective,
+    rows: Rows,
+    *,
+    recipe: Recipe,
+    noise: Noise,
+    shuffle: torch.Generator,
+    progress: Callable[[Progress], None],
+) -> int:
+    """Changes the tensors of q in place towards the objective's minimum; returns the number of steps.
+
+    Raises:
+        UpdateDiverged: the loss is not finite.
+    """
+    steps = recipe.epochs * math.ceil(objective.rows / objective.batch_rows)
+    every = math.ceil(steps / PROGRESS_MAX)
+    optimizer, rates = _adam(q, recipe)
+    loss_sum, counted = rows.weights.new_zeros(()), 0
+    for step, index in enumerate(_passes(objective, recipe.epochs, shuffle), start=1):
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * decay(step, steps, recipe.lr_final)
+        loss = objective.minibatch(q, rows.at(index.to(rows.labels.device)), noise)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        loss_sum += loss.detach()
+        counted += len(index)
+        if step % every == 0 or step == steps:
+            mean = float(loss_sum) * objective.batch_rows / counted
+            if not math.isfinite(mean):
+                raise UpdateDiverged(f"the loss is {mean} by step {step} of {steps}; a lower lr may help")
+            progress(Progress(step, steps, -objective.weight * mean))
+            loss_sum, counted = torch.zeros_like(loss_sum), 0
+    return steps
+
+
+def decay(step: int, steps: int, final: float) -> float:
+    """The part of the learning rate at step 1 ... steps: 1 for the first half, then linear down to `final`."""
+    half = steps / 2
+    return 1.0 if step <= half else 1.0 - (1.0 - final) * (step - half) / (steps - half)
+
+
+@torch.no_grad()
+def evidence(q: Parts, objective: Objective, rows: Rows, noise: Noise) -> float:
+    """The expected log likelihood of all rows in nats, estimated with one draw of the noise for each row."""
+    parts = [rows.at(slice(at, at + EVALUATION_ROWS)) for at in range(0, objective.rows, EVALUATION_ROWS)]
+    return -sum(float((part.weights * objective.nll(q, part, noise)).sum(dtype=torch.float64)) for part in parts)
+
+
+def _passes(objective: Objective, epochs: int, shuffle: torch.Generator) -> Iterator[Tensor]:
+    for _ in range(epochs):
+        yield from torch.split(torch.randperm(objective.rows, generator=shuffle), objective.batch_rows)
+
+
+def _adam(q: Parts, recipe: Recipe) -> tuple[torch.optim.Optimizer, list[float]]:
+    """Adam over the tensors of q that are learned, and the rate of each of its groups."""
+    named = [(key, tensor) for tensors in q.values() for key, tensor in tensors.items()]
+    means = [tensor for key, tensor in named if key.endswith("mu")]
+    widths = [tensor for key, tensor in named if key.endswith("log_sigma")]
+    for tensor in (*means, *widths):
+        tensor.requires_grad_()
+    groups = [(group, rate) for group, rate in ((means, recipe.lr), (widths, recipe.lr_log_sigma)) if group]
+    optimizer = torch.optim.Adam([{"params": group} for group, _ in groups], lr=recipe.lr, fused=True)
+    return optimizer, [rate for _, rate in groups]

@@ -1,0 +1,76 @@
+"""Randomness from content, and arithmetic that repeats itself."""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import torch
+from torch import Tensor
+
+from bayes.families.parts import Noise
+
+_lock = Lock()
+_inside = 0
+_before: tuple[bool, bool, bool] = (False, False, False)
+
+
+def seed_of(*content: str) -> int:
+    """A seed of 64 bits that only this content gives: the first 8 bytes of its sha256."""
+    return int.from_bytes(hashlib.sha256("\n".join(content).encode()).digest()[:8], "big")
+
+
+def generator(device: torch.device | str, *content: str) -> torch.Generator:
+    """A stream of random numbers of its own, on the device, that only this content gives."""
+    return torch.Generator(device).manual_seed(seed_of(*content))
+
+
+def standard_normal(stream: torch.Generator) -> Noise:
+    """Noise that gives, for any tensor, standard normal numbers of its shape from the stream."""
+
+    def noise(like: Tensor) -> Tensor:
+        return torch.empty_like(like, requires_grad=False).normal_(generator=stream)
+
+    return noise
+
+
+@contextmanager
+def deterministic(device: torch.device) -> Iterator[None]:
+    """While inside, on CUDA, the same operations give the same bytes; at the end all is as before.
+
+    On the CPU they do so by themselves for the same number of threads. Threads may be inside together.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    _enter()
+    try:
+        yield
+    finally:
+        _leave()
+
+
+def _enter() -> None:
+    global _inside, _before  # noqa: PLW0603
+    with _lock:
+        if _inside == 0:
+            _before = (
+                torch.are_deterministic_algorithms_enabled(),
+                torch.is_deterministic_algorithms_warn_only_enabled(),
+                torch.backends.cudnn.benchmark,
+            )
+            torch.use_deterministic_algorithms(True)
+            torch.backends.cudnn.benchmark = False
+        _inside += 1
+
+
+def _leave() -> None:
+    global _inside  # noqa: PLW0603
+    with _lock:
+        _inside -= 1
+        if _inside == 0:
+            enabled, warn_only, benchmark = _before
+            torch.use_deterministic_algorithms(enabled, warn_only=warn_only)
+            torch.backends.cudnn.benchmark = benchmark

@@ -1,0 +1,104 @@
+"""Fully factorized Gaussian: every weight w ~ N(mu, sigma^2) by itself, stored as mu and log sigma."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from bayes.families.parts import LayerWeights, Noise, Tensors
+from bayes.layers import Shape, Weighted, apply
+
+BIAS_SIGMA = 0.2
+VARIANCE_FLOOR = 1e-10
+
+
+def shapes(layer: Weighted) -> dict[str, Shape]:
+    """The layer's tensors: mu and log sigma of its weight and of its bias."""
+    return {
+        "weight.mu": layer.weight_shape,
+        "weight.log_sigma": layer.weight_shape,
+        "bias.mu": layer.bias_shape,
+        "bias.log_sigma": layer.bias_shape,
+    }
+
+
+def root(layer: Weighted, sigma: float | None) -> dict[str, Tensor]:
+    """N(0, sigma^2) for every weight; None: sigma = 2 / sqrt(fan-in), 0.2 for biases."""
+    weight_sigma = 2 / math.sqrt(layer.fan_in) if sigma is None else sigma
+    bias_sigma = BIAS_SIGMA if sigma is None else sigma
+    return {
+        "weight.mu": torch.zeros(layer.weight_shape),
+        "weight.log_sigma": torch.full(layer.weight_shape, math.log(weight_sigma)),
+        "bias.mu": torch.zeros(layer.bias_shape),
+        "bias.log_sigma": torch.full(layer.bias_shape, math.log(bias_sigma)),
+    }
+
+
+def start(prior: Tensors, weight: Tensor, log_sigma_start: float) -> dict[str, Tensor]:
+    """The given means of the weights, the prior's of the biases, and log sigma at most `log_sigma_start`.
+
+    A net whose weights start as wide as the prior is all noise, and the data cannot be heard through it.
+    """
+    return {
+        "weight.mu": weight,
+        "weight.log_sigma": prior["weight.log_sigma"].clamp(max=log_sigma_start),
+        "bias.mu": prior["bias.mu"].clone(),
+        "bias.log_sigma": prior["bias.log_sigma"].clamp(max=log_sigma_start),
+    }
+
+
+def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
+    r"""One random output per row (and position) by local reparameterization.
+
+    .. math:: x\mu + \sqrt{x^2 \sigma^2 + 10^{-10}} \; \varepsilon
+
+    Exact for a dense layer. For a convolution every position has the right mean and variance, but positions
+    lose the covariance they owe to the kernel they share: fit with this, predict with `draw`.
+
+    Source: Kingma, Salimans, Welling 2015, "Variational Dropout and the Local Reparameterization Trick", eq. 6.
+    """
+    mean = apply(layer, x, q["weight.mu"], q["bias.mu"])
+    variance = apply(layer, x.square(), (2 * q["weight.log_sigma"]).exp(), (2 * q["bias.log_sigma"]).exp())
+    return mean + (variance + VARIANCE_FLOOR).sqrt() * noise(mean)
+
+
+def kl(q: Tensors, p: Tensors) -> Tensor:
+    r"""KL(q || p) in nats, summed over the layer's weights; a scalar, exactly 0 when q is p.
+
+    .. math:: \sum_i \log\frac{s_i}{\sigma_i} + \frac{\sigma_i^2 + (\mu_i - m_i)^2}{2 s_i^2} - \frac12
+
+    Source: Kochurov et al. 2018, the KL term of the bound for a factorized prior N(m, s^2).
+    """
+    return _kl(q, p, "weight") + _kl(q, p, "bias")
+
+
+def mean(q: Tensors) -> LayerWeights:
+    """The means, stacked as one draw."""
+    return LayerWeights(q["weight.mu"].unsqueeze(0), q["bias.mu"].unsqueeze(0))
+
+
+def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:
+    """Independent draws mu + sigma * epsilon."""
+    return LayerWeights(_draw(q, "weight", samples, generator), _draw(q, "bias", samples, generator))
+
+
+def describe(q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:
+    """Of the layer's weights: the median |mu| / sigma, the median sigma over the prior's, mean |move of log sigma|."""
+    log_sigma = q["weight.log_sigma"]
+    return {
+        "snr_median": float((q["weight.mu"].abs() / log_sigma.exp()).median()),
+        "sigma_to_prior_median": float((log_sigma - p["weight.log_sigma"]).exp().median()),
+        "log_sigma_moved": float((log_sigma - start["weight.log_sigma"]).abs().mean()),
+    }
+
+
+def _kl(q: Tensors, p: Tensors, part: str) -> Tensor:
+    narrower = p[f"{part}.log_sigma"] - q[f"{part}.log_sigma"]
+    moved = (q[f"{part}.mu"] - p[f"{part}.mu"]) * (-p[f"{part}.log_sigma"]).exp()
+    return (narrower + 0.5 * ((-2 * narrower).exp() - 1 + moved.square())).sum()
+
+
+def _draw(q: Tensors, part: str, samples: int, generator: torch.Generator) -> Tensor:
+    mu = q[f"{part}.mu"]
+    noise = torch.randn((samples, *mu.shape), generator=generator, device=mu.device, dtype=mu.dtype)
+    return noise.mul_(q[f"{part}.log_sigma"].exp()).add_(mu)

@@ -1,0 +1,47 @@
+"""A point: every weight is one number and sure of it. Plain fine-tuning, the baseline that others must beat."""
+
+import torch
+from torch import Tensor
+
+from bayes.families.parts import LayerWeights, Noise, Tensors
+from bayes.layers import Shape, Weighted, apply
+
+
+def shapes(layer: Weighted) -> dict[str, Shape]:
+    """The layer's tensors: its weight and its bias."""
+    return {"weight.mu": layer.weight_shape, "bias.mu": layer.bias_shape}
+
+
+def root(layer: Weighted, sigma: float | None) -> dict[str, Tensor]:  # noqa: ARG001
+    """Every weight 0; the prior's width means nothing to a point."""
+    return {"weight.mu": torch.zeros(layer.weight_shape), "bias.mu": torch.zeros(layer.bias_shape)}
+
+
+def start(prior: Tensors, weight: Tensor, log_sigma_start: float) -> dict[str, Tensor]:  # noqa: ARG001
+    """The given weights and the prior's biases."""
+    return {"weight.mu": weight, "bias.mu": prior["bias.mu"].clone()}
+
+
+def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:  # noqa: ARG001
+    """The layer's output; nothing about it is random."""
+    return apply(layer, x, q["weight.mu"], q["bias.mu"])
+
+
+def kl(q: Tensors, p: Tensors) -> Tensor:  # noqa: ARG001
+    """0: the prior does not hold a point back."""
+    return q["weight.mu"].new_zeros(())
+
+
+def mean(q: Tensors) -> LayerWeights:
+    """The point, stacked as one draw."""
+    return LayerWeights(q["weight.mu"].unsqueeze(0), q["bias.mu"].unsqueeze(0))
+
+
+def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:  # noqa: ARG001
+    """The point: all its draws are equal, so one stands for all."""
+    return mean(q)
+
+
+def describe(q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:  # noqa: ARG001
+    """Nothing: a point has no width."""
+    return {}

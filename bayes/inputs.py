@@ -1,0 +1,95 @@
+"""What a row's input is: its shape and type as it arrives, and how it is scaled before the net."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from bayes.errors import InvalidDescription, InvalidInputs
+from bayes.fields import Fields, kind_of, number, sequence, whole
+from bayes.layers import Shape
+
+Dtype = Literal["uint8", "float32"]
+TORCH_DTYPE: dict[Dtype, torch.dtype] = {"uint8": torch.uint8, "float32": torch.float32}
+
+
+@dataclass(frozen=True)
+class Input:
+    """One row is a tensor of this shape and type; the net sees (x - mean) / std.
+
+    `mean` and `std`, in raw units, hold one number for all or one for each index of the first axis
+    (an image's channel, a flat row's feature).
+    """
+
+    shape: Shape
+    dtype: Dtype
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    def check(self, inputs: Tensor) -> None:
+        """The tensor holds finite rows of this input, [rows, *shape].
+
+        Raises:
+            InvalidInputs: it does not.
+        """
+        if inputs.dtype != TORCH_DTYPE[self.dtype]:
+            raise InvalidInputs(f"inputs are {inputs.dtype}; the model takes {self.dtype}")
+        if inputs.dim() == 0 or tuple(inputs.shape[1:]) != self.shape:
+            raise InvalidInputs(f"inputs have shape {list(inputs.shape)}; the model takes [rows, {self.shape}]")
+        if inputs.is_floating_point() and not bool(torch.isfinite(inputs).all()):
+            raise InvalidInputs("inputs contain NaN or infinity")
+
+    def scale(self, inputs: Tensor) -> Tensor:
+        """The rows as the net sees them, float32 [rows, *shape]."""
+        x = inputs.to(torch.float32)
+        if self.mean != (0.0,):
+            x = x - self._axis(self.mean, x.device)
+        if self.std != (1.0,):
+            x = x / self._axis(self.std, x.device)
+        return x
+
+    def _axis(self, values: tuple[float, ...], device: torch.device) -> Tensor | float:
+        if len(values) == 1:
+            return values[0]
+        return torch.tensor(values, device=device).view(-1, *(1,) * (len(self.shape) - 1))
+
+
+def read_input(value: object, where: str = "input") -> Input:
+    """The input that the JSON describes; the scale defaults to 255 for uint8 and 1 for float32.
+
+    Raises:
+        InvalidDescription: it describes none.
+    """
+    fields = Fields(value, where)
+    sides = sequence(fields.take("shape"), fields.at("shape"))
+    shape = tuple(whole(side, f"{where}.shape.{i}", least=1) for i, side in enumerate(sides))
+    if not shape:
+        raise InvalidDescription(f"{where}.shape", "must name at least one side")
+    dtype: Dtype = fields.choice("dtype", ("uint8", "float32"), "float32")
+    mean = _scales(fields.take("mean", 0.0), fields.at("mean"), shape[0])
+    std = _scales(fields.take("std", 255.0 if dtype == "uint8" else 1.0), fields.at("std"), shape[0])
+    for index, scale in enumerate(std):
+        number(scale, f"{where}.std.{index}" if len(std) > 1 else f"{where}.std", above=0.0)
+    fields.close()
+    return Input(shape, dtype, mean, std)
+
+
+def write_input(rows: Input) -> dict[str, object]:
+    """The JSON that `read_input` reads back as this input."""
+    return {
+        "shape": list(rows.shape),
+        "dtype": rows.dtype,
+        "mean": rows.mean[0] if len(rows.mean) == 1 else list(rows.mean),
+        "std": rows.std[0] if len(rows.std) == 1 else list(rows.std),
+    }
+
+
+def _scales(value: object, where: str, length: int) -> tuple[float, ...]:
+    if isinstance(value, int | float):
+        return (number(value, where),)
+    if not isinstance(value, list | tuple):
+        raise InvalidDescription(where, f"must be a number or a list of {length}, not {kind_of(value)}")
+    if len(value) != length:
+        raise InvalidDescription(where, f"has {len(value)} numbers; the first axis of the input has {length}")
+    return tuple(number(item, f"{where}.{index}") for index, item in enumerate(value))

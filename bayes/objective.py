@@ -1,0 +1,75 @@
+"""What an update minimizes, as a function of the parameters, a minibatch and the noise."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from bayes import likelihoods
+from bayes.families import Family
+from bayes.families.parts import Noise, Tensors
+from bayes.layers import Network, Weighted, forward
+from bayes.outputs import Output
+
+Parts = Mapping[str, Tensors]
+
+
+class Batch(NamedTuple):
+    """Rows of a chunk as the net sees them: inputs [rows, *shape], labels, weights [rows]."""
+
+    inputs: Tensor
+    labels: Tensor
+    weights: Tensor
+
+
+@dataclass(frozen=True)
+class Objective:
+    r"""The negative bound per unit of evidence of one chunk.
+
+    .. math:: \frac{1}{N} \sum_i w_i \, E_q[-\log p(y_i | x_i)] + \frac{\beta}{N} KL(q || p), \quad N = \sum_i w_i
+
+    N is the weight of this chunk: not of all evidence so far, not the number of minibatches. Parameters are the
+    tensors of each layer by its name, and the likelihood's own under "output".
+
+    Source: Kochurov et al. 2018, the sequential bound, divided by N and tempered by beta.
+    """
+
+    network: Network
+    rules: Family
+    output: Output
+    prior: Parts
+    beta: float
+    rows: int
+    weight: float
+    batch_rows: int
+
+    def minibatch(self, q: Parts, batch: Batch, noise: Noise) -> Tensor:
+        """The loss of one step: an unbiased estimate of `whole`, times this minibatch's part of `batch_rows`.
+
+        Over a pass the gradients add up to rows / batch_rows times the gradient of `whole`, also when the last
+        minibatch is short.
+        """
+        part = len(batch.labels) / self.batch_rows
+        misfit = (batch.weights * self.nll(q, batch, noise)).sum() * (self.rows / (self.weight * self.batch_rows))
+        return misfit + (part * self.beta / self.weight) * self.kl(q)
+
+    def whole(self, q: Parts, batch: Batch, noise: Noise) -> Tensor:
+        """The loss of the whole chunk, given as one batch."""
+        misfit = (batch.weights * self.nll(q, batch, noise)).sum() / self.weight
+        return misfit + (self.beta / self.weight) * self.kl(q)
+
+    def nll(self, q: Parts, batch: Batch, noise: Noise) -> Tensor:
+        """The negative log likelihood of each row in nats under one draw of the noise, [rows]."""
+
+        def linear(layer: Weighted, x: Tensor) -> Tensor:
+            return self.rules.linear(layer, q[layer.name], x, noise)
+
+        outputs = forward(self.network, batch.inputs, linear)
+        return likelihoods.nll(self.output, q[likelihoods.OWN], outputs, batch.labels)
+
+    def kl(self, q: Parts) -> Tensor:
+        """KL(q || prior) in nats, summed over the layers; a scalar."""
+        layers = self.network.weighted
+        return torch.stack([self.rules.kl(q[layer.name], self.prior[layer.name]) for layer in layers]).sum()

@@ -1,0 +1,87 @@
+"""What a model's label is: one of some classes, or a real vector with Gaussian noise."""
+
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+from bayes.errors import InvalidDescription
+from bayes.fields import Fields, number, sequence, whole
+
+CLASSES_MAX = 100_000
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """A label is a class index in [0, classes); `names`, where given, has one name for each."""
+
+    classes: int
+    names: tuple[str, ...] | None = None
+    kind: Literal["categorical"] = "categorical"
+
+    @property
+    def units(self) -> int:
+        """The number of outputs of the net: one logit for each class."""
+        return self.classes
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """A label is a vector of `dims` numbers; `noise` is its standard deviation in label units, None: learned."""
+
+    dims: int
+    noise: float | None = None
+    kind: Literal["gaussian"] = "gaussian"
+
+    @property
+    def units(self) -> int:
+        """The number of outputs of the net: one mean for each dimension."""
+        return self.dims
+
+
+Output = Categorical | Gaussian
+
+
+def read_output(value: object, where: str = "output") -> Output:
+    """The output that the JSON describes.
+
+    Raises:
+        InvalidDescription: it describes none.
+    """
+    fields = Fields(value, where)
+    kind: Literal["categorical", "gaussian"] = fields.choice("kind", ("categorical", "gaussian"))
+    output: Output
+    match kind:
+        case "categorical":
+            output = _classes(fields.take("classes"), fields.at("classes"))
+        case "gaussian":
+            dims = fields.whole("dims", least=1, most=CLASSES_MAX, default=1)
+            noise = fields.take("noise", None)
+            output = Gaussian(dims, None if noise is None else number(noise, fields.at("noise"), above=0.0))
+        case _:
+            assert_never(kind)
+    fields.close()
+    return output
+
+
+def write_output(output: Output) -> dict[str, object]:
+    """The JSON that `read_output` reads back as this output."""
+    match output:
+        case Categorical(classes, names):
+            return {"kind": output.kind, "classes": classes if names is None else list(names)}
+        case Gaussian(dims, noise):
+            return {"kind": output.kind, "dims": dims, "noise": noise}
+        case _:
+            assert_never(output)
+
+
+def _classes(value: object, where: str) -> Categorical:
+    if isinstance(value, int):
+        return Categorical(whole(value, where, least=2, most=CLASSES_MAX))
+    names = sequence(value, where)
+    unique: dict[str, None] = {}
+    for index, name in enumerate(names):
+        if not isinstance(name, str) or not name:
+            raise InvalidDescription(f"{where}.{index}", "must be a name")
+        if name in unique:
+            raise InvalidDescription(f"{where}.{index}", f"names {name!r} a second time")
+        unique[name] = None
+    return Categorical(whole(len(unique), where, least=2, most=CLASSES_MAX), tuple(unique))

@@ -1,0 +1,155 @@
+"""A posterior: an immutable value, and the bytes that are the same whenever it is."""
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from types import MappingProxyType
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from bayes import likelihoods
+from bayes.errors import InvalidDescription, UnreadablePosterior
+from bayes.families import FAMILIES, Family, FamilyName, family_names
+from bayes.families.parts import Tensors
+from bayes.fields import Fields
+from bayes.inputs import Input, read_input, write_input
+from bayes.layers import Network, Shape
+from bayes.nets import Net, network, read_net, write_net
+from bayes.outputs import Output, read_output, write_output
+
+FORMAT = 1
+METADATA_KEY = "posterity"
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """What is believed after `chunks` chunks (0: the root prior); its tensors are float32 on the CPU.
+
+    A tensor's name is its layer's and its family's key, as in `conv1.weight.mu`; those of the likelihood are
+    under `output`.
+    """
+
+    family: FamilyName
+    net: Net
+    input: Input
+    output: Output
+    tensors: Tensors
+    chunks: int
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tensors", MappingProxyType(dict(self.tensors)))
+
+    @property
+    def network(self) -> Network:
+        return network(self.net, self.input.shape, self.output.units)
+
+    @property
+    def rules(self) -> Family:
+        """The family's functions."""
+        return FAMILIES[self.family]
+
+    def layer(self, name: str) -> dict[str, Tensor]:
+        """The tensors of one layer, or of the likelihood under "output", by their key."""
+        prefix = f"{name}."
+        return {key.removeprefix(prefix): t for key, t in self.tensors.items() if key.startswith(prefix)}
+
+    def to_bytes(self) -> bytes:
+        """The posterior as safetensors with one metadata key; equal posteriors have equal bytes.
+
+        There is one key because safetensors writes several in random order.
+        """
+        described = {
+            "format": FORMAT,
+            "family": self.family,
+            "net": write_net(self.net),
+            "input": write_input(self.input),
+            "output": write_output(self.output),
+            "chunks": self.chunks,
+        }
+        text = json.dumps(described, sort_keys=True, separators=(",", ":"))
+        return safetensors.torch.save(dict(self.tensors), metadata={METADATA_KEY: text})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Posterior":
+        """The posterior whose `to_bytes` these are.
+
+        Raises:
+            UnreadablePosterior: they are not safetensors, of an unknown format, or not what they describe.
+        """
+        try:
+            tensors = safetensors.torch.load(data)
+        except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as fault:
+            raise UnreadablePosterior(f"the bytes are not safetensors: {fault}") from fault
+        try:
+            fields = Fields(_metadata(data), "")
+            fields.whole("format", least=FORMAT, most=FORMAT)
+            posterior = cls(
+                family=fields.choice("family", family_names()),
+                net=read_net(fields.take("net")),
+                input=read_input(fields.take("input")),
+                output=read_output(fields.take("output")),
+                chunks=fields.whole("chunks", least=0),
+                tensors=tensors,
+            )
+            fields.close()
+            expected = shapes(posterior)
+        except InvalidDescription as fault:
+            raise UnreadablePosterior(f"its description is not readable: {fault}") from fault
+        _check(tensors, expected)
+        return posterior
+
+    @cached_property
+    def digest(self) -> str:
+        """The digest of the posterior's bytes."""
+        return digest_of(self.to_bytes())
+
+
+def digest_of(data: bytes) -> str:
+    """The name of these bytes: `sha256:` and 64 hexadecimal digits."""
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+def shapes(posterior: Posterior) -> dict[str, Shape]:
+    """The tensors that a posterior of this net, family and output has."""
+    expected = {
+        f"{layer.name}.{key}": shape
+        for layer in posterior.network.weighted
+        for key, shape in posterior.rules.shapes(layer).items()
+    }
+    return expected | {f"{likelihoods.OWN}.{key}": shape for key, shape in likelihoods.shapes(posterior.output).items()}
+
+
+def join(parts: Mapping[str, Tensors]) -> dict[str, Tensor]:
+    """Tensors by their full names, from the tensors of each layer."""
+    return {f"{name}.{key}": tensor for name, tensors in parts.items() for key, tensor in tensors.items()}
+
+
+def _metadata(data: bytes) -> object:
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    metadata = header.get("__metadata__", {})
+    if list(metadata) != [METADATA_KEY]:
+        raise UnreadablePosterior(f"its metadata has the keys {sorted(metadata)}; it must have one, {METADATA_KEY!r}")
+    try:
+        return json.loads(metadata[METADATA_KEY])
+    except json.JSONDecodeError as fault:
+        raise UnreadablePosterior(f"its metadata is not JSON: {fault}") from fault
+
+
+def _check(tensors: Tensors, expected: Mapping[str, Shape]) -> None:
+    for name in sorted(expected.keys() ^ tensors.keys()):
+        raise UnreadablePosterior(f"tensor {name!r} is {'missing' if name in expected else 'not known'}")
+    for name, shape in expected.items():
+        tensor = tensors[name]
+        if tensor.dtype != torch.float32 or tuple(tensor.shape) != shape:
+            found = f"{tensor.dtype} {list(tensor.shape)}"
+            raise UnreadablePosterior(f"tensor {name!r} is {found}; it must be float32 {list(shape)}")
+        if prod(shape) and not bool(torch.isfinite(tensor).all()):
+            raise UnreadablePosterior(f"tensor {name!r} contains NaN or infinity")

@@ -1,0 +1,182 @@
+"""Predictions with their uncertainty, from weights drawn once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from bayes import likelihoods
+from bayes.determinism import deterministic, generator
+from bayes.families.parts import LayerWeights, Tensors
+from bayes.inputs import Input
+from bayes.layers import Conv, Dense, Network, Weighted, forward
+from bayes.likelihoods import OWN
+from bayes.outputs import Categorical, Gaussian, Output
+from bayes.posterior import Posterior
+
+Method = Literal["ensemble", "mean"]
+ACTIVATIONS_MAX = 2**22
+SLICE_ROWS_MAX = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """Nets drawn from a posterior, ready to predict: a stack of each layer's weights."""
+
+    input: Input
+    output: Output
+    network: Network
+    weights: Mapping[str, LayerWeights]
+    own: Tensors
+
+    @property
+    def samples(self) -> int:
+        return len(next(iter(self.weights.values())).bias)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the draws hold, in bytes."""
+        return sum(tensor.nbytes for stack in self.weights.values() for tensor in stack)
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.weights.values())).bias.device
+
+
+@dataclass(frozen=True, eq=False)
+class CategoricalPrediction:
+    """Float64 on the CPU: probabilities [rows, classes]; in nats [rows], entropy = aleatoric + mutual_information.
+
+    entropy is that of the mean probabilities, aleatoric the mean of the draws' entropies; their difference is what
+    more evidence could take away.
+    """
+
+    probabilities: Tensor
+    entropy: Tensor
+    aleatoric: Tensor
+    mutual_information: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class GaussianPrediction:
+    """Float64 on the CPU, label units, [rows, dims]: std^2 = epistemic_std^2 (over draws) + noise_std^2."""
+
+    mean: Tensor
+    std: Tensor
+    epistemic_std: Tensor
+    noise_std: Tensor
+
+
+Prediction = CategoricalPrediction | GaussianPrediction
+
+
+def draw(posterior: Posterior, *, samples: int = 16, seed: int = 0, device: torch.device | str = "cpu") -> Draws:
+    """Nets drawn independently from the posterior; the same posterior, samples and seed give the same ones.
+
+    They are drawn on the CPU, so they do not depend on the device they are put on.
+    """
+    assert samples > 0
+    stream = generator("cpu", posterior.digest, str(samples), str(seed))
+    return _draws(posterior, lambda tensors: posterior.rules.draw(tensors, samples, stream), device)
+
+
+def mean_draw(posterior: Posterior, *, device: torch.device | str = "cpu") -> Draws:
+    """The one net whose weights are the posterior's means."""
+    return _draws(posterior, posterior.rules.mean, device)
+
+
+def predict(
+    posterior: Posterior,
+    inputs: Tensor,
+    *,
+    method: Method = "ensemble",
+    samples: int = 16,
+    seed: int = 0,
+    draws: Draws | None = None,
+    device: torch.device | str = "cpu",
+) -> Prediction:
+    """What the posterior says of each row of inputs [rows, *shape].
+
+    "ensemble" averages the predictions of drawn nets; "mean" asks the one net of the mean weights and so sees no
+    uncertainty of the weights. `draws`, made before by `draw` or `mean_draw`, stands for method, samples and seed.
+    The same request gives the same bytes.
+
+    Raises:
+        InvalidInputs: the inputs do not fit the model.
+    """
+    posterior.input.check(inputs)
+    if draws is None:
+        match method:
+            case "ensemble":
+                draws = draw(posterior, samples=samples, seed=seed, device=device)
+            case "mean":
+                draws = mean_draw(posterior, device=device)
+            case _:
+                assert_never(method)
+    with torch.inference_mode(), deterministic(draws.device):
+        outputs = _outputs(draws, inputs)
+        match posterior.output:
+            case Categorical():
+                return _categorical(outputs)
+            case Gaussian():
+                return _gaussian(posterior.output, draws.own, outputs)
+            case _:
+                assert_never(posterior.output)
+
+
+def _draws(posterior: Posterior, stack: Callable[[Tensors], LayerWeights], device: torch.device | str) -> Draws:
+    weights = {layer.name: stack(posterior.layer(layer.name)) for layer in posterior.network.weighted}
+    return Draws(
+        input=posterior.input,
+        output=posterior.output,
+        network=posterior.network,
+        weights={name: LayerWeights(w.to(device), b.to(device)) for name, (w, b) in weights.items()},
+        own=posterior.layer(OWN),
+    )
+
+
+def _outputs(draws: Draws, inputs: Tensor) -> Tensor:
+    """The outputs of every drawn net for every row, float64 on the CPU [rows, draws, units]."""
+    rows = max(1, min(SLICE_ROWS_MAX, ACTIVATIONS_MAX // (draws.samples * draws.network.width)))
+    parts = [_evaluate(draws, draws.input.scale(part.to(draws.device))) for part in torch.split(inputs, rows)]
+    return torch.cat(parts) if parts else torch.empty((0, draws.samples, draws.output.units), dtype=torch.float64)
+
+
+def _evaluate(draws: Draws, x: Tensor) -> Tensor:
+    """All nets at once: their activations lie side by side along the channels, [rows, draws * channels, ...]."""
+
+    def linear(layer: Weighted, x: Tensor) -> Tensor:
+        weight, bias = draws.weights[layer.name]
+        is_shared = x.shape[1] == layer.inputs
+        match layer.layer:
+            case Dense() if is_shared:
+                return F.linear(x, weight.flatten(0, 1), bias.flatten())
+            case Dense(units):
+                own = x.view(-1, len(weight), layer.inputs).transpose(0, 1)
+                return torch.baddbmm(bias.unsqueeze(1), own, weight.mT).transpose(0, 1).reshape(-1, len(weight) * units)
+            case Conv(_, _, padding, stride):
+                groups = 1 if is_shared else len(weight)
+                return F.conv2d(x, weight.flatten(0, 1), bias.flatten(), stride, padding, groups=groups)
+
+    outputs = forward(draws.network, x, linear)
+    return outputs.view(-1, draws.samples, draws.output.units).double().cpu()
+
+
+def _categorical(outputs: Tensor) -> CategoricalPrediction:
+    each = outputs.softmax(-1)
+    probabilities = each.mean(1)
+    entropy = torch.special.entr(probabilities).sum(-1)
+    aleatoric = torch.special.entr(each).sum(-1).mean(1)
+    return CategoricalPrediction(probabilities, entropy, aleatoric, (entropy - aleatoric).clamp(min=0.0))
+
+
+def _gaussian(output: Gaussian, own: Tensors, outputs: Tensor) -> GaussianPrediction:
+    own = {key: tensor.double() for key, tensor in own.items()}
+    each = likelihoods.location_of(own, outputs)
+    epistemic_std = each.std(1, correction=0)
+    noise_std = likelihoods.log_noise(output, own).exp().expand_as(epistemic_std)
+    std = (epistemic_std.square() + noise_std.square()).sqrt()
+    return GaussianPrediction(each.mean(1), std, epistemic_std, noise_std)

@@ -1,0 +1,78 @@
+"""What an update has to say for itself: how far it is, and how it went."""
+
+from dataclasses import asdict, dataclass
+
+from bayes.objective import Parts
+from bayes.posterior import Posterior
+from bayes.recipe import Recipe
+
+PRUNED_SNR = 0.1
+PRUNED_SIGMA = 0.8
+REACH_LEAST = 1.0
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`step` of `steps` done; `elbo`: the mean of the bound in nats since the progress before, tempered by beta."""
+
+    step: int
+    steps: int
+    elbo: float
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The bound of the chunk after the update, in nats: elbo = data_nats - beta * kl_nats."""
+
+    elbo: float
+    data_nats: float
+    kl_nats: float
+    beta: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """How an update went. Per layer: KL to the prior, median |mu| / sigma, mean |move of log sigma| from its start."""
+
+    elbo: Bound
+    kl_nats: dict[str, float]
+    snr_median: dict[str, float]
+    log_sigma_moved: dict[str, float]
+    steps: int
+    epochs: int
+    rows: int
+    seconds: float
+    device: str
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """The report as JSON."""
+        return {**asdict(self), "warnings": list(self.warnings)}
+
+
+def describe(q: Posterior, p: Posterior, start: Parts) -> dict[str, dict[str, float]]:
+    """What the family says of each layer of q, whose prior was p and whose update started at `start`."""
+    return {
+        layer.name: q.rules.describe(q.layer(layer.name), p.layer(layer.name), start[layer.name])
+        for layer in q.network.weighted
+    }
+
+
+def warnings_of(
+    described: dict[str, dict[str, float]], prior: Posterior, recipe: Recipe, steps: int
+) -> tuple[str, ...]:
+    """Plain sentences about what looks wrong, with what to do about it."""
+    widths = {layer: facts for layer, facts in described.items() if facts}
+    warnings = [
+        f"Layer {layer} looks over-pruned: its median |mu|/sigma is {facts['snr_median']:.3f} and its sigma is "
+        f"{facts['sigma_to_prior_median']:.2f} of the prior's, so it is mostly noise. Lower beta (now {recipe.beta:g})."
+        for layer, facts in widths.items()
+        if facts["snr_median"] < PRUNED_SNR and facts["sigma_to_prior_median"] > PRUNED_SIGMA
+    ]
+    reach = recipe.lr_log_sigma * steps
+    if widths and prior.chunks == 0 and reach < REACH_LEAST:
+        warnings.append(
+            f"Sigma is mostly what it started as: {steps} steps at lr_log_sigma {recipe.lr_log_sigma:g} can move log "
+            f"sigma by {reach:.2f} at most. Raise lr_log_sigma or epochs."
+        )
+    return tuple(warnings)
