@@ -1,0 +1,244 @@
+"""Every call of the client, written once: a generator that yields requests and returns a value.
+
+The two transports in `client.client` drive these; neither knows what is asked.
+"""
+
+from collections.abc import Generator, Mapping
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import httpx
+from numpy.typing import ArrayLike
+
+from client.errors import ServiceProblem
+from client.prediction import Prediction, parse_prediction
+from client.values import (
+    Alias,
+    Batch,
+    Comparison,
+    Json,
+    Model,
+    Move,
+    Readiness,
+    Resource,
+    Rollback,
+    Update,
+    Version,
+    parse,
+)
+from client.wire import (
+    SAFETENSORS,
+    Request,
+    get,
+    inputs_array,
+    labels_array,
+    object_of,
+    post,
+    safetensors_body,
+    stated,
+    url_path,
+)
+
+T = TypeVar("T")
+R = TypeVar("R", bound=Resource)
+Call = Generator[Request, httpx.Response, T]
+
+
+def create_model(description: Mapping[str, object]) -> Call[Model]:
+    """The model exists as described; creating the same again changes nothing."""
+    return (yield from ask(post("models", body=dict(description), is_repeatable=True), Model))
+
+
+def models() -> Call[tuple[Model, ...]]:
+    """All models, in the service's order."""
+    return (yield from _every(Model, "models"))
+
+
+def model(name: str) -> Call[Model]:
+    return (yield from ask(get("models", name), Model))
+
+
+def ingest(
+    model: str, x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None, *, key: str | None = None
+) -> Call[Batch]:
+    """The labeled rows are accepted, durably and exactly once, under `key` (a new one when not given).
+
+    The key stays the same over retries. x: [rows, *shape]; y: classes [rows] or numbers [rows, dims];
+    weights: how many times each row counts, [rows].
+
+    Raises:
+        UnusableArray: an array of a type that the service does not take.
+        ServiceProblem: the batch was refused; nothing of it was kept.
+    """
+    key = key or uuid4().hex
+    request = Request(
+        "POST",
+        url_path("models", model, "batches"),
+        headers={"Content-Type": SAFETENSORS, "Idempotency-Key": f'"{key}"'},
+        body=safetensors_body(
+            {
+                "x": inputs_array(x),
+                "y": labels_array(y),
+                "weights": None if weights is None else inputs_array(weights),
+            }
+        ),
+        is_repeatable=True,
+    )
+    response = yield request
+    is_replay = response.headers.get("Idempotent-Replayed") == "true"
+    return parse(Batch, {**object_of(response, request), "is_replay": is_replay}, asked=str(request))
+
+
+def batches(model: str) -> Call[tuple[Batch, ...]]:
+    return (yield from _every(Batch, "models", model, "batches"))
+
+
+def batch(model: str, batch: int) -> Call[Batch]:
+    return (yield from ask(get("models", model, "batches", batch), Batch))
+
+
+def update(model: str) -> Call[Update]:
+    """The pending rows are closed into a chunk now, and its update is queued.
+
+    Raises:
+        ServiceProblem: nothing was pending.
+    """
+    return (yield from ask(post("models", model, "updates", body={}), Update))
+
+
+def updates(model: str) -> Call[tuple[Update, ...]]:
+    return (yield from _every(Update, "models", model, "updates"))
+
+
+def read_update(model: str, update: int, *, after_seconds: float = 0.0) -> Call[Update]:
+    """Where the update stands, asked after so many seconds."""
+    return (yield from ask(get("models", model, "updates", update, after_seconds=after_seconds), Update))
+
+
+def cancel(model: str, update: int) -> Call[Update]:
+    """The update is cancelled; its rows stay in their chunk, and `replay` brings them back."""
+    return (yield from ask(Request("DELETE", url_path("models", model, "updates", update)), Update))
+
+
+def replay(model: str, *chunks: int) -> Call[tuple[Update, ...]]:
+    """Each chunk is queued again, to be absorbed on the present line."""
+    request = post("models", model, "replays", body={"chunks": list(chunks)})
+    answer = object_of((yield request), request)
+    return tuple(parse(Update, one, asked=str(request)) for one in answer.get("updates", ()))
+
+
+def predict(
+    model: str,
+    x: ArrayLike,
+    *,
+    version: int | None = None,
+    alias: str | None = None,
+    method: str | None = None,
+    samples: int | None = None,
+    seed: int | None = None,
+) -> Call[Prediction]:
+    """What a version (head unless stated) answers for inputs [rows, *shape], with its uncertainty.
+
+    The same version, seed and inputs give the same answer, bit for bit.
+    """
+    request = Request(
+        "POST",
+        url_path("models", model, "predictions"),
+        query=stated({"version": version, "alias": alias, "method": method, "samples": samples, "seed": seed}),
+        headers={"Content-Type": SAFETENSORS},
+        body=safetensors_body({"x": inputs_array(x)}),
+        is_repeatable=True,
+    )
+    return parse_prediction(object_of((yield request), request), asked=str(request))
+
+
+def versions(model: str) -> Call[tuple[Version, ...]]:
+    return (yield from _every(Version, "models", model, "versions"))
+
+
+def version(model: str, version: int) -> Call[Version]:
+    return (yield from ask(get("models", model, "versions", version), Version))
+
+
+def posterior(model: str, version: int) -> Call[bytes]:
+    """The version's posterior as a safetensors file."""
+    return (yield get("models", model, "versions", version, "posterior")).content
+
+
+def compare(model: str, version: int, other: int) -> Call[Comparison]:
+    """How far the two versions are apart: KL(version || other) in nats, and what each has seen alone."""
+    return (yield from ask(get("models", model, "versions", version, "compare", other), Comparison))
+
+
+def aliases(model: str) -> Call[tuple[Alias, ...]]:
+    return (yield from _every(Alias, "models", model, "aliases"))
+
+
+def alias(model: str, alias: str = "head") -> Call[Alias]:
+    return (yield from ask(get("models", model, "aliases", alias), Alias))
+
+
+def set_alias(
+    model: str, alias: str, version: int, *, reason: str | None = None, if_match: int | None = None
+) -> Call[Alias]:
+    """The alias points at the version; with `if_match`, only if its `seq` is still that one.
+
+    Raises:
+        ServiceProblem: `alias-moved`, when someone else moved it meanwhile.
+    """
+    body = post("models", body={"version": version, "reason": reason}).body
+    headers = {"Content-Type": "application/json", **_if_match(if_match)}
+    request = Request("PUT", url_path("models", model, "aliases", alias), headers=headers, body=body)
+    return (yield from ask(request, Alias))
+
+
+def remove_alias(model: str, alias: str, *, if_match: int | None = None) -> Call[None]:
+    yield Request("DELETE", url_path("models", model, "aliases", alias), headers=_if_match(if_match))
+
+
+def history(model: str, alias: str = "head") -> Call[tuple[Move, ...]]:
+    """Every move of the alias: what was live when, moved by whom, and why."""
+    return (yield from _every(Move, "models", model, "aliases", alias, "history"))
+
+
+def rollback(
+    model: str, *, to: int | None = None, steps: int | None = None, reason: str | None = None
+) -> Call[Rollback]:
+    """Head points at version `to`, or `steps` back on its line; the next request sees it."""
+    body: Json = {"to": to, "steps": steps, "reason": reason}
+    return (yield from ask(post("models", model, "rollback", body=body), Rollback))
+
+
+def ready() -> Call[Readiness]:
+    """Whether the service takes requests now; a service that says no is an answer and no error."""
+    request = Request("GET", "/readyz")
+    try:
+        response = yield request
+    except ServiceProblem as problem:
+        if problem.status != 503:
+            raise
+        return Readiness(is_ready=False, raw={"detail": problem.detail})
+    return Readiness(is_ready=True, raw=object_of(response, request))
+
+
+def ask(request: Request, kind: type[R]) -> Call[R]:
+    """The answer to one request as a value."""
+    return parse(kind, object_of((yield request), request), asked=str(request))
+
+
+def _every(kind: type[R], *path: object) -> Call[tuple[R, ...]]:
+    """A whole list, page by page; the last word of the path names the list unless it is a history."""
+    plural = "moves" if path[-1] == "history" else str(path[-1])
+    found: list[R] = []
+    cursor: Any = None
+    while True:
+        request = get(*path, query={"cursor": cursor})
+        page = object_of((yield request), request)
+        found += [parse(kind, one, asked=str(request)) for one in page.get(plural, ())]
+        cursor = page.get("next_cursor")
+        if cursor is None:
+            return tuple(found)
+
+
+def _if_match(seq: int | None) -> dict[str, str]:
+    return {} if seq is None else {"If-Match": f'"{seq}"'}

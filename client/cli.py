@@ -1,0 +1,37 @@
+"""The command line, `posterity`: its commands live in `client.commands`."""
+
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from client.commands import chain, models, processes, rows
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.add_typer(processes.app)
+app.add_typer(models.app, name="models")
+app.add_typer(rows.app)
+app.add_typer(chain.app)
+
+
+def print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"posterity {version('posterity')}")
+        raise typer.Exit
+
+
+@app.callback()
+def posterity(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=print_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Post labeled batches, get Bayesian versions, predict with uncertainty from any of them, roll back."""
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

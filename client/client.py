@@ -1,0 +1,222 @@
+"""The Python client: `Client` blocks, `AsyncClient` awaits, and both make the same calls.
+
+.. code-block:: python
+
+    with Client("http://127.0.0.1:8000") as client:
+        client.ingest("digits", images, labels)
+        client.settle("digits")
+        print(client.predict("digits", images[:10]).entropy)
+"""
+
+import asyncio
+import functools
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+
+import httpx
+from tenacity import AsyncRetrying, Retrying
+
+from client import calls, waiting
+from client.calls import Call
+from client.errors import ClientProblem
+from client.retry import policy, unreachable
+from client.wire import Request, checked
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+ATTEMPTS_MAX = 6
+TIMEOUT_SECONDS = 60.0
+USER_AGENT = {"User-Agent": "posterity-client"}
+
+
+def blocking(call: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
+    """The call as a method of `Client`."""
+
+    @functools.wraps(call)
+    def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self.drive(call(*args, **kwargs))
+
+    return method
+
+
+def awaiting(call: Callable[P, Call[T]]) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]":
+    """The call as a coroutine method of `AsyncClient`."""
+
+    @functools.wraps(call)
+    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await self.drive(call(*args, **kwargs))
+
+    return method
+
+
+class Client:
+    """Speaks to the service at one URL and blocks until it answers; use it as a context manager.
+
+    A request that may be repeated (it only reads, or carries a key) is sent up to `attempts_max` times while
+    the connection breaks or the service answers 429, 502, 503 or 504; Retry-After is honoured.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        attempts_max: int = ATTEMPTS_MAX,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds, transport=transport, headers=USER_AGENT)
+        self._attempts_max = attempts_max
+        self._sleep = sleep
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._http.close()
+
+    def drive(self, call: Call[T]) -> T:
+        """The call's value, after all its requests were sent and answered."""
+        try:
+            request = next(call)
+            while True:
+                try:
+                    response = self._answer(request)
+                except ClientProblem as problem:
+                    request = call.throw(problem)
+                else:
+                    request = call.send(response)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    def _answer(self, request: Request) -> httpx.Response:
+        if request.after_seconds:
+            self._sleep(request.after_seconds)
+        retrying = Retrying(sleep=self._sleep, **policy(request, attempts_max=self._attempts_max))
+        try:
+            return retrying(self._send, request)
+        except httpx.TransportError as error:
+            raise unreachable(self.url, error, request) from error
+
+    def _send(self, request: Request) -> httpx.Response:
+        return checked(self._http.request(**request.httpx_arguments))
+
+    create_model = blocking(calls.create_model)
+    models = blocking(calls.models)
+    model = blocking(calls.model)
+    ingest = blocking(calls.ingest)
+    batches = blocking(calls.batches)
+    batch = blocking(calls.batch)
+    update = blocking(calls.update)
+    updates = blocking(calls.updates)
+    read_update = blocking(calls.read_update)
+    cancel = blocking(calls.cancel)
+    replay = blocking(calls.replay)
+    wait = blocking(waiting.wait)
+    settle = blocking(waiting.settle)
+    predict = blocking(calls.predict)
+    versions = blocking(calls.versions)
+    version = blocking(calls.version)
+    posterior = blocking(calls.posterior)
+    compare = blocking(calls.compare)
+    aliases = blocking(calls.aliases)
+    alias = blocking(calls.alias)
+    set_alias = blocking(calls.set_alias)
+    remove_alias = blocking(calls.remove_alias)
+    history = blocking(calls.history)
+    rollback = blocking(calls.rollback)
+    ready = blocking(calls.ready)
+
+
+class AsyncClient:
+    """`Client` for asyncio: the same calls, awaited; use it as an asynchronous context manager."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
+        attempts_max: int = ATTEMPTS_MAX,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self._http = httpx.AsyncClient(
+            base_url=self.url, timeout=timeout_seconds, transport=transport, headers=USER_AGENT
+        )
+        self._attempts_max = attempts_max
+        self._sleep = sleep
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def drive(self, call: Call[T]) -> T:
+        """The call's value, after all its requests were sent and answered."""
+        try:
+            request = next(call)
+            while True:
+                try:
+                    response = await self._answer(request)
+                except ClientProblem as problem:
+                    request = call.throw(problem)
+                else:
+                    request = call.send(response)
+        except StopIteration as end:
+            value: T = end.value
+            return value
+
+    async def _answer(self, request: Request) -> httpx.Response:
+        if request.after_seconds:
+            await self._sleep(request.after_seconds)
+        retrying = AsyncRetrying(sleep=self._sleep, **policy(request, attempts_max=self._attempts_max))
+        try:
+            return await retrying(self._send, request)
+        except httpx.TransportError as error:
+            raise unreachable(self.url, error, request) from error
+
+    async def _send(self, request: Request) -> httpx.Response:
+        return checked(await self._http.request(**request.httpx_arguments))
+
+    create_model = awaiting(calls.create_model)
+    models = awaiting(calls.models)
+    model = awaiting(calls.model)
+    ingest = awaiting(calls.ingest)
+    batches = awaiting(calls.batches)
+    batch = awaiting(calls.batch)
+    update = awaiting(calls.update)
+    updates = awaiting(calls.updates)
+    read_update = awaiting(calls.read_update)
+    cancel = awaiting(calls.cancel)
+    replay = awaiting(calls.replay)
+    wait = awaiting(waiting.wait)
+    settle = awaiting(waiting.settle)
+    predict = awaiting(calls.predict)
+    versions = awaiting(calls.versions)
+    version = awaiting(calls.version)
+    posterior = awaiting(calls.posterior)
+    compare = awaiting(calls.compare)
+    aliases = awaiting(calls.aliases)
+    alias = awaiting(calls.alias)
+    set_alias = awaiting(calls.set_alias)
+    remove_alias = awaiting(calls.remove_alias)
+    history = awaiting(calls.history)
+    rollback = awaiting(calls.rollback)
+    ready = awaiting(calls.ready)

@@ -1,0 +1,1 @@
+"""The commands of `posterity`, by what they touch."""

@@ -1,0 +1,125 @@
+"""Commands about what became of the rows: updates, versions, aliases, rollback, history."""
+
+from typing import Annotated
+
+import typer
+
+from client.commands.options import LOCAL, AsJson, ModelName, Reason, Url, service_at
+from client.tables import (
+    aliases_table,
+    batches_table,
+    console,
+    moves_table,
+    print_json,
+    print_resource,
+    print_resources,
+    updates_table,
+    versions_table,
+)
+
+app = typer.Typer()
+aliases_app = typer.Typer(no_args_is_help=True, help="List the aliases of a model, or point one at a version.")
+app.add_typer(aliases_app, name="aliases")
+
+AliasName = Annotated[str, typer.Argument(metavar="ALIAS", help="The alias's name.")]
+VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", min=0, help="The version's number.")]
+
+
+@app.command()
+def batches(model: ModelName, url: Url = LOCAL, as_json: AsJson = False) -> None:
+    """List the batches of a model and what became of each."""
+    with service_at(url) as client:
+        print_resources(client.batches(model), batches_table, as_json=as_json)
+
+
+@app.command()
+def updates(model: ModelName, url: Url = LOCAL, as_json: AsJson = False) -> None:
+    """List the updates of a model with their state, attempts and remarks."""
+    with service_at(url) as client:
+        print_resources(client.updates(model), updates_table, as_json=as_json)
+
+
+@app.command()
+def update(
+    model: ModelName,
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when it is published.")] = False,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Close the pending rows into a chunk now, and queue its update."""
+    with service_at(url) as client:
+        queued = client.update(model)
+        print_resource(client.wait(model, queued.update) if wait else queued, updates_table, as_json=as_json)
+
+
+@app.command()
+def versions(model: ModelName, url: Url = LOCAL, as_json: AsJson = False) -> None:
+    """List the versions of a model: lineage, evidence, scores before absorbing, KL to the parent."""
+    with service_at(url) as client:
+        print_resources(client.versions(model), versions_table, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    model: ModelName,
+    *,
+    to: Annotated[int | None, typer.Option(help="The version that head shall point at.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="How many versions back, instead.")] = None,
+    reason: Reason = None,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Point head at an earlier version; the next request sees it."""
+    if (to is None) == (steps is None):
+        raise typer.BadParameter("give either --to or --steps")
+    with service_at(url) as client:
+        moved = client.rollback(model, to=to, steps=steps, reason=reason)
+        if as_json:
+            print_json(moved.raw)
+        else:
+            console().print(f"head of {model}: version {moved.previous} -> version {moved.head}")
+
+
+@app.command()
+def history(
+    model: ModelName,
+    *,
+    alias: Annotated[str, typer.Option(help="The alias whose moves are listed.")] = "head",
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """List what was live when, moved by whom, and why."""
+    with service_at(url) as client:
+        print_resources(client.history(model, alias), moves_table, as_json=as_json)
+
+
+@aliases_app.command("list")
+def list_aliases(model: ModelName, url: Url = LOCAL, as_json: AsJson = False) -> None:
+    """List the aliases of a model."""
+    with service_at(url) as client:
+        print_resources(client.aliases(model), aliases_table, as_json=as_json)
+
+
+@aliases_app.command("set")
+def set_alias(
+    model: ModelName,
+    *,
+    alias: AliasName,
+    version: VersionNumber,
+    reason: Reason = None,
+    if_match: Annotated[int | None, typer.Option(help="Only if the alias's seq is still this one.")] = None,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Point an alias at a version."""
+    with service_at(url) as client:
+        moved = client.set_alias(model, alias, version, reason=reason, if_match=if_match)
+        print_resource(moved, aliases_table, as_json=as_json)
+
+
+@aliases_app.command("remove")
+def remove_alias(model: ModelName, alias: AliasName, url: Url = LOCAL) -> None:
+    """Remove an alias; its history stays."""
+    with service_at(url) as client:
+        client.remove_alias(model, alias)

@@ -1,0 +1,37 @@
+"""What all commands share: the service's URL, JSON on request, and one readable line when the world fails."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+from rich.console import Console
+
+from client.client import Client
+from client.errors import ClientProblem
+
+LOCAL = "http://127.0.0.1:8000"
+
+Url = Annotated[str, typer.Option(envvar="POSTERITY_URL", help="Where the service listens.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the service's own JSON.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
+Reason = Annotated[str | None, typer.Option(help="Why; kept in the alias's history.")]
+
+
+@contextmanager
+def service_at(url: str) -> Iterator[Client]:
+    """A client; what the world does wrong ends the command with one line on stderr and exit code 1."""
+    try:
+        with Client(url, attempts_max=3) as client:
+            yield client
+    except (ClientProblem, OSError, httpx.InvalidURL) as error:
+        Console(stderr=True, highlight=False, markup=False).print(f"posterity: {error}", soft_wrap=True)
+        raise typer.Exit(1) from error
+
+
+def contents(file: Path) -> bytes:
+    """The bytes of the file, or of stdin for `-`."""
+    return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()

@@ -1,0 +1,57 @@
+"""Commands that become another process of the house; nothing of it is imported here."""
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from client.commands.options import LOCAL, Url
+from client.doctor import examine
+from client.tables import console
+
+app = typer.Typer()
+PASSED_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def become(module: str, *arguments: str) -> NoReturn:
+    """The module now runs in place of this process."""
+    sys.stdout.flush()
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606 - no shell is the point.
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option("--host", "-h", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option("--port", "-p", help="0 picks a free one.")] = None,
+    workers: Annotated[int | None, typer.Option("--workers", "-w", help="Workers to start with it.")] = None,
+) -> None:
+    """Run the service, with its workers, until it is stopped."""
+    given = {"--host": host, "--port": port, "--workers": workers}
+    stated = [(name, str(value)) for name, value in given.items() if value is not None]
+    become("service", *(part for option in stated for part in option))
+
+
+@app.command(context_settings=PASSED_ON)
+def worker(context: typer.Context) -> None:
+    """Run one more worker, on this machine's settings, until it is stopped."""
+    become("worker", *context.args)
+
+
+@app.command(context_settings=PASSED_ON)
+def migrate(context: typer.Context) -> None:
+    """Bring the database to the present schema."""
+    become("store", "migrate", *context.args)
+
+
+@app.command(context_settings=PASSED_ON)
+def demo(context: typer.Context) -> None:
+    """Watch the whole chain on real data, in a temporary directory (`posterity demo --help`)."""
+    become("client.demo", *context.args)
+
+
+@app.command()
+def doctor(url: Url = LOCAL) -> None:
+    """Check what is installed, the service, the ledger and the blobs; exit 1 when something is wrong."""
+    if not examine(url, console=console()):
+        raise typer.Exit(1)

@@ -1,0 +1,90 @@
+"""What can go wrong between a client and the service; one root, one readable message each."""
+
+from dataclasses import dataclass
+
+
+class ClientProblem(Exception):  # noqa: N818 - its children are named as RFC 9457 names them
+    """The root of everything this package raises on purpose."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault in a posted body: where it sits (``net.layers.2``) and what is wrong there."""
+
+    where: str
+    message: str
+
+
+class ServiceProblem(ClientProblem):
+    """The service answered with an RFC 9457 problem.
+
+    `code` is stable and meant for programs; `detail` is meant for people; `errors` says where in the body.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        status: int,
+        detail: str,
+        errors: tuple[Fault, ...] = (),
+        *,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.status = status
+        self.detail = detail
+        self.errors = errors
+        self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        wheres = [f"{fault.where}: {fault.message}" for fault in self.errors if fault.message not in self.detail]
+        return f"{self.detail} ({self.code})" + "".join(f"; {where}" for where in wheres)
+
+
+class Unreachable(ClientProblem):
+    """No whole answer came back over the network."""
+
+    def __init__(self, url: str, reason: str, *, may_have_happened: bool) -> None:
+        advice = (
+            "What was asked may have been done all the same; look before asking again."
+            if may_have_happened
+            else "Is the service running there? `posterity serve` starts one."
+        )
+        super().__init__(f"No answer from {url}: {reason}. {advice}")
+        self.url = url
+
+
+class UnexpectedAnswer(ClientProblem):
+    """The answer is not what the contract says; client and service are probably of different versions."""
+
+    def __init__(self, asked: str, reason: str) -> None:
+        super().__init__(f"The answer to {asked} is not one this client understands: {reason}")
+
+
+class UnusableArray(ClientProblem):
+    """An array cannot be posted as it is."""
+
+
+class UpdateUnpublished(ClientProblem):
+    """The update waited for ended without a version."""
+
+    def __init__(self, model: str, update: int, *, state: str, reason: str) -> None:
+        super().__init__(f"Update {update} of model {model} {state}{': ' if reason else ''}{reason}")
+        self.model = model
+        self.update = update
+        self.state = state
+
+
+class WaitTimedOut(ClientProblem):
+    """What was waited for did not happen within the given seconds; nothing was cancelled."""
+
+
+class RowsLeftPending(ClientProblem):
+    """Rows are pending, and nothing will close them into a chunk by itself."""
+
+    def __init__(self, model: str, rows: int, *, chunk_rows: int) -> None:
+        super().__init__(
+            f"{rows} rows of model {model} stay pending: a chunk closes at {chunk_rows} rows, and the model "
+            f"has no time limit. Post more rows, or close them now: `posterity update {model}`."
+        )

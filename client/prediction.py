@@ -1,0 +1,111 @@
+"""A prediction as arrays, one row per input; uncertainty in nats for classes, in label units for numbers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from client.errors import UnexpectedAnswer
+from client.values import Json
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prediction:
+    """What one version answers for a block of inputs.
+
+    A model of classes fills `labels`, `probabilities`, `entropy`, `aleatoric` and `mutual_information`; a
+    model of numbers fills `mean`, `std`, `epistemic_std` and `noise_std`. Asking for the other kind's arrays
+    raises AttributeError.
+    """
+
+    model: str
+    version: int
+    digest: str
+    method: str
+    samples: int | None
+    seed: int | None
+    arrays: Mapping[str, NDArray[Any]] = field(repr=False)
+    raw: Json = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(next(iter(self.arrays.values())))
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """The most probable class of each row, as its number; [rows]."""
+        return self._array("label")
+
+    @property
+    def names(self) -> list[str]:
+        """The most probable class of each row by name, or by number where the model has no names."""
+        return [str(row.get("name", row.get("label"))) for row in self.raw["outputs"]]
+
+    @property
+    def probabilities(self) -> Floats:
+        """[rows, classes]."""
+        return self._array("probabilities")
+
+    @property
+    def entropy(self) -> Floats:
+        """Total uncertainty of each row in nats: `aleatoric` plus `mutual_information`."""
+        return self._array("entropy")
+
+    @property
+    def aleatoric(self) -> Floats:
+        """The part of `entropy` that more evidence would not remove, in nats."""
+        return self._array("aleatoric")
+
+    @property
+    def mutual_information(self) -> Floats:
+        """The part of `entropy` that is doubt about the weights, in nats."""
+        return self._array("mutual_information")
+
+    @property
+    def mean(self) -> Floats:
+        """[rows, dims], in label units."""
+        return self._array("mean")
+
+    @property
+    def std(self) -> Floats:
+        """Total standard deviation, [rows, dims], in label units."""
+        return self._array("std")
+
+    @property
+    def epistemic_std(self) -> Floats:
+        return self._array("epistemic_std")
+
+    @property
+    def noise_std(self) -> Floats:
+        return self._array("noise_std")
+
+    def _array(self, name: str) -> NDArray[Any]:
+        if name not in self.arrays:
+            raise AttributeError(f"This prediction has {', '.join(self.arrays)}, and no {name}.")
+        return self.arrays[name]
+
+
+def parse_prediction(answer: Json, *, asked: str) -> Prediction:
+    """The service's answer as arrays.
+
+    Raises:
+        UnexpectedAnswer: it is not a prediction.
+    """
+    try:
+        rows: list[Json] = answer["outputs"]
+        columns = [name for name in rows[0] if name != "name"]
+        return Prediction(
+            model=answer["model"],
+            version=answer["version"],
+            digest=answer["digest"],
+            method=answer["method"],
+            samples=answer.get("samples"),
+            seed=answer.get("seed"),
+            arrays={name: np.array([row[name] for row in rows]) for name in columns},
+            raw=answer,
+        )
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise UnexpectedAnswer(asked, f"{type(error).__name__} {error}") from error

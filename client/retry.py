@@ -1,0 +1,48 @@
+"""When a request is sent again, and how long after."""
+
+from typing import Any
+
+import httpx
+from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
+
+from client.errors import ServiceProblem, Unreachable
+from client.wire import Request
+
+PASSING_STATUSES = frozenset({429, 502, 503, 504})
+PASSING_ERRORS = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
+RETRY_AFTER_SECONDS_MAX = 60.0
+
+_backoff = wait_exponential_jitter(initial=0.1, max=5.0, jitter=0.1)
+
+
+def policy(request: Request, *, attempts_max: int) -> dict[str, Any]:
+    """The arguments of tenacity for this request: one attempt only, unless it may be repeated."""
+    return {
+        "stop": stop_after_attempt(attempts_max if request.is_repeatable else 1),
+        "wait": pause_seconds,
+        "retry": retry_if_exception(may_pass),
+        "reraise": True,
+    }
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the same request may succeed a little later."""
+    if isinstance(error, ServiceProblem):
+        is_soon = (error.retry_after_seconds or 0.0) <= RETRY_AFTER_SECONDS_MAX
+        return error.status in PASSING_STATUSES and is_soon
+    return isinstance(error, PASSING_ERRORS)
+
+
+def pause_seconds(state: RetryCallState) -> float:
+    """What Retry-After says, else 0.1, 0.2, 0.4, … 5 seconds and a little noise."""
+    error = state.outcome.exception() if state.outcome else None
+    if isinstance(error, ServiceProblem) and error.retry_after_seconds is not None:
+        return error.retry_after_seconds
+    return _backoff(state)
+
+
+def unreachable(url: str, error: httpx.TransportError, request: Request) -> Unreachable:
+    was_sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.UnsupportedProtocol)
+    return Unreachable(
+        url, str(error) or type(error).__name__, may_have_happened=was_sent and not request.is_repeatable
+    )

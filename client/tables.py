@@ -1,0 +1,135 @@
+"""What the command line prints: tables for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from client.prediction import Prediction
+from client.values import Alias, Batch, Model, Move, Prequential, Resource, Update, Version
+
+R = TypeVar("R", bound=Resource)
+PIPE_COLUMNS = 200
+
+
+def console() -> Console:
+    """A console on stdout; wide enough not to fold a table where stdout is no terminal."""
+    return Console(width=None if sys.stdout.isatty() else PIPE_COLUMNS, highlight=False)
+
+
+def print_json(value: object) -> None:
+    Console(soft_wrap=True, highlight=False, markup=False).print(json.dumps(value, indent=2), soft_wrap=True)
+
+
+def print_resources(found: Sequence[R], table: Callable[[Sequence[R]], Table], *, as_json: bool) -> None:
+    if as_json:
+        print_json([one.raw for one in found])
+    else:
+        console().print(table(found))
+
+
+def print_resource(found: R, table: Callable[[Sequence[R]], Table], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found.raw)
+    else:
+        console().print(table([found]))
+
+
+def models_table(models: Iterable[Model]) -> Table:
+    rows = (
+        (
+            m.name, _net(m), m.family, m.head, m.versions, m.batches, m.rows, m.pending.rows,
+            m.updates.get("queued", 0) + m.updates.get("running", 0), m.updates.get("failed", 0),
+            _moment(m.created_at),
+        )
+        for m in models
+    )  # fmt: skip
+    titles = ("model", "net", "family", "head", "versions", "batches", "rows", "pending rows")
+    return _table((*titles, "updates to go", "failed", "created"), rows)
+
+
+def versions_table(versions: Iterable[Version]) -> Table:
+    def row(version: Version) -> tuple[object, ...]:
+        score = version.prequential or Prequential(rows=0)
+        return (
+            version.version, ", ".join(version.aliases), version.parent, version.chunk, version.rows,
+            version.evidence.rows, _number(version.kl_nats, 1), _number(score.accuracy, 4),
+            _number(score.nll, 4), _number(score.ece, 4), _number(version.seconds, 1),
+            version.digest[:19], _moment(version.created_at),
+        )  # fmt: skip
+
+    titles = ("version", "aliases", "parent", "chunk", "rows", "evidence rows", "KL to parent, nats")
+    scores = ("accuracy before", "NLL before", "ECE before", "seconds", "digest", "created")
+    return _table((*titles, *scores), map(row, versions))
+
+
+def updates_table(updates: Iterable[Update]) -> Table:
+    def row(update: Update) -> tuple[object, ...]:
+        progress = f"{update.progress.step}/{update.progress.steps}" if update.progress else ""
+        remarks = [*update.warnings, *([update.error.message] if update.error else [])]
+        return (
+            update.update, update.state, update.chunk, update.rows, update.prior, update.version,
+            update.attempt, progress, "; ".join(remarks), _moment(update.created_at),
+        )  # fmt: skip
+
+    titles = ("update", "state", "chunk", "rows", "prior", "version", "attempt", "steps", "remarks", "created")
+    return _table(titles, map(row, updates))
+
+
+def batches_table(batches: Iterable[Batch]) -> Table:
+    rows = (
+        (b.batch, b.rows, b.state, b.chunk, ", ".join(map(str, b.absorbed_in)), b.key, _moment(b.accepted_at))
+        for b in batches
+    )
+    return _table(("batch", "rows", "state", "chunk", "absorbed in", "key", "accepted"), rows)
+
+
+def aliases_table(aliases: Iterable[Alias]) -> Table:
+    rows = ((a.alias, a.version, a.seq, a.moved_by, a.reason, _moment(a.moved_at)) for a in aliases)
+    return _table(("alias", "version", "seq", "moved by", "reason", "moved"), rows)
+
+
+def moves_table(moves: Iterable[Move]) -> Table:
+    rows = ((m.seq, _moment(m.moved_at), m.kind, m.previous, m.version, m.moved_by, m.reason) for m in moves)
+    return _table(("seq", "when", "kind", "from version", "to version", "by", "reason"), rows)
+
+
+def prediction_table(prediction: Prediction) -> Table:
+    """One row per input: the class with its probability and doubt in nats, or the numbers with their spread."""
+    arrays = prediction.arrays
+    made_by = f"{prediction.model} version {prediction.version}, {prediction.method}"
+    if "probabilities" not in arrays:
+        rows = ((row, *map(str, values)) for row, values in enumerate(zip(*arrays.values(), strict=True)))
+        return _table(("row", *arrays), rows, caption=made_by)
+    doubts = [name for name in ("entropy", "aleatoric", "mutual_information") if name in arrays]
+    numbers = zip(prediction.probabilities.max(axis=1), *(arrays[name] for name in doubts), strict=True)
+    named = zip(prediction.names, numbers, strict=True)
+    return _table(
+        ("row", "label", "probability", *(name.replace("_", " ") for name in doubts)),
+        ((row, name, *(_number(value, 4) for value in values)) for row, (name, values) in enumerate(named)),
+        caption=f"{made_by}; entropy and its two parts in nats",
+    )
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> Table:
+    table = Table(*titles, box=None, caption=caption, caption_justify="left", header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text("" if value is None else str(value)) for value in row))
+    return table
+
+
+def _net(model: Model) -> str:
+    return str(model.net.get("kind", ""))
+
+
+def _number(value: float | None, places: int) -> str:
+    return "" if value is None else f"{value:,.{places}f}"
+
+
+def _moment(when: datetime | None) -> str:
+    return "" if when is None else f"{when:%Y-%m-%d %H:%M:%S}"

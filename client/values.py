@@ -1,0 +1,213 @@
+"""The resources of the service as frozen values; `raw` keeps each one exactly as it was answered."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from client.errors import UnexpectedAnswer
+
+Json = dict[str, Any]
+UpdateState = Literal["queued", "running", "published", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """A JSON object of the service; fields that this client does not know stay readable in `raw`."""
+
+    raw: Json = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class Pending:
+    batches: int
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Model(Resource):
+    name: str
+    net: Json
+    input: Json
+    output: Json
+    family: str
+    prior: Json
+    recipe: Json
+    chunk: Json
+    created_at: datetime
+    head: int
+    aliases: dict[str, int]
+    versions: int
+    batches: int
+    rows: int
+    pending: Pending
+    updates: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch(Resource):
+    """`is_replay` is true when the service had this key and body already and stored nothing new."""
+
+    model: str
+    batch: int
+    rows: int
+    state: str
+    key: str
+    digest: str
+    accepted_at: datetime
+    chunk: int | None = None
+    absorbed_in: tuple[int, ...] = ()
+    on_head: bool = False
+    is_replay: bool = False
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Optimizer steps done and to do, and the evidence lower bound in nats where one is known."""
+
+    step: int
+    steps: int
+    elbo: float | None = None
+
+
+@dataclass(frozen=True)
+class UpdateError:
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Update(Resource):
+    model: str
+    update: int
+    chunk: int
+    rows: int
+    batches: tuple[int, ...]
+    state: UpdateState
+    attempt: int
+    prior: int | None = None
+    version: int | None = None
+    progress: Progress | None = None
+    report: Json | None = None
+    warnings: tuple[str, ...] = ()
+    error: UpdateError | None = None
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Evidence:
+    rows: int
+    chunks: tuple[int, ...]
+    batches: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Prequential:
+    """How well the parent predicted this version's rows before they were absorbed; `nll` in nats per row."""
+
+    rows: int
+    accuracy: float | None = None
+    nll: float | None = None
+    ece: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version(Resource):
+    """An immutable posterior; version 0 is the root prior, without parent, chunk or update."""
+
+    model: str
+    version: int
+    parent: int | None
+    chunk: int | None
+    update: int | None
+    digest: str
+    rows: int | None
+    evidence: Evidence
+    kl_nats: float | None
+    prequential: Prequential | None = None
+    seconds: float | None = None
+    recipe: Json | None = None
+    report: Json | None = None
+    aliases: tuple[str, ...] = ()
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class LayerwiseKl:
+    total: float
+    layers: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison(Resource):
+    """KL(first || second) in nats, whole and per layer; what else the service tells is in `raw`."""
+
+    kl_nats: LayerwiseKl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alias(Resource):
+    """Where an alias points; `seq` counts its moves and is what `if_match` wants."""
+
+    model: str
+    alias: str
+    version: int
+    seq: int
+    moved_by: str | None = None
+    reason: str | None = None
+    moved_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move(Resource):
+    """One entry of an alias's history; `version` is None where the alias was removed."""
+
+    seq: int
+    version: int | None
+    previous: int | None
+    kind: str
+    moved_by: str | None
+    reason: str | None
+    moved_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollback(Resource):
+    model: str
+    head: int
+    previous: int
+    seq: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Readiness:
+    """Whether the service takes requests now, and what it says about its parts."""
+
+    is_ready: bool
+    raw: Json
+
+
+R = TypeVar("R", bound=Resource)
+_ADAPTERS: dict[type[Resource], TypeAdapter[Any]] = {}
+
+
+def parse(kind: type[R], answer: Mapping[str, Any], *, asked: str) -> R:
+    """The JSON object as a value of this kind; fields unknown here are kept in `raw` only.
+
+    Raises:
+        UnexpectedAnswer: a field is missing or of another type.
+    """
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    try:
+        value: R = _ADAPTERS[kind].validate_python({**answer, "raw": dict(answer)})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UnexpectedAnswer(asked, f"{where or 'answer'}: {first['msg']}") from error
+    return value
