@@ -41,7 +41,7 @@ exec "$1" -w -s -D data -m fast stop
 """
 
 
-class PostgresUnavailable(Exception):
+class PostgresUnavailableError(Exception):
     """No PostgreSQL can be had for the tests; the message says what was tried and what to do."""
 
 
@@ -99,10 +99,10 @@ class PostgresServer:
         """Every connection is dropped and the server accepts new ones.
 
         Raises:
-            PostgresUnavailable: the server is not ours to restart.
+            PostgresUnavailableError: the server is not ours to restart.
         """
         if self.cluster is None:
-            raise PostgresUnavailable(f"{URL_VARIABLE} names a server that the tests may not restart; unset it.")
+            raise PostgresUnavailableError(f"{URL_VARIABLE} names a server that the tests may not restart; unset it.")
         self.cluster.restart()
 
     def stop(self) -> None:
@@ -123,13 +123,13 @@ def start_postgres(environment: Mapping[str, str] = os.environ) -> PostgresServe
     """A server that answers: the one that POSTERITY_TEST_DATABASE_URL names, else one started here.
 
     Raises:
-        PostgresUnavailable: there is no server and no way to start one.
+        PostgresUnavailableError: there is no server and no way to start one.
     """
     if named := environment.get(URL_VARIABLE):
         return PostgresServer(make_url(named).set(drivername="postgresql+psycopg"))
     binaries = system_binaries() or wheel_binaries()
     if binaries is None:
-        raise PostgresUnavailable(
+        raise PostgresUnavailableError(
             f"The tests need PostgreSQL. {URL_VARIABLE} is not set, neither {SYSTEM}/*/bin nor PATH has its "
             f"programs, and the wheel {WHEEL} is not installed. Run `make test`, which installs the wheel, "
             f"or set {URL_VARIABLE} to the URL of a server."
@@ -190,7 +190,7 @@ def _start(binaries: Path, folder: Path, identity: Mapping[str, Any]) -> Cluster
     assert supervisor.stdout is not None
     if supervisor.stdout.readline() != "ready\n":
         supervisor.communicate()
-        raise PostgresUnavailable(f"{binaries}/pg_ctl could not start a server:\n{(folder / 'log').read_text()}")
+        raise PostgresUnavailableError(f"{binaries}/pg_ctl could not start a server:\n{(folder / 'log').read_text()}")
     return Cluster(folder, binaries, identity, supervisor)
 
 
@@ -214,7 +214,7 @@ def _identity() -> dict[str, Any]:
     for entry in pwd.getpwall():
         if entry.pw_name in ACCOUNTS:
             return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-    raise PostgresUnavailable(f"PostgreSQL refuses to run as root, and there is no user {ACCOUNTS} to run it.")
+    raise PostgresUnavailableError(f"PostgreSQL refuses to run as root, and there is no user {ACCOUNTS} to run it.")
 
 
 def _call(*command: str | Path, folder: Path, identity: Mapping[str, Any]) -> None:
@@ -228,7 +228,7 @@ def _call(*command: str | Path, folder: Path, identity: Mapping[str, Any]) -> No
         **identity,
     )
     if done.returncode != 0:
-        raise PostgresUnavailable(f"{command[0]} failed:\n{done.stderr}")
+        raise PostgresUnavailableError(f"{command[0]} failed:\n{done.stderr}")
 
 
 def _database_of(url: str) -> str:

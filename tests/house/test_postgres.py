@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from tests import postgres
-from tests.postgres import URL_VARIABLE, PostgresServer, PostgresUnavailable, serve, start_postgres
+from tests.postgres import URL_VARIABLE, PostgresServer, PostgresUnavailableError, serve, start_postgres
 
 ROOT = Path(__file__).parents[2]
 STARTS_A_SERVER = """
@@ -120,7 +120,7 @@ def test_a_named_server_is_used_and_left_running_without_our_databases(server: P
     names = {row[0] for row in query(server.url("postgres"), "SELECT datname FROM pg_database")}
     assert "postgres" in names
     assert ours not in names
-    with pytest.raises(PostgresUnavailable, match=URL_VARIABLE):
+    with pytest.raises(PostgresUnavailableError, match=URL_VARIABLE):
         named.restart()
 
 
@@ -152,7 +152,7 @@ def test_a_machine_without_any_postgresql_is_told_what_to_do(monkeypatch: pytest
     monkeypatch.setattr(postgres, "find_spec", finds_nothing)
     monkeypatch.setenv("PATH", os.devnull)
 
-    with pytest.raises(PostgresUnavailable, match=f"set {URL_VARIABLE} to the URL of a server"):
+    with pytest.raises(PostgresUnavailableError, match=f"set {URL_VARIABLE} to the URL of a server"):
         start_postgres({})
 
 
@@ -161,5 +161,5 @@ def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) ->
     assert binaries is not None
     monkeypatch.setattr(postgres, "CONFIGURATION", "max_connections = several\n")
 
-    with pytest.raises(PostgresUnavailable, match=r'"max_connections".*"several"'):
+    with pytest.raises(PostgresUnavailableError, match=r'"max_connections".*"several"'):
         serve(binaries)
