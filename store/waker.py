@@ -67,8 +67,8 @@ class PostgresWaker(_Closing):
 
     def __init__(self, engine: Engine) -> None:
         borrowed = engine.raw_connection()
-        borrowed.detach()
         self._connection = borrowed.driver_connection
+        borrowed.detach()
         self._connection.autocommit = True
         self._connection.execute(f"LISTEN {CHANNEL}")
 

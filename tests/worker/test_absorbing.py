@@ -1,0 +1,262 @@
+"""What a worker makes of a claim: a version with a report, a requeue, or an error that people can read."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from sqlalchemy import Engine
+
+import bayes
+from store.aliases import Aliases
+from store.blobs import Blobs
+from store.errors import HeadMoved, LeaseLost
+from store.history import History
+from store.leases import Leases
+from store.ledger import Ledger
+from store.values import Claim, UpdateState
+from tests.worker.given import a_model, accept, rows
+from worker.heartbeat import Heartbeat, Stopping
+from worker.loop import Worker
+
+WAIT_SECONDS = 30.0
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(tmp_path / "blobs")
+
+
+@pytest.fixture
+def ledger(engine: Engine) -> Ledger:
+    return Ledger(engine)
+
+
+@pytest.fixture
+def leases(engine: Engine) -> Leases:
+    return Leases(engine, lease_seconds=15.0, attempts_max=3)
+
+
+@pytest.fixture
+def worker(ledger: Ledger, leases: Leases, blobs: Blobs) -> Worker:
+    return Worker(owner="worker", ledger=ledger, leases=leases, blobs=blobs, device="cpu", stop=threading.Event())
+
+
+def claimed(leases: Leases) -> Claim:
+    claim = leases.claim("worker")
+    assert claim is not None
+    return claim
+
+
+def take_all(worker: Worker) -> None:
+    while (claim := worker.leases.claim(worker.owner)) is not None:
+        worker.take(claim)
+
+
+def test_a_published_posterior_is_the_one_that_prior_chunk_and_recipe_determine(
+    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+) -> None:
+    model = a_model(ledger, blobs)
+    first, second = rows(20, seed=1), rows(20, seed=2)
+    accept(ledger, blobs, "a", first)
+    accept(ledger, blobs, "b", second)
+
+    take_all(worker)
+
+    joined = bayes.Chunk(torch.cat([first["x"], second["x"]]), torch.cat([first["y"], second["y"]]))
+    expected, report = bayes.absorb(bayes.root(model), joined, model.recipe)
+    version = history.version("moons", 1)
+    assert version.digest == expected.digest
+    assert blobs.get(version.digest) == expected.to_bytes()
+    assert version.kl_nats == report.elbo.kl_nats
+
+
+def test_the_prior_is_scored_on_the_chunk_before_it_learns_from_it(
+    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+) -> None:
+    model = a_model(ledger, blobs)
+    batch = rows(40, seed=1)
+    accept(ledger, blobs, "a", batch)
+
+    take_all(worker)
+
+    blind = bayes.score(bayes.predict(bayes.root(model), batch["x"]), batch["y"])
+    prequential = history.version("moons", 1).report["prequential"]
+    assert prequential == {"rows": 40, **blind}
+
+
+def test_weights_of_some_batches_are_one_for_the_others(
+    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+) -> None:
+    model = a_model(ledger, blobs)
+    plain, weighted = rows(20, seed=1), rows(20, seed=2)
+    accept(ledger, blobs, "a", plain)
+    accept(ledger, blobs, "b", {**weighted, "weights": torch.full((20,), 2.0)})
+
+    take_all(worker)
+
+    weights = torch.cat([torch.ones(20), torch.full((20,), 2.0)])
+    chunk = bayes.Chunk(torch.cat([plain["x"], weighted["x"]]), torch.cat([plain["y"], weighted["y"]]), weights)
+    assert history.version("moons", 1).digest == bayes.absorb(bayes.root(model), chunk, model.recipe)[0].digest
+
+
+def test_a_chunk_that_lacks_a_class_the_model_has_seen_is_absorbed_with_a_warning(
+    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+) -> None:
+    a_model(ledger, blobs)
+    accept(ledger, blobs, "a", rows(40, seed=1))
+    accept(ledger, blobs, "b", rows(40, seed=2, classes=(1,)))
+
+    take_all(worker)
+
+    assert history.update("moons", 2).state is UpdateState.PUBLISHED
+    (first, *_), second = history.version("moons", 2).report["warnings"], history.version("moons", 1).report["warnings"]
+    assert "no row of class 0" in first
+    assert not any("no row of" in warning for warning in second)
+
+
+def test_damaged_bytes_fail_the_update_with_an_error_that_names_them(
+    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+) -> None:
+    a_model(ledger, blobs)
+    accept(ledger, blobs, "a", rows(40, seed=1))
+    digest = history.batch("moons", 1).digest
+    blobs.path(digest).write_bytes(b"other bytes")
+
+    take_all(worker)
+
+    update = history.update("moons", 1)
+    assert (update.state, update.failures) == (UpdateState.FAILED, 3)
+    assert update.error_code == "blob-corrupt"
+    assert digest in (update.error_message or "")
+    assert history.resolve("moons").version == 0
+
+
+def test_an_update_that_diverges_fails_readably_and_the_next_chunk_goes_on(
+    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+) -> None:
+    a_model(ledger, blobs)
+    accept(ledger, blobs, "a", {"x": torch.full((40, 2), 3e38), "y": torch.arange(40) % 2})
+    accept(ledger, blobs, "b", rows(40, seed=1))
+
+    take_all(worker)
+
+    failed = history.update("moons", 1)
+    assert (failed.state, failed.error_code) == (UpdateState.FAILED, "update-diverged")
+    assert history.evidence("moons", 1).batches == [2]
+
+
+def test_a_worker_told_to_stop_gives_its_update_back_without_a_failed_attempt(
+    worker: Worker, ledger: Ledger, blobs: Blobs, leases: Leases, history: History
+) -> None:
+    a_model(ledger, blobs)
+    accept(ledger, blobs, "a", rows(40, seed=1))
+    claim = claimed(leases)
+
+    worker.stop.set()
+    worker.take(claim)
+
+    update = history.update("moons", 1)
+    assert (update.state, update.failures, update.version) == (UpdateState.QUEUED, 0, None)
+
+
+def test_a_rollback_stops_the_update_early_and_it_starts_again_from_the_new_head(
+    worker: Worker, ledger: Ledger, blobs: Blobs, engine: Engine, history: History
+) -> None:
+    a_model(ledger, blobs)
+    for key in "ab":
+        accept(ledger, blobs, key, rows(40, seed=ord(key)))
+    take_all(worker)
+    accept(ledger, blobs, "c", rows(40, seed=9))
+    quick = Leases(engine, lease_seconds=0.5, attempts_max=3)
+    claim = claimed(quick)
+
+    Aliases(engine).rollback("moons", to=1, actor="ada")
+
+    with Heartbeat(quick, claim, threading.Event()) as heartbeat, pytest.raises(HeadMoved):
+        go_on(heartbeat)
+    worker.take(claim)
+    take_all(worker)
+    assert history.evidence("moons", 3).batches == [1, 3]
+    assert history.update("moons", 3).failures == 0
+
+
+def test_a_heartbeat_keeps_the_lease_for_longer_than_it_lasts_and_tells_the_progress(
+    ledger: Ledger, blobs: Blobs, engine: Engine, history: History
+) -> None:
+    a_model(ledger, blobs)
+    accept(ledger, blobs, "a", rows(40, seed=1))
+    quick = Leases(engine, lease_seconds=0.5, attempts_max=3)
+    claim = claimed(quick)
+    taken_at = history.update("moons", 1).started_at
+    assert taken_at is not None
+
+    with Heartbeat(quick, claim, threading.Event()) as heartbeat:
+        heartbeat.progress(bayes.Progress(step=7, steps=9, elbo=-1.5))
+        for _ in until_too_late():
+            assert quick.claim("thief") is None
+            if time.time() > taken_at + 1.5:
+                break
+
+    update = history.update("moons", 1)
+    assert (update.step, update.steps, update.elbo) == (7, 9, -1.5)
+    heir = next(claim for _ in until_too_late() if (claim := quick.claim("heir")))
+    assert heir.attempt == 2
+
+
+def test_a_heartbeat_stops_the_work_of_a_cancelled_update(ledger: Ledger, blobs: Blobs, engine: Engine) -> None:
+    a_model(ledger, blobs)
+    accept(ledger, blobs, "a", rows(40, seed=1))
+    quick = Leases(engine, lease_seconds=0.5, attempts_max=3)
+    claim = claimed(quick)
+    ledger.cancel("moons", 1)
+
+    with Heartbeat(quick, claim, threading.Event()) as heartbeat, pytest.raises(LeaseLost):
+        go_on(heartbeat)
+
+
+def test_progress_after_the_word_to_stop_stops_the_work(leases: Leases, ledger: Ledger, blobs: Blobs) -> None:
+    a_model(ledger, blobs)
+    accept(ledger, blobs, "a", rows(40, seed=1))
+    stop = threading.Event()
+    with Heartbeat(leases, claimed(leases), stop) as heartbeat:
+        heartbeat.progress(bayes.Progress(step=1, steps=2, elbo=0.0))
+        stop.set()
+        with pytest.raises(Stopping):
+            heartbeat.progress(bayes.Progress(step=2, steps=2, elbo=0.0))
+
+
+def test_a_running_worker_closes_old_chunks_and_wakes_for_new_ones(
+    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+) -> None:
+    a_model(ledger, blobs, chunk={"rows": 1000, "seconds": 0.1})
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        for version, key in enumerate("ab", start=1):
+            accept(ledger, blobs, key, rows(20, seed=version))
+            for _ in until_too_late():
+                if history.resolve("moons").version == version:
+                    break
+    finally:
+        worker.stop.set()
+        thread.join()
+
+    assert history.evidence("moons", 2).batches == [1, 2]
+
+
+def go_on(heartbeat: Heartbeat) -> None:
+    for _ in until_too_late():
+        heartbeat.progress(bayes.Progress(step=1, steps=2, elbo=0.0))
+
+
+def until_too_late() -> Iterator[None]:
+    deadline = time.monotonic() + WAIT_SECONDS
+    while time.monotonic() < deadline:
+        yield
+        time.sleep(0.01)
+    raise AssertionError(f"still not so after {WAIT_SECONDS} s")

@@ -1,0 +1,79 @@
+"""`python -m worker`: one worker process, until SIGTERM, SIGINT or (with --child) the end of its standard input."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from types import FrameType
+
+import torch
+from sqlalchemy.exc import OperationalError
+
+from store.blobs import Blobs
+from store.engine import connect
+from store.errors import DatabaseNotCurrent
+from store.leases import Leases
+from store.ledger import Ledger
+from store.migrate import require_current
+from store.settings import Settings
+from worker.loop import Worker
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="posterity worker", description=__doc__)
+    parser.add_argument("--child", action="store_true", help="stop when standard input ends: the parent is gone")
+    arguments = parser.parse_args()
+    settings = Settings()
+    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    if arguments.child:
+        threading.Thread(target=_stop_with_parent, args=(stop,), name="parent", daemon=True).start()
+    engine = connect(settings.database)
+    require_current(engine)
+    worker = Worker(
+        owner=f"{socket.gethostname()}:{os.getpid()}",
+        ledger=Ledger(engine),
+        leases=Leases(engine, lease_seconds=settings.lease_seconds, attempts_max=settings.attempts_max),
+        blobs=Blobs(settings.blobs),
+        device=resolve_device(settings.device),
+        stop=stop,
+    )
+    logging.getLogger("posterity.worker").info("Worker %s is ready on %s.", worker.owner, worker.device)
+    worker.run()
+    engine.dispose()
+    return 0
+
+
+def resolve_device(device: str) -> str:
+    """`auto` is CUDA where there is one, else the CPU."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    def handle(_signal: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
+def _stop_with_parent(stop: threading.Event) -> None:
+    sys.stdin.buffer.read()
+    stop.set()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (DatabaseNotCurrent, OperationalError) as error:
+        sys.exit(f"posterity worker: {error}")

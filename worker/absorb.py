@@ -1,0 +1,89 @@
+"""One claim, absorbed: the prior and the chunk read from the blobs, the posterior written to them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import safetensors.torch
+import torch
+
+import bayes
+from store.blobs import Blobs
+from store.values import Claim
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True)
+class Absorbed:
+    """A posterior that is in the blobs and not yet a version."""
+
+    digest: str
+    kl_nats: float
+    report: dict[str, Any]
+
+
+def absorb(
+    claim: Claim,
+    blobs: Blobs,
+    *,
+    device: str,
+    missing_labels: list[str],
+    progress: Callable[[bayes.Progress], None],
+    clock: Clock = time.perf_counter,
+) -> Absorbed:
+    """The posterior of the claim's prior and chunk is in the blobs; before it, the prior was scored on the chunk.
+
+    Raises:
+        BlobMissing, BlobCorrupt: the prior's or a batch's bytes are not what the ledger names.
+        bayes.BayesError: the bytes are no posterior, or the update diverged.
+    """
+    began = clock()
+    model = bayes.Model.from_description(claim.description)
+    prior = bayes.Posterior.from_bytes(blobs.get(claim.prior_digest))
+    chunk = read_chunk([blobs.get(digest) for digest in claim.batch_digests])
+    prequential = score_before_learning(prior, chunk, device=device)
+    posterior, report = bayes.absorb(prior, chunk, model.recipe, device=device, progress=progress)
+    digest = blobs.put(posterior.to_bytes())
+    facts: dict[str, Any] = {
+        **report.to_dict(),
+        "prequential": prequential,
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "seconds_in_all": clock() - began,
+    }
+    facts["warnings"] = [*_coverage(missing_labels), *report.warnings]
+    return Absorbed(digest=digest, kl_nats=report.elbo.kl_nats, report=facts)
+
+
+def read_chunk(batches: list[bytes]) -> bayes.Chunk:
+    """The rows of these batches (safetensors x, y and, where given, weights) one after the other."""
+    parts = [safetensors.torch.load(data) for data in batches]
+    weights = None
+    if any("weights" in part for part in parts):
+        weights = torch.cat([part.get("weights", torch.ones(len(part["y"]))) for part in parts])
+    return bayes.Chunk(
+        inputs=torch.cat([part["x"] for part in parts]),
+        labels=torch.cat([part["y"] for part in parts]),
+        weights=weights,
+    )
+
+
+def score_before_learning(prior: bayes.Posterior, chunk: bayes.Chunk, *, device: str) -> dict[str, float]:
+    """The prior's scores on rows that it has not learned from (test-then-train), as the service would predict them."""
+    prediction = bayes.predict(prior, chunk.inputs, device=device)
+    return {"rows": chunk.rows, **bayes.score(prediction, chunk.labels)}
+
+
+def _coverage(missing: list[str]) -> list[str]:
+    if not missing:
+        return []
+    labels = ", ".join(missing)
+    return [
+        f"The chunk has no row of {'class' if len(missing) == 1 else 'the classes'} {labels}, which the model has "
+        "seen before. A sequential prior does not keep a net from forgetting classes that stay away: post rows of "
+        "them too, or roll back."
+    ]

@@ -1,0 +1,136 @@
+"""The worker's life: close what is due, claim, absorb, publish, and wait for the next change of the ledger."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+
+import torch
+from sqlalchemy.exc import OperationalError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
+
+from bayes import BayesError
+from store.blobs import Blobs
+from store.errors import HeadMoved, LeaseLost, Problem
+from store.leases import Leases
+from store.ledger import Ledger
+from store.values import Claim
+from store.waker import Waker, waker_for
+from worker.absorb import Absorbed, absorb
+from worker.heartbeat import Heartbeat, Stopping
+
+log = logging.getLogger("posterity.worker")
+
+LOOK_SECONDS = 1.0
+"""How long an idle worker sleeps when nothing wakes it: chunks grow old and leases run out without a word."""
+OUTAGE_SECONDS = 2.0
+
+
+@dataclass(frozen=True)
+class Worker:
+    """Everything one worker process works with; `stop` ends it."""
+
+    owner: str
+    ledger: Ledger
+    leases: Leases
+    blobs: Blobs
+    device: str
+    stop: threading.Event
+
+    def run(self) -> None:
+        """Absorbs whatever can be claimed until `stop` is set; outlives outages of the database."""
+        while not self.stop.is_set():
+            try:
+                with waker_for(self.leases.reading) as waker:
+                    self._work(waker)
+            except OperationalError as error:
+                log.warning("The ledger does not answer; trying again in %s s: %s", OUTAGE_SECONDS, error)
+                self.stop.wait(OUTAGE_SECONDS)
+
+    def _work(self, waker: Waker) -> None:
+        while not self.stop.is_set():
+            for model, chunk in self.ledger.close_due():
+                log.info("Closed chunk %s of model %s: its oldest row reached the age limit.", chunk, model)
+            claim = self.leases.claim(self.owner)
+            if claim is None:
+                waker.wait(LOOK_SECONDS)
+            else:
+                self.take(claim)
+
+    def take(self, claim: Claim) -> None:
+        """The claim is published, given back, failed, or lost to another; in each case the ledger says so."""
+        name = f"update {claim.update} of model {claim.model} (attempt {claim.attempt})"
+        log.info("Absorbing: %s, %s rows into version %s.", name, claim.chunk.rows, claim.prior)
+        try:
+            absorbed = self._absorb(claim)
+            version = self._publish(claim, absorbed)
+            log.info("Published: %s is version %s.", name, version)
+        except LeaseLost as lost:
+            log.warning("Dropped: %s", lost)
+        except (HeadMoved, Stopping) as reason:
+            log.info("Given back: %s: %s", name, str(reason) or "the worker stops")
+            self._release(claim)
+        except OperationalError:
+            # The ledger does not answer: nothing can be said to it. The lease runs out, and another attempt follows.
+            raise
+        except Exception as error:  # Whatever it was: the update must say so, and others must go on.
+            log.warning("Failed: %s", name, exc_info=error)
+            self._fail(claim, error)
+
+    def _absorb(self, claim: Claim) -> Absorbed:
+        with Heartbeat(self.leases, claim, self.stop) as heartbeat:
+            return absorb(
+                claim,
+                self.blobs,
+                device=self.device,
+                missing_labels=self.leases.missing_labels(claim),
+                progress=heartbeat.progress,
+            )
+
+    def _publish(self, claim: Claim, absorbed: Absorbed) -> int:
+        # Asking twice is harmless: once published, the lease is gone.
+        asking = Retrying(
+            retry=retry_if_exception_type(OperationalError),
+            stop=stop_after_delay(claim.lease_seconds),
+            wait=wait_random_exponential(multiplier=0.1, max=2.0),
+            reraise=True,
+        )
+        version = asking(
+            self.leases.publish,
+            claim,
+            digest=absorbed.digest,
+            kl_nats=absorbed.kl_nats,
+            report=absorbed.report,
+        )
+        return version.number
+
+    def _release(self, claim: Claim) -> None:
+        try:
+            self.leases.release(claim)
+        except LeaseLost:
+            log.info("Update %s of model %s was given back already.", claim.update, claim.model)
+
+    def _fail(self, claim: Claim, error: Exception) -> None:
+        code, message = explain(error)
+        try:
+            self.leases.fail(claim, code=code, message=message)
+        except LeaseLost as lost:
+            log.warning("Dropped: %s", lost)
+
+
+def explain(error: Exception) -> tuple[str, str]:
+    """A stable code and a readable message for an attempt that failed."""
+    if isinstance(error, Problem):
+        return error.code, str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return "out-of-memory", f"The worker ran out of memory: {error}. Smaller chunks or batch_rows need less."
+    if isinstance(error, OSError):
+        return "storage-failed", f"The blobs could not be read or written: {error}."
+    if isinstance(error, BayesError):
+        return _kebab(type(error).__name__), str(error)
+    return "internal", f"{type(error).__name__}: {error}"
+
+
+def _kebab(name: str) -> str:
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("-")
