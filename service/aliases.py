@@ -1,0 +1,138 @@
+"""Aliases: where they point, moved with If-Match, rolled back, and what was live when."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from service.bodies import invalid_body, parse
+from service.openapi import takes
+from service.problems import declared
+from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, MediaTypeUnsupported, QueryInvalid
+from service.requests import AliasName, ExpectedSeq, JsonOnly, ModelName, PageAsked, RawBody, TheHouse
+from service.resources import AliasList, AliasResource, MoveList, MoveResource, RollbackResource, moment
+from service.schemas import AliasBody, RollbackBody
+from store.errors import (
+    AliasInvalid,
+    AliasMoved,
+    AliasNotFound,
+    HeadRequired,
+    ModelNotFound,
+    NotOnLine,
+    RollbackTooFar,
+    VersionNotFound,
+)
+from store.values import MoveRow
+
+router = APIRouter(prefix="/v1/models/{model}", tags=["aliases"])
+
+ACTOR = "client"
+"""Who moved it, as long as callers are not asked who they are."""
+
+BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
+
+
+@router.get("/aliases", operation_id="list_aliases", responses=declared(ModelNotFound))
+def list_aliases(model: ModelName, house: TheHouse) -> AliasList:
+    """Every alias of a model that points at a version."""
+    moves = [house.history.alias(model, alias) for alias in house.history.aliases(model)]
+    return AliasList(aliases=[_resource(model, move) for move in moves])
+
+
+@router.get("/aliases/{alias}", operation_id="get_alias", responses=declared(ModelNotFound, AliasNotFound))
+def get_alias(model: ModelName, alias: AliasName, house: TheHouse, response: Response) -> AliasResource:
+    """Where an alias points, since when and why; the ETag is for If-Match of the next move."""
+    return _with_etag(model, house.history.alias(model, alias), response)
+
+
+@router.put(
+    "/aliases/{alias}",
+    operation_id="move_alias",
+    dependencies=[JsonOnly],
+    openapi_extra=takes(AliasBody),
+    responses=declared(ModelNotFound, VersionNotFound, AliasMoved, AliasInvalid, QueryInvalid, *BODY_REFUSALS),
+)
+def move_alias(
+    *, model: ModelName, alias: AliasName, expected: ExpectedSeq, raw: RawBody, house: TheHouse, response: Response
+) -> AliasResource:
+    """Points an alias at any version; with If-Match, only if it has not moved since you read it."""
+    body = parse(AliasBody, raw)
+    move = house.aliases.move(model, alias, body.version, actor=ACTOR, reason=body.reason, expected_seq=expected)
+    return _with_etag(model, move, response)
+
+
+@router.delete(
+    "/aliases/{alias}",
+    operation_id="remove_alias",
+    status_code=204,
+    responses=declared(ModelNotFound, AliasNotFound, HeadRequired, AliasMoved, QueryInvalid),
+)
+def remove_alias(model: ModelName, alias: AliasName, expected: ExpectedSeq, house: TheHouse) -> None:
+    """Removes an alias; its history stays. head cannot be removed."""
+    house.aliases.remove(model, alias, actor=ACTOR, expected_seq=expected)
+
+
+@router.get(
+    "/aliases/{alias}/history",
+    operation_id="get_alias_history",
+    responses=declared(ModelNotFound, AliasNotFound, QueryInvalid),
+)
+def get_alias_history(model: ModelName, alias: AliasName, page: PageAsked, house: TheHouse) -> MoveList:
+    """What was live when, moved by whom and why: every move of the alias, oldest first."""
+    rows = house.history.moves(model, alias, after=page.after_number(0), limit=page.limit + 1)
+    shown, next_cursor = page.cut(rows, lambda row: row.seq)
+    return MoveList(moves=[_move(row) for row in shown], next_cursor=next_cursor)
+
+
+@router.post(
+    "/rollback",
+    operation_id="roll_back",
+    dependencies=[JsonOnly],
+    openapi_extra=takes(RollbackBody),
+    responses=declared(ModelNotFound, VersionNotFound, NotOnLine, RollbackTooFar, *BODY_REFUSALS),
+)
+def roll_back(model: ModelName, raw: RawBody, house: TheHouse) -> RollbackResource:
+    """Moves head to an earlier version of its line; the next request is answered by that version."""
+    body = parse(RollbackBody, raw)
+    if (body.to is None) == (body.steps is None):
+        raise invalid_body("body", "must have one of `to` and `steps`")
+    move = house.aliases.rollback(model, to=body.to, steps=body.steps or 1, actor=ACTOR, reason=body.reason)
+    assert move.version is not None
+    return RollbackResource(
+        model=model,
+        head=move.version,
+        previous=move.previous,
+        seq=move.seq,
+        reason=move.reason,
+        moved_by=move.moved_by,
+        moved_at=moment(move.moved_at),
+    )
+
+
+def _with_etag(model: str, move: MoveRow, response: Response) -> AliasResource:
+    response.headers["ETag"] = f'"{move.seq}"'
+    return _resource(model, move)
+
+
+def _resource(model: str, move: MoveRow) -> AliasResource:
+    assert move.version is not None
+    return AliasResource(
+        model=model,
+        alias=move.alias,
+        version=move.version,
+        seq=move.seq,
+        moved_by=move.moved_by,
+        reason=move.reason,
+        moved_at=moment(move.moved_at),
+    )
+
+
+def _move(row: MoveRow) -> MoveResource:
+    return MoveResource(
+        seq=row.seq,
+        version=row.version,
+        previous=row.previous,
+        kind=row.kind,
+        moved_by=row.moved_by,
+        reason=row.reason,
+        moved_at=moment(row.moved_at),
+    )

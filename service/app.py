@@ -1,0 +1,64 @@
+"""The application: routers, problems and the OpenAPI document around one house."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from fastapi import FastAPI
+
+from service import aliases, batches, health, models, predictions, problems, updates, versions
+from service.house import open_house
+from service.openapi import document
+from store.settings import Settings
+
+SUMMARY = "Labeled batches in, Bayesian versions out, predictions with uncertainty from any of them."
+DESCRIPTION = """\
+Post labeled batches; a worker turns each chunk of them into a new version of the model; every version stays queryable,
+and rolling back is moving a pointer. Every error is `application/problem+json` (RFC 9457) with a stable `code`."""
+TAGS = [
+    {"name": "models", "description": "A net, a likelihood and a recipe, and everything learned for it."},
+    {"name": "batches", "description": "Labeled rows, stored once under the client's key."},
+    {"name": "updates", "description": "Chunks on their way to become versions."},
+    {"name": "predictions", "description": "Answers with their uncertainty."},
+    {"name": "versions", "description": "Immutable posteriors; version 0 is the root prior."},
+    {"name": "aliases", "description": "Names that point at versions; head is the one predictions default to."},
+    {"name": "health", "description": "Probes."},
+]
+
+
+class Posterity(FastAPI):
+    """FastAPI, whose OpenAPI document also has the bodies that the service reads raw."""
+
+    def openapi(self) -> dict[str, Any]:
+        return document(self)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service on these settings; its database must be at the current migration when a request comes."""
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
+    house = open_house(settings)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        house.engine.dispose()
+
+    app = Posterity(
+        title="Posterity",
+        version=version("posterity"),
+        summary=SUMMARY,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.house = house
+    problems.install(app)
+    for part in (models, batches, updates, predictions, versions, aliases, health):
+        app.include_router(part.router)
+    return app

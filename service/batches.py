@@ -1,0 +1,132 @@
+"""Batches: labeled rows, stored once under the client's key."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from bayes import Model
+from service.house import House
+from service.openapi import takes
+from service.problems import declared
+from service.rejected import (
+    BatchEmpty,
+    BatchTooLarge,
+    BodyInvalid,
+    BodyTooLarge,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyMissing,
+    InputDtype,
+    InputNotFinite,
+    InputShape,
+    JsonInvalid,
+    LabelDtype,
+    LabelOutOfRange,
+    LabelShape,
+    MediaTypeUnsupported,
+    QueryInvalid,
+    WeightsInvalid,
+)
+from service.requests import (
+    SAFETENSORS,
+    BodyMediaType,
+    IdempotencyKey,
+    ModelName,
+    PageAsked,
+    PathNumber,
+    RawBody,
+    TheHouse,
+)
+from service.resources import AcceptedBatch, BatchList, BatchResource, moment
+from service.rows import rows_of_json, rows_of_safetensors
+from service.schemas import BatchBody
+from store.errors import BatchNotFound, IdempotencyKeyReused, ModelNotFound
+from store.values import BatchRow
+
+router = APIRouter(prefix="/v1/models/{model}/batches", tags=["batches"])
+
+REPLAYED = "Idempotent-Replayed"
+
+
+@router.post(
+    "",
+    operation_id="post_batch",
+    status_code=202,
+    openapi_extra=takes(BatchBody, tensors="x, y and optionally weights"),
+    responses=declared(
+        *(IdempotencyKeyMissing, IdempotencyKeyInvalid, JsonInvalid, ModelNotFound, BodyTooLarge, BatchTooLarge),
+        *(MediaTypeUnsupported, BodyInvalid, BatchEmpty, IdempotencyKeyReused, InputShape, InputDtype),
+        *(InputNotFinite, LabelShape, LabelDtype, LabelOutOfRange, WeightsInvalid),
+    ),
+)
+def post_batch(
+    *,
+    model: ModelName,
+    key: IdempotencyKey,
+    media_type: BodyMediaType,
+    raw: RawBody,
+    house: TheHouse,
+    response: Response,
+) -> AcceptedBatch:
+    """Stores the rows once under this key; a worker absorbs them when their chunk closes.
+
+    The same rows again under the same key are answered as the first time, with `Idempotent-Replayed: true`. The digest
+    is that of the rows in their stored form, so the encoding may change between the two.
+    """
+    described = Model.from_description(house.history.model(model).description)
+    read = rows_of_safetensors if media_type == SAFETENSORS else rows_of_json
+    rows = read(raw, of=described.input, labeled=described.output, rows_max=house.settings.rows_max)
+    digest = house.keep(rows.to_bytes())
+    accepted = house.ledger.accept(
+        model, key=key, digest=digest, rows=len(rows.inputs), label_counts=rows.label_counts()
+    )
+    batch = accepted.batch
+    response.headers["Location"] = f"/v1/models/{model}/batches/{batch.number}"
+    if accepted.is_replay:
+        response.headers[REPLAYED] = "true"
+    return AcceptedBatch(
+        model=model,
+        batch=batch.number,
+        rows=batch.rows,
+        state="accepted",
+        key=batch.key,
+        digest=batch.digest,
+        accepted_at=moment(batch.accepted_at),
+    )
+
+
+@router.get("", operation_id="list_batches", responses=declared(ModelNotFound, QueryInvalid))
+def list_batches(model: ModelName, page: PageAsked, house: TheHouse) -> BatchList:
+    """The batches of a model, in the order in which they were accepted."""
+    rows = house.history.batches(model, after=page.after_number(0), limit=page.limit + 1)
+    shown, next_cursor = page.cut(rows, lambda row: row.number)
+    return BatchList(batches=_resources(house, model, shown), next_cursor=next_cursor)
+
+
+@router.get("/{batch}", operation_id="get_batch", responses=declared(ModelNotFound, BatchNotFound))
+def get_batch(model: ModelName, batch: PathNumber, house: TheHouse) -> BatchResource:
+    """Where a batch stands: accepted, in which chunk, absorbed in which versions, learned by head or not."""
+    return _resources(house, model, [house.history.batch(model, batch)])[0]
+
+
+def _resources(house: House, model: str, rows: list[BatchRow]) -> list[BatchResource]:
+    head = house.history.resolve(model).version
+    learned = {chunk.number for chunk in house.history.evidence(model, head).chunks}
+    chunks = {row.chunk for row in rows if row.chunk is not None}
+    absorbed_in = {chunk: house.history.absorbed_in(model, chunk) for chunk in chunks}
+    return [_resource(model, row, absorbed_in, learned) for row in rows]
+
+
+def _resource(model: str, row: BatchRow, absorbed_in: dict[int, list[int]], learned: set[int]) -> BatchResource:
+    versions = [] if row.chunk is None else absorbed_in[row.chunk]
+    return BatchResource(
+        model=model,
+        batch=row.number,
+        rows=row.rows,
+        state="absorbed" if versions else "accepted" if row.chunk is None else "in-chunk",
+        key=row.key,
+        digest=row.digest,
+        accepted_at=moment(row.accepted_at),
+        chunk=row.chunk,
+        absorbed_in=versions,
+        on_head=row.chunk in learned,
+    )

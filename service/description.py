@@ -1,0 +1,176 @@
+"""The description of a model, as a client posts it and as it is stored: data, never code.
+
+Types and names are checked here, so that they are in the OpenAPI document; whether the parts fit each other is asked of
+`bayes.Model`, which also fills in what the client left out.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+from bayes import InvalidDescription, Model
+from service.bodies import parse
+from service.problems import in_words
+from service.rejected import DescriptionInvalid, Fault
+
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+DIGITS: dict[str, JsonValue] = {
+    "name": "digits",
+    "net": {"kind": "mlp", "hidden": [64]},
+    "input": {"shape": [1, 8, 8], "dtype": "uint8", "std": 16.0},
+    "output": {"kind": "categorical", "classes": 10},
+    "chunk": {"rows": 200, "seconds": 60.0},
+}
+"""The model of the examples: scikit-learn's 8 by 8 digits, whose pixels go from 0 to 16."""
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class DenseLayer(Part):
+    kind: Literal["dense"]
+    units: int
+
+
+class ConvLayer(Part):
+    kind: Literal["conv"]
+    filters: int
+    kernel: int = Field(description="Side of the square kernel, in pixels.")
+    padding: int = 0
+    stride: int = 1
+
+
+class MaxPoolLayer(Part):
+    kind: Literal["maxpool"]
+    size: int
+    stride: int | None = Field(None, description="Absent: as large as `size`.")
+
+
+class PlainLayer(Part):
+    kind: Literal["relu", "softplus", "flatten"]
+
+
+Layer = Annotated[DenseLayer | ConvLayer | MaxPoolLayer | PlainLayer, Field(discriminator="kind")]
+
+
+class MlpNet(Part):
+    """Dense layers with ReLU between them, on the flattened input."""
+
+    kind: Literal["mlp"]
+    hidden: list[int] = Field(max_length=64, description="Units of each hidden layer.")
+
+
+class LeNet5Net(Part):
+    """LeNet-5 of Caffe: two convolutions with pooling, one dense layer of 500."""
+
+    kind: Literal["lenet5"]
+
+
+class Conv3Fc3Net(Part):
+    """3Conv3FC: three convolutions with pooling, two dense layers of 1000, softplus between them."""
+
+    kind: Literal["3conv3fc"]
+
+
+class LayersNet(Part):
+    """Layers of your own; the dense layer of the output is appended."""
+
+    kind: Literal["layers"]
+    layers: list[Layer] = Field(max_length=256)
+
+
+Net = Annotated[MlpNet | LeNet5Net | Conv3Fc3Net | LayersNet, Field(discriminator="kind")]
+
+
+class Input(Part):
+    """One row is a tensor of this shape; the net sees (x - mean) / std."""
+
+    shape: list[int] = Field(max_length=8, description="Without the axis of the rows.")
+    dtype: Literal["uint8", "float32"] = "float32"
+    mean: float | list[float] = Field(0.0, description="In raw units; one number, or one per index of the first axis.")
+    std: float | list[float] | None = Field(None, description="As `mean`. Absent: 255 for uint8, 1 for float32.")
+
+
+class Categorical(Part):
+    kind: Literal["categorical"]
+    classes: int | list[str] = Field(description="How many, or their names; labels are then indices or names.")
+
+
+class Gaussian(Part):
+    kind: Literal["gaussian"]
+    dims: int = 1
+    noise: float | None = Field(None, description="Standard deviation of a label, in its units. null: learned.")
+
+
+Output = Annotated[Categorical | Gaussian, Field(discriminator="kind")]
+
+
+class GaussianPrior(Part):
+    kind: Literal["gaussian"]
+    sigma: float | None = Field(None, description="null: 2 / sqrt(fan-in) per layer, 0.2 for biases.")
+
+
+class Recipe(Part):
+    """How a chunk is absorbed; what is absent is chosen from `chunk.rows` when the model is created."""
+
+    optimizer: Literal["adam"] | None = None
+    epochs: int | None = Field(None, description="Passes over the chunk.")
+    batch_rows: int | None = Field(None, description="Rows of one minibatch.")
+    lr: float | None = Field(None, description="Learning rate of the means.")
+    lr_log_sigma: float | None = Field(None, description="Learning rate of the log standard deviations.")
+    lr_final: float | None = Field(None, description="Part of both rates that is left at the last step.")
+    beta: float | None = Field(None, description="Weight of the KL to the prior.")
+    log_sigma_start: float | None = Field(None, description="Where log sigma starts in the first update of a line.")
+    seed: int | None = None
+
+
+class ChunkLimits(Part):
+    """When accepted rows are absorbed: at the latest when one of the two limits is reached."""
+
+    rows: int = Field(500, ge=1, le=1_000_000, description="Rows that close a chunk.")
+    seconds: float | None = Field(60.0, gt=0, description="Age of its oldest row that closes a chunk; null: none.")
+
+
+class Retention(Part):
+    kind: Literal["keep"] = "keep"
+
+
+class ModelBody(Part):
+    """A model to create. All but name, net, input and output may be left out."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [DIGITS]})
+
+    name: str = Field(pattern=MODEL_NAME, description="1 to 128 letters, digits, '.', '_' and '-'.")
+    net: Net
+    input: Input
+    output: Output
+    family: Literal["ffg", "point"] = Field("ffg", description="ffg: a Gaussian per weight; point: plain weights.")
+    prior: GaussianPrior = Field({"kind": "gaussian"}, validate_default=True)
+    recipe: Literal["auto"] | Recipe = "auto"
+    chunk: ChunkLimits = Field({}, validate_default=True)
+    retention: Retention = Field({}, validate_default=True)
+
+
+def read_description(raw: bytes) -> tuple[Model, dict[str, Any]]:
+    """The model that the posted JSON describes, and its description with every default resolved.
+
+    Raises:
+        JsonInvalid: the body is not JSON.
+        DescriptionInvalid: it describes no model; the problem says where.
+    """
+    body = parse(ModelBody, raw, DescriptionInvalid)
+    posted = body.model_dump(exclude_unset=True, exclude_none=True)
+    try:
+        model = Model.from_description(posted | {"chunk": body.chunk.model_dump()})
+    except InvalidDescription as error:
+        faults = [Fault(error.where or "body", error.message)]
+        raise DescriptionInvalid(faults=faults, reason=in_words(faults)) from None
+    resolved = {
+        "name": body.name,
+        "chunk": body.chunk.model_dump(),
+        "retention": body.retention.model_dump(),
+    }
+    return model, resolved | model.to_description()

@@ -1,0 +1,29 @@
+"""Probes: is the process alive, and can it answer."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from service.problems import declared
+from service.rejected import Unavailable
+from service.requests import TheHouse
+from service.resources import Health
+from store.errors import DatabaseNotCurrent
+from store.migrate import require_current
+
+router = APIRouter(tags=["health"])
+
+
+@router.get("/livez", operation_id="livez", responses=declared())
+def livez() -> Health:
+    """The process answers; nothing else is looked at."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", operation_id="readyz", responses=declared(DatabaseNotCurrent))
+def readyz(house: TheHouse) -> Health:
+    """The database answers and has the tables of this release, and blobs can be written."""
+    require_current(house.engine)
+    if not house.blobs.is_writable():
+        raise Unavailable(reason="The store of the blobs cannot be written to")
+    return Health(status="ok")

@@ -1,0 +1,71 @@
+"""Models: created from a description, read with their counters."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from bayes import root
+from service.description import ModelBody, read_description
+from service.house import House
+from service.openapi import takes
+from service.problems import declared
+from service.rejected import BodyTooLarge, DescriptionInvalid, JsonInvalid, MediaTypeUnsupported, QueryInvalid
+from service.requests import JsonOnly, ModelName, PageAsked, RawBody, TheHouse
+from service.resources import ModelList, ModelResource, Pending, moment
+from store.errors import ModelExists, ModelNotFound
+from store.values import HEAD, ModelRow
+
+router = APIRouter(prefix="/v1/models", tags=["models"])
+
+
+@router.post(
+    "",
+    operation_id="create_model",
+    status_code=201,
+    dependencies=[JsonOnly],
+    openapi_extra=takes(ModelBody),
+    responses=declared(
+        *(JsonInvalid, ModelExists, BodyTooLarge, MediaTypeUnsupported, DescriptionInvalid),
+        also={200: {"model": ModelResource, "description": "The model existed with the same description."}},
+    ),
+)
+def create_model(raw: RawBody, house: TheHouse, response: Response) -> ModelResource:
+    """Creates a model whose version 0, the root prior, answers at once; the same description again changes nothing."""
+    model, description = read_description(raw)
+    digest = house.keep(root(model).to_bytes())
+    row, created = house.ledger.create_model(str(description["name"]), description, digest)
+    response.status_code = 201 if created else 200
+    response.headers["Location"] = f"/v1/models/{row.name}"
+    return _resource(house, row)
+
+
+@router.get("", operation_id="list_models", responses=declared(QueryInvalid))
+def list_models(page: PageAsked, house: TheHouse) -> ModelList:
+    """All models, in the order of their names."""
+    rows = house.history.models(after=page.after or "", limit=page.limit + 1)
+    shown, next_cursor = page.cut(rows, lambda row: row.name)
+    return ModelList(models=[_resource(house, row) for row in shown], next_cursor=next_cursor)
+
+
+@router.get("/{model}", operation_id="get_model", responses=declared(ModelNotFound))
+def get_model(model: ModelName, house: TheHouse) -> ModelResource:
+    """A model's description, aliases and counters."""
+    return _resource(house, house.history.model(model))
+
+
+def _resource(house: House, row: ModelRow) -> ModelResource:
+    counters = house.history.counters(row.name)
+    aliases = house.history.aliases(row.name)
+    return ModelResource.model_validate(
+        row.description
+        | {
+            "created_at": moment(row.created_at),
+            "head": aliases[HEAD],
+            "aliases": aliases,
+            "versions": counters.versions,
+            "batches": counters.batches,
+            "rows": counters.rows,
+            "pending": Pending(batches=counters.pending_batches, rows=counters.pending_rows),
+            "updates": counters.updates,
+        }
+    )

@@ -1,0 +1,227 @@
+"""Predictions with their uncertainty, from head, from any alias or from any version."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Any, assert_never
+
+import torch
+from fastapi import APIRouter, Depends, Query, Response
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json
+
+from bayes import Categorical, CategoricalPrediction, GaussianPrediction, Prediction, predict
+from service.bodies import Array, Posted, parse, tensors_of
+from service.house import House
+from service.openapi import takes
+from service.problems import declared
+from service.rejected import (
+    BatchEmpty,
+    BatchTooLarge,
+    BodyInvalid,
+    BodyTooLarge,
+    InputDtype,
+    InputNotFinite,
+    InputShape,
+    JsonInvalid,
+    MediaTypeUnsupported,
+    QueryInvalid,
+    SamplesTooMany,
+)
+from service.requests import (
+    JSON,
+    SAFETENSORS,
+    BodyMediaType,
+    IfNoneMatch,
+    ModelName,
+    PathNumber,
+    RawBody,
+    TheHouse,
+    is_fresh,
+)
+from service.resources import PredictionResource
+from service.rows import inputs_of
+from service.schemas import NUMBER_MAX, SEED_MAX, Method, PredictionBody
+from store.errors import AliasNotFound, ModelNotFound, VersionNotFound
+from store.values import HEAD, Resolved
+
+router = APIRouter(prefix="/v1/models/{model}", tags=["predictions"])
+
+SAMPLES, SEED = 16, 0
+REFUSALS = (
+    *(ModelNotFound, VersionNotFound, AliasNotFound, BatchTooLarge, BatchEmpty, QueryInvalid),
+    *(InputShape, InputDtype, InputNotFinite, SamplesTooMany),
+)
+BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
+LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
+
+
+@dataclass(frozen=True)
+class Way:
+    """How to predict; what a body states comes before what the query states."""
+
+    method: Method
+    samples: int
+    seed: int
+
+
+def _way(
+    method: Annotated[Method, Query(description="`ensemble` of weight draws, or the `mean` weights.")] = "ensemble",
+    samples: Annotated[int, Query(ge=1, description="Weight draws.")] = SAMPLES,
+    seed: Annotated[int, Query(ge=0, le=SEED_MAX, description="Which draws.")] = SEED,
+) -> Way:
+    return Way(method, samples, seed)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which version is asked: a number, else where an alias points."""
+
+    version: int | None
+    alias: str
+
+
+def _target(
+    version: Annotated[int | None, Query(ge=0, le=NUMBER_MAX, description="Absent: where `alias` points.")] = None,
+    alias: Annotated[str, Query(max_length=64, pattern=r"^[^\x00]*$")] = HEAD,
+) -> Target:
+    if version is not None and alias != HEAD:
+        raise QueryInvalid(reason="version and alias: name one of the two")
+    return Target(version, alias)
+
+
+WayAsked = Annotated[Way, Depends(_way)]
+TargetAsked = Annotated[Target, Depends(_target)]
+
+
+@router.post(
+    "/predictions",
+    operation_id="predict",
+    response_model=PredictionResource,
+    openapi_extra=takes(PredictionBody, tensors="x"),
+    responses=declared(*REFUSALS, *BODY_REFUSALS),
+)
+def predict_rows(
+    *, model: ModelName, target: TargetAsked, way: WayAsked, media_type: BodyMediaType, raw: RawBody, house: TheHouse
+) -> Response:
+    """Predicts every row with head, or with the version or alias in the query.
+
+    The same version, method, samples, seed and inputs give the same bytes, whatever happened in between.
+    """
+    resolved = house.history.resolve(model, version=target.version, alias=target.alias)
+    return _answer_body(house, resolved, way, media_type=media_type, raw=raw)
+
+
+@router.post(
+    "/versions/{version}/predictions",
+    operation_id="predict_with_version",
+    response_model=PredictionResource,
+    openapi_extra=takes(PredictionBody, tensors="x"),
+    responses=declared(*REFUSALS, *BODY_REFUSALS),
+)
+def predict_rows_with_version(
+    *, model: ModelName, version: PathNumber, way: WayAsked, media_type: BodyMediaType, raw: RawBody, house: TheHouse
+) -> Response:
+    """Predicts every row with this version."""
+    return _answer_body(house, house.history.resolve(model, version=version), way, media_type=media_type, raw=raw)
+
+
+@router.get(
+    "/predictions",
+    operation_id="predict_small",
+    response_model=PredictionResource,
+    responses=declared(*REFUSALS, JsonInvalid, also={304: {"description": "The answer you have is still the answer."}}),
+)
+def predict_small(
+    *,
+    model: ModelName,
+    inputs: Annotated[str, Query(description="Rows as JSON lists.", examples=["[[0.5,-1.0]]"])],
+    target: TargetAsked,
+    way: WayAsked,
+    house: TheHouse,
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """The same for a few rows in the query; the ETag names the version, the way and the inputs."""
+    try:
+        posted = LISTS.validate_json(inputs)
+    except ValidationError as error:
+        raise JsonInvalid(reason=f"inputs: {error.errors()[0]['msg']}") from None
+    resolved = house.history.resolve(model, version=target.version, alias=target.alias)
+    rows = _rows(house, resolved, posted)
+    etag = _etag(resolved, way, rows)
+    headers = {"ETag": etag, "Cache-Control": "no-cache"}
+    if is_fresh(etag, if_none_match):
+        return Response(status_code=304, headers=headers)
+    return _answer(house, resolved, way, rows, headers=headers)
+
+
+def _answer_body(house: House, resolved: Resolved, way: Way, *, media_type: str, raw: bytes) -> Response:
+    posted: Posted
+    if media_type == SAFETENSORS:
+        posted = tensors_of(raw, required=("x",))["x"]
+    else:
+        body = parse(PredictionBody, raw)
+        posted = body.inputs
+        way = Way(
+            method=body.method or way.method,
+            samples=way.samples if body.samples is None else body.samples,
+            seed=way.seed if body.seed is None else body.seed,
+        )
+    return _answer(house, resolved, way, _rows(house, resolved, posted))
+
+
+def _rows(house: House, resolved: Resolved, posted: Posted) -> Array:
+    declared_input = house.loaded.posterior(resolved.digest).input
+    return inputs_of(posted, of=declared_input, rows_max=house.settings.rows_predict_max)
+
+
+def _answer(
+    house: House, resolved: Resolved, way: Way, rows: Array, *, headers: dict[str, str] | None = None
+) -> Response:
+    with house.computing:
+        posterior = house.loaded.posterior(resolved.digest)
+        if way.method == "ensemble":
+            weights_bytes = 4 * posterior.network.weights
+            samples_max = min(house.settings.samples_max, house.settings.loaded_bytes_max // weights_bytes)
+            if way.samples > samples_max:
+                raise SamplesTooMany(samples=way.samples, samples_max=samples_max)
+        draws = house.loaded.draws(resolved.digest, method=way.method, samples=way.samples, seed=way.seed)
+        prediction = predict(posterior, torch.tensor(rows), draws=draws)
+    names = posterior.output.names if isinstance(posterior.output, Categorical) else None
+    answer = {
+        "model": resolved.model,
+        "version": resolved.version,
+        "digest": resolved.digest,
+        "method": way.method,
+        "samples": way.samples,
+        "seed": way.seed,
+        "outputs": _outputs(prediction, names),
+    }
+    return Response(to_json(answer), media_type=JSON, headers=headers)
+
+
+def _outputs(prediction: Prediction, names: tuple[str, ...] | None) -> list[dict[str, object]]:
+    labels: list[int] | None = None
+    match prediction:
+        case CategoricalPrediction():
+            fields = ("probabilities", "entropy", "aleatoric", "mutual_information")
+            labels = prediction.probabilities.argmax(1).tolist()
+        case GaussianPrediction():
+            fields = ("mean", "std", "epistemic_std", "noise_std")
+        case _:
+            assert_never(prediction)
+    columns = [getattr(prediction, field).tolist() for field in fields]
+    rows = [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]
+    if labels is None:
+        return rows
+    return [_label(label, names) | row for label, row in zip(labels, rows, strict=True)]
+
+
+def _label(label: int, names: tuple[str, ...] | None) -> dict[str, object]:
+    return {"label": label} if names is None else {"label": label, "name": names[label]}
+
+
+def _etag(resolved: Resolved, way: Way, rows: Array) -> str:
+    asked = (resolved.digest, resolved.version, way.method, way.samples, way.seed, rows.shape)
+    return f'"{hashlib.sha256(repr(asked).encode() + rows.tobytes()).hexdigest()[:32]}"'

@@ -1,0 +1,179 @@
+"""Every error leaves the service as RFC 9457 `application/problem+json` with a stable `code`."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from service.rejected import (
+    BodyTooLarge,
+    Fault,
+    Internal,
+    MethodNotAllowed,
+    NotFound,
+    QueryInvalid,
+    Rejected,
+    Unavailable,
+)
+from store.errors import Problem
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:posterity:problem:"
+DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
+
+# What pydantic adds to the place of a fault to say which member of a union it tried.
+UNIONS = {"net", "output"}
+KINDS = {"mlp", "lenet5", "3conv3fc", "layers", "categorical", "gaussian"} | {
+    *("dense", "conv", "maxpool", "relu", "softplus", "flatten")
+}
+OPTION = re.compile(r"int|float|Encoded|Recipe|(list|literal)\[.*\]")
+
+logger = logging.getLogger("service")
+
+
+class FaultBody(BaseModel):
+    where: str = Field(examples=["labels[7]"])
+    message: str = Field(examples=["is 12, the model has classes 0 to 9"])
+
+
+class ProblemBody(BaseModel):
+    """What went wrong (RFC 9457). Programs branch on `code`, people read `detail`."""
+
+    type: str = Field(description="`code` as a URI.", examples=[f"{TYPE_PREFIX}model-not-found"])
+    title: str = Field(description="The kind of problem, the same text every time.", examples=["No such model"])
+    status: int = Field(examples=[404])
+    detail: str = Field(description="What happened, to which thing, and what to do next.")
+    instance: str = Field(description="The path that was asked.", examples=["/v1/models/digits"])
+    code: str = Field(description="Stable name of the kind of problem.", examples=["model-not-found"])
+    errors: list[FaultBody] | None = Field(None, description="What is wrong where, when several things are.")
+
+
+def respond(problem: Problem, instance: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The problem as an answer; a fault of ours (5xx) is also in the log."""
+    if problem.status >= 500:
+        logger.error("%s at %s: %s", problem.code, instance, problem)
+    body: dict[str, object] = {
+        "type": f"{TYPE_PREFIX}{problem.code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": str(problem),
+        "instance": instance,
+        "code": problem.code,
+    }
+    if isinstance(problem, Rejected) and problem.faults:
+        body["errors"] = [{"where": fault.where, "message": fault.message} for fault in problem.faults]
+    headers = dict(headers or {})
+    if problem.status == 503:
+        headers["Retry-After"] = "1"
+    if isinstance(problem, BodyTooLarge):
+        headers["Connection"] = "close"  # The rest of the body stays unread.
+    return JSONResponse(body, problem.status, headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Whatever an endpoint, FastAPI or the database raises is answered as a problem."""
+
+    async def on_problem(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Problem)
+        return respond(error, request.url.path)
+
+    async def on_http_error(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        return respond(_from_http(error, request), request.url.path, dict(error.headers or {}))
+
+    async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return respond(_from_validation(error, request), request.url.path)
+
+    async def on_database_down(request: Request, error: Exception) -> JSONResponse:
+        logger.warning("the database does not answer: %s", error)
+        return respond(Unavailable(reason="The database does not answer"), request.url.path)
+
+    async def on_anything_else(request: Request, _error: Exception) -> JSONResponse:
+        return respond(Internal(), request.url.path)
+
+    app.add_exception_handler(Problem, on_problem)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    for kind in DATABASE_DOWN:
+        app.add_exception_handler(kind, on_database_down)
+    app.add_exception_handler(Exception, on_anything_else)
+
+
+def declared(
+    *problems: type[Problem], also: dict[int | str, dict[str, Any]] | None = None
+) -> dict[int | str, dict[str, Any]]:
+    """These problems as OpenAPI responses, one per status, each code with its example; and the other responses."""
+    by_status: dict[int, list[type[Problem]]] = {}
+    always: tuple[type[Problem], ...] = (Unavailable, Internal)
+    for problem in problems + always:
+        by_status.setdefault(problem.status, []).append(problem)
+    responses: dict[int | str, dict[str, Any]] = also or {}
+    return responses | {status: _declared(kinds) for status, kinds in sorted(by_status.items())}
+
+
+def faults_of(errors: Iterable[Any]) -> list[Fault]:
+    """The errors of pydantic as faults, with places in the words of the body: `net.layers.0.units`."""
+    return [Fault(_where(error["loc"]), str(error["msg"])) for error in errors]
+
+
+def in_words(faults: list[Fault]) -> str:
+    """The first fault as a sentence, without its full stop."""
+    first = faults[0]
+    others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{first.where}: {first.message.rstrip('.')}{others}"
+
+
+def _where(loc: tuple[int | str, ...]) -> str:
+    parts = [
+        str(part)
+        for before, part in zip(("", *loc), loc, strict=False)
+        if not (str(part) in KINDS and (before in UNIONS or isinstance(before, int)))
+        and not OPTION.fullmatch(str(part))
+    ]
+    return ".".join(parts) or "body"
+
+
+def _from_http(error: HTTPException, request: Request) -> Problem:
+    if error.status_code == 405:
+        return MethodNotAllowed(method=request.method, path=request.url.path)
+    return NotFound(path=request.url.path)
+
+
+def _from_validation(error: RequestValidationError, request: Request) -> Problem:
+    faults = faults_of(error.errors())
+    # A path that cannot name anything names nothing.
+    if any(found["loc"][0] == "path" for found in error.errors()):
+        return NotFound(path=request.url.path)
+    return QueryInvalid(faults=faults, reason=in_words(faults))
+
+
+def _declared(kinds: list[type[Problem]]) -> dict[str, Any]:
+    examples = {
+        kind.code: {
+            "summary": kind.title,
+            "value": {
+                "type": f"{TYPE_PREFIX}{kind.code}",
+                "title": kind.title,
+                "status": kind.status,
+                "detail": kind.message,
+                "instance": "/v1/…",
+                "code": kind.code,
+            },
+        }
+        for kind in kinds
+    }
+    return {
+        "description": " or ".join(f"`{kind.code}`" for kind in kinds),
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}, "examples": examples}},
+    }

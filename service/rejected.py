@@ -1,0 +1,137 @@
+"""What the service refuses by itself, as one tree with the refusals of the store (store.errors)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from store.errors import Problem
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong, and where: `net.layers.2`, `labels[7]`, `query.limit`."""
+
+    where: str
+    message: str
+
+
+class Rejected(Problem):
+    """Root of the service's refusals; `faults` lists what is wrong where, when there is more to say than the detail."""
+
+    def __init__(self, *, faults: Sequence[Fault] = (), **facts: object) -> None:
+        self.faults = tuple(faults)
+        super().__init__(**facts)
+
+
+class JsonInvalid(Rejected):
+    code, status, title = "json-invalid", 400, "The body is not JSON"
+    message = "The body cannot be read as JSON: {reason}."
+
+
+class BodyInvalid(Rejected):
+    code, status, title = "body-invalid", 422, "The body has other fields than this call takes"
+    message = "{reason}. /docs shows the body that this call takes."
+
+
+class QueryInvalid(Rejected):
+    code, status, title = "query-invalid", 422, "A query parameter or header cannot be used"
+    message = "{reason}. /docs shows the parameters that this call takes."
+
+
+class DescriptionInvalid(Rejected):
+    code, status, title = "description-invalid", 422, "No model can be made from this description"
+    message = "{reason}. Nothing was created."
+
+
+class MediaTypeUnsupported(Rejected):
+    code, status, title = "media-type-unsupported", 415, "The body has a media type that this call does not read"
+    message = "This call reads {accepted}; the request says Content-Type: {found}."
+
+
+class BodyTooLarge(Rejected):
+    code, status, title = "body-too-large", 413, "The body is too large"
+    message = "The body has more than {bytes_max} bytes, the most this service accepts. Split it and send the parts."
+
+
+class BatchTooLarge(Rejected):
+    code, status, title = "batch-too-large", 413, "Too many rows"
+    message = "The body has {rows} rows; this call accepts {rows_max}. Split it and send the parts."
+
+
+class BatchEmpty(Rejected):
+    code, status, title = "batch-empty", 422, "No rows"
+    message = "The body has no rows. Send at least one."
+
+
+class IdempotencyKeyMissing(Rejected):
+    code, status, title = "idempotency-key-missing", 400, "The Idempotency-Key header is missing"
+    message = (
+        "A batch needs an Idempotency-Key header: a name of your choice for these rows, the same when you send them "
+        "again, so that they are counted once."
+    )
+
+
+class IdempotencyKeyInvalid(Rejected):
+    code, status, title = "idempotency-key-invalid", 400, "The Idempotency-Key header cannot be used"
+    message = 'An Idempotency-Key has 1 to {length_max} printable ASCII characters, bare or in double quotes ("…").'
+
+
+class InputShape(Rejected):
+    code, status, title = "input-shape", 422, "The inputs have another shape than the model"
+    message = "The inputs must have the shape {expected}; got {found}."
+
+
+class InputDtype(Rejected):
+    code, status, title = "input-dtype", 422, "The inputs have another type than the model"
+    message = "The inputs must be {expected}; got {found}."
+
+
+class InputNotFinite(Rejected):
+    code, status, title = "input-not-finite", 422, "The inputs hold NaN or infinity"
+    message = "Row {row} of the inputs holds {found}. Every input must be a finite float32 number."
+
+
+class LabelShape(Rejected):
+    code, status, title = "label-shape", 422, "The labels have another shape than the inputs ask for"
+    message = "The labels must have the shape {expected}; got {found}."
+
+
+class LabelDtype(Rejected):
+    code, status, title = "label-dtype", 422, "The labels have another type than the model"
+    message = "The labels must be {expected}; got {found}."
+
+
+class LabelOutOfRange(Rejected):
+    code, status, title = "label-out-of-range", 422, "A label is outside what the model knows"
+    message = "The label of row {row} is {found}; the labels of this model are {expected}."
+
+
+class WeightsInvalid(Rejected):
+    code, status, title = "weights-invalid", 422, "The weights cannot be used"
+    message = "The weights must be one finite number of at least 0 per row, not all 0; got {found}."
+
+
+class SamplesTooMany(Rejected):
+    code, status, title = "samples-too-many", 422, "Too many weight draws"
+    message = "{samples} draws were asked for; of this model the service makes at most {samples_max} at a time."
+
+
+class NotFound(Rejected):
+    code, status, title = "not-found", 404, "Nothing is here"
+    message = "There is nothing at {path}. /docs lists what there is."
+
+
+class MethodNotAllowed(Rejected):
+    code, status, title = "method-not-allowed", 405, "This cannot be done here"
+    message = "{method} is not possible at {path}. /docs lists what is."
+
+
+class Unavailable(Rejected):
+    code, status, title = "unavailable", 503, "The service cannot reach what it stores"
+    message = "{reason}. Nothing was lost; send the request again in a moment."
+
+
+class Internal(Rejected):
+    code, status, title = "internal", 500, "The service failed"
+    message = "This is a fault of the service, not of the request. Its log says more."

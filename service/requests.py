@@ -1,0 +1,196 @@
+"""What endpoints ask of a request: its raw body, the names in its path, its key, its page, its ETags."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Header, Path, Query, Request
+from fastapi.requests import HTTPConnection
+
+from service.house import House
+from service.rejected import (
+    BodyTooLarge,
+    IdempotencyKeyInvalid,
+    IdempotencyKeyMissing,
+    MediaTypeUnsupported,
+    QueryInvalid,
+)
+from service.schemas import NUMBER_MAX
+
+JSON = "application/json"
+SAFETENSORS = "application/x-safetensors"
+
+KEY_LENGTH_MAX = 255
+KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+ETAG_OF_MOVE = re.compile(r'"(\d{1,9})"')
+
+Item = TypeVar("Item")
+
+
+def _house(connection: HTTPConnection) -> House:
+    house = connection.app.state.house
+    assert isinstance(house, House)
+    return house
+
+
+TheHouse = Annotated[House, Depends(_house)]
+
+# Names with control characters cannot exist, and PostgreSQL refuses to be asked for them.
+ModelName = Annotated[str, Path(alias="model", pattern=r"^[^\x00-\x1f\x7f]{1,128}$", examples=["digits"])]
+AliasName = Annotated[str, Path(alias="alias", pattern=r"^[^\x00-\x1f\x7f]{1,64}$", examples=["head"])]
+PathNumber = Annotated[int, Path(ge=0, le=NUMBER_MAX)]
+
+
+async def _raw_body(request: Request, house: TheHouse) -> bytes:
+    """The whole body; a body over the limit is refused before it is read to its end.
+
+    Raises:
+        BodyTooLarge: its Content-Length says so, or what has arrived already is more.
+    """
+    bytes_max = house.settings.body_bytes_max
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > bytes_max:
+        raise BodyTooLarge(bytes_max=bytes_max)
+    parts, received = [], 0
+    async for part in request.stream():
+        received += len(part)
+        if received > bytes_max:
+            raise BodyTooLarge(bytes_max=bytes_max)
+        parts.append(part)
+    return b"".join(parts)
+
+
+def media_type(request: Request, *accepted: str) -> str:
+    """The media type of the body, one of these.
+
+    Raises:
+        MediaTypeUnsupported: it is another, or the request does not say.
+    """
+    found = request.headers.get("content-type", "nothing")
+    plain = found.partition(";")[0].strip().lower()
+    if plain not in accepted:
+        raise MediaTypeUnsupported(accepted=" or ".join(accepted), found=found[:100])
+    return plain
+
+
+def _json_only(request: Request) -> None:
+    media_type(request, JSON)
+
+
+def _json_or_safetensors(request: Request) -> str:
+    return media_type(request, JSON, SAFETENSORS)
+
+
+BodyMediaType = Annotated[str, Depends(_json_or_safetensors)]
+RawBody = Annotated[bytes, Depends(_raw_body)]
+JsonOnly = Depends(_json_only)
+
+
+def _idempotency_key(
+    header: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description='A name of your choice for these rows, at most 255 characters, bare or quoted ("…").',
+            examples=["2026-11-23T10:00/17"],
+        ),
+    ] = None,
+) -> str:
+    """The key, without the quotes of RFC 8941 where it came with them."""
+    if header is None or not header.strip():
+        raise IdempotencyKeyMissing
+    key = header.strip()
+    if key.startswith('"'):
+        quoted = QUOTED.fullmatch(key)
+        key = re.sub(r'\\(["\\])', r"\1", quoted[1]) if quoted else ""
+    if not KEY.fullmatch(key) or len(key) > KEY_LENGTH_MAX:
+        raise IdempotencyKeyInvalid(length_max=KEY_LENGTH_MAX)
+    return key
+
+
+IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
+
+
+@dataclass(frozen=True)
+class Page:
+    """Where a list goes on, and how much of it to answer with."""
+
+    after: str | None
+    limit: int
+
+    def after_number(self, start: int) -> int:
+        """The number to go on after.
+
+        Raises:
+            QueryInvalid: the cursor belongs to another list.
+        """
+        if self.after is None:
+            return start
+        if not re.fullmatch(r"\d{1,9}", self.after):
+            raise _bad_cursor()
+        return int(self.after)
+
+    def cut(self, found: list[Item], key: Callable[[Item], object]) -> tuple[list[Item], str | None]:
+        """The page, out of one item more than it holds, and the cursor of the next page."""
+        page = found[: self.limit]
+        return page, _cursor(str(key(page[-1]))) if len(found) > self.limit else None
+
+
+def _page(
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=500)] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most items on a page.")] = 50,
+) -> Page:
+    if cursor is None:
+        return Page(None, limit)
+    try:
+        return Page(base64.b64decode(cursor, altchars=b"-_", validate=True).decode(), limit)
+    except (binascii.Error, ValueError):
+        raise _bad_cursor() from None
+
+
+PageAsked = Annotated[Page, Depends(_page)]
+
+
+def _cursor(after: str) -> str:
+    return base64.urlsafe_b64encode(after.encode()).decode()
+
+
+def _bad_cursor() -> QueryInvalid:
+    return QueryInvalid(reason="cursor: must be the next_cursor of the page before")
+
+
+def _expected_seq(
+    header: Annotated[
+        str | None,
+        Header(
+            alias="If-Match",
+            description='The ETag that the alias had when you read it; "0": it must never have existed.',
+            examples=['"3"'],
+        ),
+    ] = None,
+) -> int | None:
+    if header is None:
+        return None
+    if not (etag := ETAG_OF_MOVE.fullmatch(header.strip())):
+        raise QueryInvalid(reason='If-Match: must be the ETag that GET of the alias answered, such as "3"')
+    return int(etag[1])
+
+
+ExpectedSeq = Annotated[int | None, Depends(_expected_seq)]
+IfNoneMatch = Annotated[
+    str | None, Header(alias="If-None-Match", description="The ETag of the answer you have; 304 if it is still good.")
+]
+
+
+def is_fresh(etag: str, if_none_match: str | None) -> bool:
+    """True when the caller has the answer with this ETag (RFC 9110, weak comparison)."""
+    if if_none_match is None:
+        return False
+    held = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
+    return etag in held or "*" in held

@@ -1,0 +1,255 @@
+"""What the calls answer with. Times are ISO 8601 in UTC; KL, ELBO and entropies are in nats."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from service.description import ChunkLimits, Input, Net, Output, Retention
+from service.description import GaussianPrior as Prior
+from service.description import Recipe as RecipeFields
+from service.schemas import Method
+from store.values import MoveKind, UpdateState
+
+NextCursor = Annotated[str | None, Field(description="Send it as `cursor` for the rest; null: this was the end.")]
+Nats = Annotated[float, Field(description="In nats.")]
+
+
+def moment(seconds: float) -> datetime:
+    """Seconds since 1970 as a time in UTC."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+class Pending(BaseModel):
+    batches: int
+    rows: int
+
+
+class ModelResource(BaseModel):
+    """A model: its description with every default resolved, where its aliases point, and how much it has seen."""
+
+    name: str = Field(examples=["digits"])
+    net: Net
+    input: Input
+    output: Output
+    family: Literal["ffg", "point"]
+    prior: Prior
+    recipe: RecipeFields
+    chunk: ChunkLimits
+    retention: Retention
+    created_at: datetime
+    head: int = Field(description="The version that predictions default to and updates start from.")
+    aliases: dict[str, int] = Field(examples=[{"head": 3}])
+    versions: int = Field(description="Published versions; the root prior, version 0, is not counted.")
+    batches: int
+    rows: int
+    pending: Pending = Field(description="Accepted, but not in a chunk yet.")
+    updates: dict[UpdateState, int] = Field(examples=[{"queued": 0, "running": 1, "published": 3}])
+
+
+class ModelList(BaseModel):
+    models: list[ModelResource]
+    next_cursor: NextCursor
+
+
+class AcceptedBatch(BaseModel):
+    """The rows are stored, once, under this key."""
+
+    model: str = Field(examples=["digits"])
+    batch: int = Field(examples=[12])
+    rows: int = Field(examples=[100])
+    state: Literal["accepted"]
+    key: str = Field(examples=["2026-11-23T10:00/17"])
+    digest: str = Field(description="sha256 of the rows in their stored form, the same for every encoding.")
+    accepted_at: datetime
+
+
+class BatchResource(BaseModel):
+    """A batch and how far it has come."""
+
+    model: str
+    batch: int
+    rows: int
+    state: Literal["accepted", "in-chunk", "absorbed"]
+    key: str
+    digest: str
+    accepted_at: datetime
+    chunk: int | None
+    absorbed_in: list[int] = Field(description="Versions that absorbed its chunk; several after a replay.")
+    on_head: bool = Field(description="Whether head has learned from it.")
+
+
+class BatchList(BaseModel):
+    batches: list[BatchResource]
+    next_cursor: NextCursor
+
+
+class ProgressResource(BaseModel):
+    step: int
+    steps: int | None
+    elbo: float | None
+
+
+class ErrorResource(BaseModel):
+    code: str
+    message: str
+
+
+class UpdateResource(BaseModel):
+    """The absorption of one chunk into one prior."""
+
+    model: str
+    update: int
+    chunk: int
+    rows: int
+    batches: list[int]
+    state: UpdateState
+    attempt: int
+    prior: int | None = Field(description="The version it starts from; null while it waits.")
+    version: int | None = Field(description="The version it has become.")
+    progress: ProgressResource | None
+    report: dict[str, Any] | None = Field(description="How it went: ELBO parts, KL per layer, and more.")
+    warnings: list[str]
+    error: ErrorResource | None = Field(description="Why the last attempt failed.")
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+class UpdateList(BaseModel):
+    updates: list[UpdateResource]
+    next_cursor: NextCursor
+
+
+class ReplayResource(BaseModel):
+    updates: list[UpdateResource]
+
+
+class CategoricalAnswer(BaseModel):
+    """One row's prediction: entropy = aleatoric + mutual_information, in nats."""
+
+    label: int = Field(description="The most probable class.", examples=[3])
+    name: str | None = Field(None, description="Its name, when the model names its classes.")
+    probabilities: list[float]
+    entropy: Nats
+    aleatoric: Nats = Field(description="The part that more data would not take away, in nats.")
+    mutual_information: Nats = Field(description="The part that more data could take away, in nats.")
+
+
+class GaussianAnswer(BaseModel):
+    """One row's prediction, in label units: std^2 = epistemic_std^2 + noise_std^2."""
+
+    mean: list[float]
+    std: list[float]
+    epistemic_std: list[float]
+    noise_std: list[float]
+
+
+class PredictionResource(BaseModel):
+    """One answer per row of the inputs, in their order, and all it takes to get the same bytes again."""
+
+    model: str = Field(examples=["digits"])
+    version: int = Field(examples=[3])
+    digest: str
+    method: Method
+    samples: int = Field(examples=[16])
+    seed: int = Field(examples=[0])
+    outputs: list[CategoricalAnswer] | list[GaussianAnswer]
+
+
+class EvidenceResource(BaseModel):
+    rows: int
+    chunks: list[int]
+    batches: list[int]
+
+
+class VersionResource(BaseModel):
+    """An immutable posterior, and what it was learned from."""
+
+    model: str
+    version: int
+    parent: int | None
+    chunk: int | None
+    update: int | None
+    digest: str
+    rows: int = Field(description="Rows of the chunk that it absorbed.")
+    evidence: EvidenceResource = Field(description="Everything on its line, each batch once.")
+    kl_nats: float = Field(description="KL from its parent, in nats.")
+    prequential: dict[str, float] | None = Field(
+        description="Scores of its parent on its chunk, before it was absorbed."
+    )
+    seconds: float | None
+    recipe: RecipeFields
+    report: dict[str, Any]
+    aliases: list[str] = Field(description="The aliases that point here now.")
+    created_at: datetime
+
+
+class VersionList(BaseModel):
+    versions: list[VersionResource]
+    next_cursor: NextCursor
+
+
+class LayersKl(BaseModel):
+    total: float
+    layers: dict[str, float]
+
+
+class ComparisonResource(BaseModel):
+    """How two versions differ."""
+
+    model: str
+    version: int
+    other: int
+    kl_nats: LayersKl = Field(description="KL(version || other).")
+    rows_only_in_version: int
+    rows_only_in_other: int
+    chunks_only_in_version: list[int]
+    chunks_only_in_other: list[int]
+
+
+class AliasResource(BaseModel):
+    model: str
+    alias: str = Field(examples=["head"])
+    version: int
+    seq: int = Field(description="Counts the alias' moves; the ETag.")
+    moved_by: str
+    reason: str
+    moved_at: datetime
+
+
+class AliasList(BaseModel):
+    aliases: list[AliasResource]
+
+
+class MoveResource(BaseModel):
+    seq: int
+    version: int | None = Field(description="null: the alias was removed.")
+    previous: int | None
+    kind: MoveKind
+    moved_by: str
+    reason: str
+    moved_at: datetime
+
+
+class MoveList(BaseModel):
+    moves: list[MoveResource]
+    next_cursor: NextCursor
+
+
+class RollbackResource(BaseModel):
+    """Where head points now; the next request is answered by it."""
+
+    model: str
+    head: int
+    previous: int | None
+    seq: int
+    reason: str
+    moved_by: str
+    moved_at: datetime
+
+
+class Health(BaseModel):
+    status: Literal["ok"]

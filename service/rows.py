@@ -1,0 +1,194 @@
+"""Posted arrays as rows of a model: shape, type and range are what the model declares, or the caller reads why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+from safetensors.numpy import save
+
+from bayes import Categorical, Gaussian, Input, Output
+from service.bodies import Array, NotNumbersError, Posted, RaggedListsError, array_of, is_names, parse, tensors_of
+from service.rejected import (
+    BatchEmpty,
+    BatchTooLarge,
+    InputDtype,
+    InputNotFinite,
+    InputShape,
+    LabelDtype,
+    LabelOutOfRange,
+    LabelShape,
+    WeightsInvalid,
+)
+from service.schemas import BatchBody
+
+WHOLE = "iu"
+"""numpy's letters for the kinds of types that hold whole numbers."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Labeled rows in the one form in which they are stored, whichever way they were sent."""
+
+    inputs: Array  # [rows, *shape], uint8 or float32
+    labels: Array  # int64 [rows] or float32 [rows, dims]
+    weights: Array | None  # float32 [rows]
+
+    def to_bytes(self) -> bytes:
+        """The tensors x, y and, where there are, weights as safetensors; equal rows are equal bytes."""
+        tensors = {"x": self.inputs, "y": self.labels}
+        return save(tensors if self.weights is None else tensors | {"weights": self.weights})
+
+    def label_counts(self) -> dict[str, int]:
+        """How many rows each class has; nothing for real-valued labels."""
+        if self.labels.ndim != 1:
+            return {}
+        classes, counts = np.unique(self.labels, return_counts=True)
+        return {str(label): int(count) for label, count in zip(classes, counts, strict=True)}
+
+
+def rows_of_json(raw: bytes, *, of: Input, labeled: Output, rows_max: int) -> Rows:
+    body = parse(BatchBody, raw)
+    return _rows(body.inputs, body.labels, body.weights, of=of, labeled=labeled, rows_max=rows_max)
+
+
+def rows_of_safetensors(raw: bytes, *, of: Input, labeled: Output, rows_max: int) -> Rows:
+    tensors = tensors_of(raw, required=("x", "y"), optional=("weights",))
+    return _rows(tensors["x"], tensors["y"], tensors.get("weights"), of=of, labeled=labeled, rows_max=rows_max)
+
+
+def inputs_of(posted: Posted, *, of: Input, rows_max: int) -> Array:
+    """The inputs as the model declares them, [rows, *shape] in its type.
+
+    Raises:
+        BatchEmpty, BatchTooLarge, InputShape, InputDtype, InputNotFinite: they are something else.
+    """
+    expected = f"[rows, {', '.join(map(str, of.shape))}]"
+    wanted = "whole numbers from 0 to 255 (uint8)" if of.dtype == "uint8" else "numbers (float32)"
+    try:
+        array = array_of(posted, "inputs")
+    except RaggedListsError as error:
+        raise InputShape(expected=expected, found=error) from None
+    except NotNumbersError as error:
+        raise InputDtype(expected=wanted, found=error) from None
+    if array.ndim and not len(array):
+        raise BatchEmpty
+    if array.ndim and len(array) > rows_max:
+        raise BatchTooLarge(rows=len(array), rows_max=rows_max)
+    if array.ndim == 0 or array.shape[1:] != tuple(of.shape):
+        raise InputShape(expected=expected, found=list(array.shape))
+    if of.dtype == "uint8":
+        if array.dtype.kind not in WHOLE:
+            raise InputDtype(expected=wanted, found=array.dtype)
+        if (outside := (array < 0) | (array > 255)).any():
+            raise InputDtype(expected=wanted, found=f"{array[outside][0]} in row {_first(outside)}")
+        return np.ascontiguousarray(array, np.uint8)
+    narrowed, bad = _narrowed(array)
+    if bad.any():
+        raise InputNotFinite(row=_first(bad), found=array[bad][0])
+    return narrowed
+
+
+def _rows(
+    inputs: Posted,
+    labels: Posted,
+    weights: Posted | None,
+    *,
+    of: Input,
+    labeled: Output,
+    rows_max: int,
+) -> Rows:
+    x = inputs_of(inputs, of=of, rows_max=rows_max)
+    return Rows(
+        inputs=x,
+        labels=_labels(labels, labeled, len(x)),
+        weights=None if weights is None else _weights(weights, len(x)),
+    )
+
+
+def _labels(posted: Posted, labeled: Output, rows: int) -> Array:
+    match labeled:
+        case Categorical():
+            return _classes(posted, labeled, rows)
+        case Gaussian():
+            return _targets(posted, labeled, rows)
+        case _:
+            assert_never(labeled)
+
+
+def _classes(posted: Posted, labeled: Categorical, rows: int) -> Array:
+    known = f"0 to {labeled.classes - 1}"
+    wanted = f"whole numbers from {known}" + ("" if labeled.names is None else ", or names of classes")
+    array = _by_name(posted, labeled, wanted) if is_names(posted) else _label_array(posted, f"[{rows}]", wanted)
+    if array.shape != (rows,):
+        raise LabelShape(expected=f"[{rows}], one label per row of inputs", found=list(array.shape))
+    if array.dtype.kind not in WHOLE:
+        raise LabelDtype(expected=wanted, found=array.dtype)
+    if (outside := (array < 0) | (array >= labeled.classes)).any():
+        raise LabelOutOfRange(row=_first(outside), found=array[outside][0], expected=known)
+    return np.ascontiguousarray(array, np.int64)
+
+
+def _by_name(names: list[str], labeled: Categorical, wanted: str) -> Array:
+    if labeled.names is None:
+        raise LabelDtype(expected=wanted, found="strings, but this model does not name its classes")
+    index = {name: number for number, name in enumerate(labeled.names)}
+    for row, name in enumerate(names):
+        if name not in index:
+            raise LabelOutOfRange(row=row, found=repr(name[:100]), expected=_few(labeled.names))
+    return np.array([index[name] for name in names], np.int64)
+
+
+def _targets(posted: Posted, labeled: Gaussian, rows: int) -> Array:
+    wanted = "numbers (float32)"
+    expected = f"[{rows}, {labeled.dims}]" + (f" or [{rows}]" if labeled.dims == 1 else "")
+    array = _label_array(posted, expected, wanted)
+    if array.shape == (rows,) and labeled.dims == 1:
+        array = array.reshape(rows, 1)
+    if array.shape != (rows, labeled.dims):
+        raise LabelShape(expected=expected, found=list(array.shape))
+    narrowed, bad = _narrowed(array)
+    if bad.any():
+        raise LabelOutOfRange(row=_first(bad), found=array[bad][0], expected="finite float32 numbers")
+    return narrowed
+
+
+def _label_array(posted: Posted, expected: str, wanted: str) -> Array:
+    try:
+        return array_of(posted, "labels")
+    except RaggedListsError as error:
+        raise LabelShape(expected=expected, found=error) from None
+    except NotNumbersError as error:
+        raise LabelDtype(expected=wanted, found=error) from None
+
+
+def _weights(posted: Posted, rows: int) -> Array:
+    try:
+        array = array_of(posted, "weights")
+    except (RaggedListsError, NotNumbersError) as error:
+        raise WeightsInvalid(found=error) from None
+    if array.shape != (rows,):
+        raise WeightsInvalid(found=f"the shape {list(array.shape)} for {rows} rows")
+    narrowed, bad = _narrowed(array)
+    if (bad := bad | (narrowed < 0)).any():
+        raise WeightsInvalid(found=f"{array[bad][0]} for row {_first(bad)}")
+    if not narrowed.any():
+        raise WeightsInvalid(found="0 for every row")
+    return narrowed
+
+
+def _narrowed(array: Array) -> tuple[Array, Array]:
+    """The array as float32, and where it is not finite in it."""
+    with np.errstate(over="ignore"):
+        narrowed = np.ascontiguousarray(array, np.float32)
+    return narrowed, ~np.isfinite(narrowed)
+
+
+def _few(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+
+
+def _first(where: Array) -> int:
+    """The first row in which this holds."""
+    return int(np.argwhere(where)[0][0])

@@ -1,0 +1,80 @@
+"""What the calls take, beside the description of a model: bodies are strict, an unknown field is refused."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SEED_MAX = 2**63 - 1
+NUMBER_MAX = 2**31 - 1
+
+Number = Annotated[int, Field(ge=0, le=NUMBER_MAX)]
+Reason = Annotated[str, Field(max_length=1000, description="Why; kept in the history of the alias.")]
+Method = Literal["ensemble", "mean"]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+
+
+class Encoded(Body):
+    """An array as base64: little-endian, row-major, without gaps."""
+
+    b64: str
+    dtype: Literal["uint8", "int64", "float32"]
+    shape: list[Annotated[int, Field(ge=0, le=2**40)]] = Field(max_length=16)
+
+
+Nested = Annotated[list[Any], Field(description="Nested lists of numbers, one list per axis.")]
+ArrayBody = Nested | Encoded
+
+
+class BatchBody(Body):
+    """Labeled rows."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"inputs": [[0.5, -1.0], [2.0, 0.25]], "labels": [0, 1]}]}
+    )
+
+    inputs: ArrayBody = Field(description="[rows, *shape of the model's input].")
+    labels: ArrayBody = Field(description="Class indices or names, [rows]; or numbers, [rows, dims].")
+    weights: ArrayBody | None = Field(None, description="How much each row counts, [rows]; absent: 1 each.")
+
+
+class PredictionBody(Body):
+    """Rows to predict, and how."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"inputs": [[0.5, -1.0]], "samples": 16}]})
+
+    inputs: ArrayBody = Field(description="[rows, *shape of the model's input].")
+    samples: int | None = Field(None, ge=1, description="Weight draws the prediction is averaged over.")
+    seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Which draws; the same seed, the same answer.")
+    method: Method | None = Field(None, description="`ensemble` of weight draws, or the `mean` weights alone.")
+
+
+class AliasBody(Body):
+    """Where an alias is to point."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"version": 3, "reason": "passed the review"}]})
+
+    version: Number
+    reason: Reason = ""
+
+
+class RollbackBody(Body):
+    """An earlier version of head's line: `to` names it, or `steps` counts the parents; one of the two."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"to": 1, "reason": "mislabeled batch"}]})
+
+    to: Number | None = None
+    steps: Annotated[int, Field(ge=1, le=NUMBER_MAX)] | None = None
+    reason: Reason = ""
+
+
+class ReplayBody(Body):
+    """Chunks to absorb again on the present line, in this order."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"chunks": [3]}]})
+
+    chunks: list[Annotated[int, Field(ge=1, le=NUMBER_MAX)]] = Field(min_length=1, max_length=100)

@@ -1,0 +1,125 @@
+"""Versions: immutable posteriors, where they come from, their bytes, and how far they are from each other."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from bayes import kl_divergence
+from service.house import House
+from service.problems import declared
+from service.rejected import QueryInvalid
+from service.requests import SAFETENSORS, IfNoneMatch, ModelName, PageAsked, PathNumber, TheHouse, is_fresh
+from service.resources import (
+    ComparisonResource,
+    EvidenceResource,
+    LayersKl,
+    VersionList,
+    VersionResource,
+    moment,
+)
+from store.errors import BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
+from store.values import ChunkRow, VersionRow
+
+router = APIRouter(prefix="/v1/models/{model}/versions", tags=["versions"])
+
+
+@router.get("", operation_id="list_versions", responses=declared(ModelNotFound, QueryInvalid))
+def list_versions(model: ModelName, page: PageAsked, house: TheHouse) -> VersionList:
+    """All versions of a model, on every line, oldest first; version 0 is the root prior."""
+    rows = house.history.versions(model, after=page.after_number(-1), limit=page.limit + 1)
+    shown, next_cursor = page.cut(rows, lambda row: row.number)
+    return VersionList(versions=_resources(house, model, shown), next_cursor=next_cursor)
+
+
+@router.get("/{version}", operation_id="get_version", responses=declared(ModelNotFound, VersionNotFound))
+def get_version(model: ModelName, version: PathNumber, house: TheHouse) -> VersionResource:
+    """A version's parent, evidence, KL from its parent, scores before it was learned, and report."""
+    return _resources(house, model, [house.history.version(model, version)])[0]
+
+
+@router.get(
+    "/{version}/posterior",
+    operation_id="download_posterior",
+    response_class=Response,
+    responses=declared(
+        *(ModelNotFound, VersionNotFound, BlobMissing, BlobCorrupt),
+        also={
+            200: {"content": {SAFETENSORS: {"schema": {"type": "string", "contentMediaType": SAFETENSORS}}}},
+            304: {"description": "You have these bytes."},
+        },
+    ),
+)
+def download_posterior(
+    model: ModelName, version: PathNumber, house: TheHouse, if_none_match: IfNoneMatch = None
+) -> Response:
+    """The posterior as safetensors; the ETag is the sha256 of exactly these bytes."""
+    digest = house.history.resolve(model, version=version).digest
+    headers = {"ETag": f'"{digest}"', "Cache-Control": "private, max-age=31536000, immutable"}
+    if is_fresh(headers["ETag"], if_none_match):
+        return Response(status_code=304, headers=headers)
+    headers["Content-Disposition"] = f'attachment; filename="{model}-{version}.safetensors"'
+    return Response(house.blobs.get(digest), media_type=SAFETENSORS, headers=headers)
+
+
+@router.get(
+    "/{version}/compare/{other}",
+    operation_id="compare_versions",
+    responses=declared(ModelNotFound, VersionNotFound),
+)
+def compare_versions(model: ModelName, version: PathNumber, other: PathNumber, house: TheHouse) -> ComparisonResource:
+    """How far a version is from another one, and which evidence only one of them has."""
+    history = house.history
+    one, two = history.resolve(model, version=version), history.resolve(model, version=other)
+    ours, theirs = set(history.evidence(model, version).chunks), set(history.evidence(model, other).chunks)
+    layers = kl_divergence(house.loaded.posterior(one.digest), house.loaded.posterior(two.digest))
+    return ComparisonResource(
+        model=model,
+        version=version,
+        other=other,
+        kl_nats=LayersKl(total=sum(layers.values()), layers=layers),
+        rows_only_in_version=_rows(ours - theirs),
+        rows_only_in_other=_rows(theirs - ours),
+        chunks_only_in_version=_numbers(ours - theirs),
+        chunks_only_in_other=_numbers(theirs - ours),
+    )
+
+
+def _resources(house: House, model: str, rows: list[VersionRow]) -> list[VersionResource]:
+    recipe = house.history.model(model).description["recipe"]
+    aliases = house.history.aliases(model)
+    return [_resource(house, model, row, recipe=recipe, aliases=aliases) for row in rows]
+
+
+def _resource(house: House, model: str, row: VersionRow, *, recipe: object, aliases: dict[str, int]) -> VersionResource:
+    evidence = house.history.evidence(model, row.number)
+    return VersionResource.model_validate(
+        {
+            "model": model,
+            "version": row.number,
+            "parent": row.parent,
+            "chunk": row.chunk,
+            "update": row.update,
+            "digest": row.digest,
+            "rows": row.rows,
+            "evidence": EvidenceResource(
+                rows=evidence.rows,
+                chunks=[chunk.number for chunk in evidence.chunks],
+                batches=evidence.batches,
+            ),
+            "kl_nats": row.kl_nats,
+            "prequential": row.report.get("prequential"),
+            "seconds": row.report.get("seconds"),
+            "recipe": recipe,
+            "report": row.report,
+            "aliases": [alias for alias, version in aliases.items() if version == row.number],
+            "created_at": moment(row.created_at),
+        }
+    )
+
+
+def _rows(chunks: set[ChunkRow]) -> int:
+    return sum(chunk.rows for chunk in chunks)
+
+
+def _numbers(chunks: set[ChunkRow]) -> list[int]:
+    return sorted(chunk.number for chunk in chunks)
