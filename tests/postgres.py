@@ -211,9 +211,10 @@ def _identity() -> dict[str, Any]:
     """Whom to run the programs as. PostgreSQL refuses to run as root, so root takes an unprivileged user."""
     if os.geteuid() != 0:
         return {}
-    for entry in pwd.getpwall():
-        if entry.pw_name in ACCOUNTS:
-            return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    known = {entry.pw_name: entry for entry in pwd.getpwall()}
+    for name in ACCOUNTS:
+        if name in known:
+            return {"user": known[name].pw_uid, "group": known[name].pw_gid, "extra_groups": []}
     raise PostgresUnavailableError(f"PostgreSQL refuses to run as root, and there is no user {ACCOUNTS} to run it.")
 
 
