@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,10 @@ def read_rows(content: bytes, *, is_labeled: bool) -> Rows:
     Raises:
         UnusableArray: the content is none of these, or has no inputs.
     """
-    return _named(_arrays(content, is_labeled=is_labeled))
+    try:
+        return _named(_arrays(content, is_labeled=is_labeled))
+    except (ValueError, OSError, SafetensorError, BadZipFile) as error:
+        raise UnusableArray(f"This is not npz, npy, safetensors, JSON or CSV of rows: {error}") from error
 
 
 def labels_of(rows: Rows) -> NDArray[Any]:
@@ -69,21 +73,18 @@ def fitted(rows: Rows, model: Model) -> Rows:
 
 def _arrays(content: bytes, *, is_labeled: bool) -> Mapping[str, Any]:
     """What the content holds, by name."""
-    try:
-        if content[:2] == b"PK":
-            with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-                return {name: archive[name] for name in archive.files}
-        if content[:6] == b"\x93NUMPY":
-            return {"x": np.load(io.BytesIO(content), allow_pickle=False)}
-        if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < len(content):
-            return load(content)
-        text = content.decode().strip()
-        if text[:1] in ("{", "["):
-            body = json.loads(text)
-            return body if isinstance(body, dict) else {"x": body}
-        return _csv_arrays(text, is_labeled=is_labeled)
-    except (ValueError, OSError, SafetensorError) as error:
-        raise UnusableArray(f"The file cannot be read as npz, npy, safetensors, JSON or CSV: {error}") from error
+    if content[:2] == b"PK":
+        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    if content[:6] == b"\x93NUMPY":
+        return {"x": np.load(io.BytesIO(content), allow_pickle=False)}
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < len(content):
+        return load(content)
+    text = content.decode().strip()
+    if text[:1] in ("{", "["):
+        body = json.loads(text)
+        return body if isinstance(body, dict) else {"x": body}
+    return _csv_arrays(text, is_labeled=is_labeled)
 
 
 def _csv_arrays(text: str, *, is_labeled: bool) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def _named(arrays: Mapping[str, Any]) -> Rows:
 def _of_type(x: NDArray[Any], dtype: str) -> NDArray[Any]:
     if x.dtype.kind not in "buif":
         raise UnusableArray(f"The inputs are {x.dtype}, not numbers.")
-    if dtype == "uint8" and not np.array_equal(x, x.astype(np.int64).clip(0, 255)):
+    if dtype == "uint8" and not ((x >= 0) & (x <= 255) & (np.floor(x) == x)).all():
         raise UnusableArray("The model's inputs are uint8, whole numbers of 0 to 255; the file has others.")
     return x.astype(dtype)
 

@@ -12,7 +12,7 @@ PASSING_STATUSES = frozenset({429, 502, 503, 504})
 PASSING_ERRORS = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 RETRY_AFTER_SECONDS_MAX = 60.0
 
-_backoff = wait_exponential_jitter(initial=0.1, max=5.0, jitter=0.1)
+_backoff = wait_exponential_jitter(multiplier=0.1, max=5.0, jitter=0.1)
 
 
 def policy(request: Request, *, attempts_max: int) -> dict[str, Any]:

@@ -68,7 +68,7 @@ class Progress:
     """Optimizer steps done and to do, and the evidence lower bound in nats where one is known."""
 
     step: int
-    steps: int
+    steps: int | None
     elbo: float | None = None
 
 
@@ -113,6 +113,7 @@ class Prequential:
     accuracy: float | None = None
     nll: float | None = None
     ece: float | None = None
+    rmse: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,122 @@
+"""`python -m client.demo`: a service of its own, the steps, and nothing left running."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Annotated
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from client.client import Client
+from client.demo import steps
+from client.demo.data import Dataset, DatasetName, load_dataset
+from client.demo.process import log_tail, running_service
+from client.demo.report import Report
+from client.errors import ClientProblem, Unreachable
+
+LOG_NAME = "demo-service.log"
+LOG_COLUMNS = 120
+
+
+def demo(
+    *,
+    dataset: Annotated[DatasetName, typer.Option(envvar="DATASET", help="Real rows to stream.")] = DatasetName.DIGITS,
+    data: Annotated[
+        Path, typer.Option(envvar="DATA", help="Folder with MNIST/raw; MNIST is fetched into it when absent.")
+    ] = Path("data"),
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(envvar="POSTERITY_DATA_DIR", help="Keep the ledger and blobs here; temporary if not given."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the shuffle and of the noise images.")] = 1,
+) -> None:
+    """Stream real labeled batches through a service of its own, and check what Posterity promises."""
+    report = Report(Console(width=None if sys.stdout.isatty() else LOG_COLUMNS))
+    began = time.monotonic()
+    generator = np.random.default_rng(seed)
+    try:
+        with data_directory(data_dir) as directory:
+            environment = service_environment(directory, is_temporary=data_dir is None)
+            rows = load_dataset(dataset, data, generator, announce=report.say)
+            perform(rows, report, generator=generator, environment=environment)
+    except (ClientProblem, OSError) as error:
+        Console(stderr=True, highlight=False, markup=False).print(f"\nposterity demo: {error}", soft_wrap=True)
+        raise typer.Exit(1) from error
+    report.title(f"All {report.checks} checks hold, after {time.monotonic() - began:.0f} seconds.")
+    kept = f"The ledger and the blobs stay in {data_dir}." if data_dir else "The temporary directory is removed."
+    report.say(f"Nothing is left running. {kept}")
+
+
+def perform(dataset: Dataset, report: Report, *, generator: np.random.Generator, environment: dict[str, str]) -> None:
+    """All steps were done on a service that kept its data in the directory and is stopped again."""
+    rows = sum(map(len, dataset.batches))
+    report.title(f"Posterity demo: {dataset.source}")
+    report.say(
+        f"{rows:,} rows in {len(dataset.batches)} batches, posted one after another; "
+        f"{len(dataset.held_out):,} rows are held out and never posted."
+    )
+    directory = Path(environment["POSTERITY_DATA_DIR"])
+    log = directory / LOG_NAME
+    try:
+        with running_service(environment, log=log) as url, Client(url) as client:
+            report.say(f"A service and its worker run at {url}, in {directory}.")
+            name = steps.free_name(client, dataset.name)
+            client.create_model(dataset.description(name))
+            shown = steps.Demo(client=client, report=report, dataset=dataset, model=name)
+            steps.stream(shown)
+            steps.check_chain(shown)
+            steps.show_ten(shown)
+            steps.show_noise(shown, generator)
+            steps.roll_back_and_forth(shown)
+            steps.show_history(shown)
+    except Unreachable as error:
+        raise ClientProblem(f"{error}\nThe service's last words:\n{log_tail(log)}") from error
+
+
+def service_environment(directory: Path, *, is_temporary: bool) -> dict[str, str]:
+    """The settings of the demo's service.
+
+    A directory that was asked for goes with the other settings asked for; with a temporary one the demo stays away
+    from any real database.
+    """
+    own = {"POSTERITY_DATA_DIR": str(directory)}
+    if not is_temporary:
+        return os.environ | own
+    ignored = ("POSTERITY_DATABASE_URL", "POSTERITY_BLOB_DIR")
+    kept = {name: value for name, value in os.environ.items() if name not in ignored}
+    return kept | own | {"POSTERITY_CONFIG": str(directory / "posterity.toml")}
+
+
+@contextmanager
+def data_directory(asked_for: Path | None) -> Iterator[Path]:
+    """A directory that exists: the one asked for, or a temporary one, which is removed after the block."""
+    if asked_for is not None:
+        asked_for.mkdir(parents=True, exist_ok=True)
+        yield asked_for
+        return
+    with TemporaryDirectory(prefix="posterity-demo-") as directory:
+        yield Path(directory)
+
+
+def main() -> None:
+    """Run the command; SIGTERM unwinds it as Ctrl-C does, so that the service is stopped."""
+    signal.signal(signal.SIGTERM, _leave)
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(demo)
+    app(prog_name="posterity demo")
+
+
+def _leave(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of a handler.
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""What is sent, and what the answers become."""
+
+from __future__ import annotations
+
+import json
+
+import httpx
+import pytest
+from safetensors.numpy import load
+
+from client import ClientProblem, ServiceProblem, UnexpectedAnswer
+from tests.client.line import Line, accepted, answered, batch, problem
+
+
+def test_a_page_of_a_proxy_is_a_problem_with_its_status() -> None:
+    line = Line(lambda _: httpx.Response(404, text="<html>no such host</html>"))
+
+    with line.client() as client, pytest.raises(ServiceProblem) as caught:
+        client.models()
+
+    assert (caught.value.code, caught.value.detail) == ("http-404", "<html>no such host</html>")
+
+
+def test_an_answer_of_another_shape_is_named_and_not_passed_on() -> None:
+    line = Line(*answered({**batch("k"), "batch": "one"}))
+
+    with line.client() as client, pytest.raises(UnexpectedAnswer, match=r"GET /v1/models/m/batches/1.*batch"):
+        client.batch("m", 1)
+
+
+def test_a_list_is_followed_to_its_last_page() -> None:
+    pages = {None: ([1, 2], "b"), "b": ([3, 4], "c"), "c": ([5], None)}
+
+    def page(request: httpx.Request) -> httpx.Response:
+        numbers, cursor = pages[request.url.params.get("cursor")]
+        return httpx.Response(200, json={"batches": [batch("k", batch=n) for n in numbers], "next_cursor": cursor})
+
+    with Line(page, page, page).client() as client:
+        assert [one.batch for one in client.batches("m")] == [1, 2, 3, 4, 5]
+
+
+def test_a_name_cannot_reach_another_path() -> None:
+    line = Line(lambda _: problem(404, "model-not-found", "no"))
+
+    with line.client() as client, pytest.raises(ServiceProblem):
+        client.model("../versions/1?x=#")
+
+    assert line.asked[0].url.raw_path == b"/v1/models/..%2Fversions%2F1%3Fx%3D%23"
+
+
+def test_a_service_that_is_not_ready_is_an_answer_and_no_error() -> None:
+    line = Line(lambda _: problem(503, "unavailable", "The database does not answer."))
+
+    with line.client() as client:
+        readiness = client.ready()
+
+    assert not readiness.is_ready
+    assert readiness.raw["detail"] == "The database does not answer."
+
+
+def test_whole_numbers_travel_as_uint8_where_they_fit_and_floats_as_float32() -> None:
+    line = Line(accepted, accepted, accepted)
+
+    with line.client() as client:
+        client.ingest("m", [[0, 255]], [3])
+        client.ingest("m", [[-1, 300]], [3])
+        client.ingest("m", [[0.5, 1.0]], [0.25], weights=[2])
+
+    sent = [{name: array.dtype.name for name, array in load(request.content).items()} for request in line.asked]
+    assert sent == [
+        {"x": "uint8", "y": "int64"},
+        {"x": "int64", "y": "int64"},
+        {"x": "float32", "y": "float32", "weights": "uint8"},
+    ]
+
+
+def test_arrays_of_words_are_refused_before_anything_is_sent() -> None:
+    line = Line()
+
+    with line.client() as client, pytest.raises(ClientProblem, match="not numbers"):
+        client.ingest("m", [["a"]], [0])
+
+    assert line.asked == []
+
+
+def test_fields_left_out_are_not_sent() -> None:
+    moved = {"model": "m", "head": 1, "previous": 2, "seq": 3}
+    line = Line(*answered(moved))
+
+    with line.client() as client:
+        client.rollback("m", steps=1)
+
+    assert json.loads(line.asked[0].content) == {"steps": 1}

@@ -1,0 +1,129 @@
+"""Rows from files: every format gives the same rows, fitted to what the model declares."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from safetensors.numpy import save
+
+from client import Model, UnusableArray
+from client.files import Rows, fitted, labels_of, read_rows
+from client.values import parse
+from tests.client.line import model
+
+X = np.array([[0, 1, 2, 3], [4, 5, 6, 255]], np.uint8)
+Y = np.array([1, 0])
+WEIGHTS = np.array([1.0, 0.5], np.float32)
+
+
+def described(dtype: str, shape: list[int], *classes: str) -> Model:
+    output = {"kind": "categorical", "classes": list(classes) or 10}
+    return parse(Model, model(input={"dtype": dtype, "shape": shape}, output=output), asked="a test")
+
+
+def npz() -> bytes:
+    stream = io.BytesIO()
+    np.savez(stream, x=X, y=Y, weights=WEIGHTS)
+    return stream.getvalue()
+
+
+def as_json() -> bytes:
+    return json.dumps({"inputs": X.tolist(), "labels": Y.tolist(), "weights": WEIGHTS.tolist()}).encode()
+
+
+def as_csv() -> bytes:
+    return b"a,b,c,d,label,weight\n0,1,2,3,1,1.0\n4,5,6,255,0,0.5\n"
+
+
+@pytest.mark.parametrize("content", [npz, as_json, as_csv, lambda: save({"x": X, "y": Y, "weights": WEIGHTS})])
+def test_every_format_gives_the_same_rows(content: Callable[[], bytes]) -> None:
+    rows = fitted(read_rows(content(), is_labeled=True), described("uint8", [4]))
+
+    assert rows.x.dtype == np.uint8
+    assert rows.x.tolist() == X.tolist()
+    assert labels_of(rows).tolist() == Y.tolist()
+    assert rows.weights is not None
+    assert rows.weights.tolist() == WEIGHTS.tolist()
+
+
+def test_csv_without_a_header_ends_in_the_label_when_rows_are_labeled() -> None:
+    labeled = read_rows(b"1,2,7\n3,4,8\n", is_labeled=True)
+    unlabeled = read_rows(b"1,2,7\n3,4,8\n", is_labeled=False)
+
+    assert (labeled.x.shape, labels_of(labeled).tolist()) == ((2, 2), ["7", "8"])
+    assert unlabeled.x.shape == (2, 3)
+    assert unlabeled.y is None
+
+
+def test_flat_rows_take_the_shape_of_the_model() -> None:
+    rows = fitted(Rows(X), described("float32", [1, 2, 2]))
+
+    assert (rows.x.shape, rows.x.dtype) == ((2, 1, 2, 2), np.dtype(np.float32))
+
+
+def test_a_single_input_is_a_row() -> None:
+    assert fitted(Rows(X[0]), described("uint8", [4])).x.shape == (1, 4)
+
+
+def test_rows_of_another_size_are_left_for_the_service_to_refuse() -> None:
+    assert fitted(Rows(X), described("uint8", [1, 3, 3])).x.shape == (2, 4)
+
+
+def test_names_of_classes_become_their_numbers() -> None:
+    rows = fitted(Rows(X, np.array(["dog", "cat"])), described("uint8", [4], "cat", "dog"))
+
+    assert labels_of(rows).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        (np.array(["cat", "cow"]), "no class called 'cow'; it knows cat, dog"),
+        (np.array([0.5, 1.0]), "fractions"),
+    ],
+)
+def test_labels_that_no_class_has_are_refused(labels: NDArray[Any], reason: str) -> None:
+    with pytest.raises(UnusableArray, match=reason):
+        fitted(Rows(X, labels), described("uint8", [4], "cat", "dog"))
+
+
+@pytest.mark.parametrize("value", [0.5, 256, -1, np.nan])
+def test_a_value_that_a_uint8_model_cannot_hold_is_refused(value: float) -> None:
+    with pytest.raises(UnusableArray, match="whole numbers of 0 to 255"):
+        fitted(Rows(np.array([[value]])), described("uint8", [1]))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "empty"),
+        (b"1,2\n3\n", "2 columns"),
+        (b"[[1, 2], [3]]", "not npz"),
+        (b'{"labels": [1]}', "no inputs"),
+        (b"PK\x03\x04 cut short", "not npz"),
+        (b"\xff\xfe\x00 no text", "not npz"),
+        (b"1,two,3\n", "not npz"),
+    ],
+)
+def test_what_is_no_rows_is_refused_in_words(content: bytes, reason: str) -> None:
+    with pytest.raises(UnusableArray, match=reason):
+        read_rows(content, is_labeled=True)
+
+
+def test_rows_without_labels_cannot_be_ingested() -> None:
+    with pytest.raises(UnusableArray, match="no labels"):
+        labels_of(read_rows(b"[[1, 2]]", is_labeled=True))
+
+
+def test_no_pickle_is_opened() -> None:
+    stream = io.BytesIO()
+    np.savez(stream, x=np.array([{"an": "object"}], dtype=object), allow_pickle=True)
+
+    with pytest.raises(UnusableArray, match="pickle"):
+        read_rows(stream.getvalue(), is_labeled=False)
