@@ -23,7 +23,7 @@ CONFIG_DEFAULT = "posterity.toml"
 class Settings(BaseSettings):
     """What the service and its workers run with; the environment beats the file, the file beats the defaults."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     data_dir: Path = Field(default=Path("data"), description="Folder of the embedded database and of the blobs.")
     database_url: SecretStr | None = Field(

@@ -1,0 +1,67 @@
+"""Settings: the environment beats the file, the file beats the defaults, and each says where it came from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from store.settings import CONFIG_VARIABLE, Settings
+
+
+@pytest.fixture(autouse=True)
+def a_clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"POSTERITY_{name.upper()}", raising=False)
+    monkeypatch.delenv(CONFIG_VARIABLE, raising=False)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_defaults_keep_everything_in_one_folder_on_loopback(tmp_path: Path) -> None:
+    settings = Settings()
+
+    assert settings.is_embedded
+    assert settings.database == f"sqlite:///{tmp_path / 'data' / 'ledger.sqlite'}"
+    assert settings.blobs == tmp_path / "data" / "blobs"
+    assert (settings.host, settings.lease_seconds, settings.allow_remote) == ("127.0.0.1", 15.0, False)
+
+
+def test_the_environment_beats_the_file_and_the_file_beats_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "posterity.toml").write_text("port = 9000\nlease_seconds = 3.0\n")
+    monkeypatch.setenv("POSTERITY_PORT", "9001")
+
+    settings = Settings()
+
+    assert (settings.port, settings.lease_seconds, settings.attempts_max) == (9001, 3.0, 3)
+    sources = {name: source for name, _, source in settings.sources()}
+    assert sources["port"] == "POSTERITY_PORT"
+    assert sources["lease_seconds"] == "posterity.toml"
+    assert sources["attempts_max"] == "default"
+
+
+def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "posterity.toml").write_text("prot = 9000\n")
+
+    with pytest.raises(ValidationError, match="prot"):
+        Settings()
+
+
+def test_a_password_is_never_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTERITY_DATABASE_URL", "postgresql+psycopg://ada:secret@db/posterity")
+
+    settings = Settings()
+
+    assert "secret" not in repr(settings)
+    assert all("secret" not in shown for _, shown, _ in settings.sources())
+    assert "secret" in settings.database
+    assert not settings.is_embedded
+
+
+def test_another_engine_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTERITY_DATABASE_URL", "mysql://db/posterity")
+
+    with pytest.raises(ValidationError, match="postgresql"):
+        Settings()
