@@ -25,14 +25,16 @@ Posted = list[Any] | Encoded | Array
 
 Body = TypeVar("Body", bound=BaseModel)
 
+AXES_MAX = 16
+
 NUMBERS = "iuf"
 """numpy's letters for the kinds of types that hold numbers."""
 
 JSON_NAMES = {bool: "booleans", str: "strings", type(None): "null", dict: "objects"}
 
 
-class RaggedListsError(Exception):
-    """The lists are not of one length at every depth, so they are no array."""
+class NoArrayError(Exception):
+    """The lists are not of one length at every depth, or nested too deep, so they are no array."""
 
 
 class NotNumbersError(Exception):
@@ -47,7 +49,7 @@ def parse(schema: type[Body], raw: bytes, invalid: type[Rejected] = BodyInvalid)
         BodyInvalid: it has other fields; or `invalid`, where the caller says so.
     """
     try:
-        return schema.model_validate_json(raw)
+        return schema.model_validate_json(raw, strict=True)
     except ValidationError as error:
         errors = error.errors(include_url=False, include_context=False, include_input=False)
         if errors[0]["type"] == "json_invalid":
@@ -60,7 +62,7 @@ def array_of(posted: Posted, where: str) -> Array:
     """The array that was posted, of some numeric type.
 
     Raises:
-        RaggedListsError, NotNumbersError: the lists are no array of numbers.
+        NoArrayError, NotNumbersError: the lists are no array of numbers.
         BodyInvalid: the base64 cannot be read, or does not fill its shape.
     """
     if isinstance(posted, np.ndarray):
@@ -76,7 +78,7 @@ def tensors_of(raw: bytes, *, required: tuple[str, ...], optional: tuple[str, ..
     """
     try:
         tensors = load(raw)
-    except SafetensorError as error:
+    except (SafetensorError, ValueError) as error:
         raise invalid_body("body", f"is not safetensors: {error}") from None
     except KeyError as error:
         raise invalid_body("body", f"has a tensor of the type {error.args[0]}, which is not supported") from None
@@ -118,11 +120,13 @@ def _of_lists(nested: list[Any]) -> Array:
     while (kinds := set(map(type, level))) == {list}:
         lengths = sorted(set(map(len, level)))
         if len(lengths) > 1:
-            raise RaggedListsError(f"lists of {lengths[0]} and of {lengths[-1]} entries at depth {len(shape)}")
+            raise NoArrayError(f"lists of {lengths[0]} and of {lengths[-1]} entries at depth {len(shape)}")
+        if len(shape) == AXES_MAX:
+            raise NoArrayError(f"lists nested more than {AXES_MAX} deep")
         shape.append(lengths[0])
         level = list(chain.from_iterable(level))
     if list in kinds:
-        raise RaggedListsError(f"lists beside other values at depth {len(shape) - 1}")
+        raise NoArrayError(f"lists beside other values at depth {len(shape) - 1}")
     if others := kinds - {int, float}:
         raise NotNumbersError(" and ".join(sorted(JSON_NAMES[kind] for kind in others)))
     return _numbers(level, is_whole=kinds == {int}).reshape(shape)

@@ -18,7 +18,7 @@ from store.history import History
 from store.ledger import Ledger
 from store.settings import Settings
 
-logger = logging.getLogger("service")
+logger = logging.getLogger("posterity.service")
 
 
 @dataclass(frozen=True)

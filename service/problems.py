@@ -38,7 +38,7 @@ KINDS = {"mlp", "lenet5", "3conv3fc", "layers", "categorical", "gaussian"} | {
 }
 OPTION = re.compile(r"int|float|Encoded|Recipe|(list|literal)\[.*\]")
 
-logger = logging.getLogger("service")
+logger = logging.getLogger("posterity.service")
 
 
 class FaultBody(BaseModel):

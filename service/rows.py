@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from bayes import Categorical, Gaussian, Input, Output
-from service.bodies import Array, NotNumbersError, Posted, RaggedListsError, array_of, is_names, parse, tensors_of
+from service.bodies import Array, NotNumbersError, Posted, NoArrayError, array_of, is_names, parse, tensors_of
 from service.rejected import (
     BatchEmpty,
     BatchTooLarge,
@@ -68,7 +68,7 @@ def inputs_of(posted: Posted, *, of: Input, rows_max: int) -> Array:
     wanted = "whole numbers from 0 to 255 (uint8)" if of.dtype == "uint8" else "numbers (float32)"
     try:
         array = array_of(posted, "inputs")
-    except RaggedListsError as error:
+    except NoArrayError as error:
         raise InputShape(expected=expected, found=error) from None
     except NotNumbersError as error:
         raise InputDtype(expected=wanted, found=error) from None
@@ -157,7 +157,7 @@ def _targets(posted: Posted, labeled: Gaussian, rows: int) -> Array:
 def _label_array(posted: Posted, expected: str, wanted: str) -> Array:
     try:
         return array_of(posted, "labels")
-    except RaggedListsError as error:
+    except NoArrayError as error:
         raise LabelShape(expected=expected, found=error) from None
     except NotNumbersError as error:
         raise LabelDtype(expected=wanted, found=error) from None
@@ -166,7 +166,7 @@ def _label_array(posted: Posted, expected: str, wanted: str) -> Array:
 def _weights(posted: Posted, rows: int) -> Array:
     try:
         array = array_of(posted, "weights")
-    except (RaggedListsError, NotNumbersError) as error:
+    except (NoArrayError, NotNumbersError) as error:
         raise WeightsInvalid(found=error) from None
     if array.shape != (rows,):
         raise WeightsInvalid(found=f"the shape {list(array.shape)} for {rows} rows")

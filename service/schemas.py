@@ -15,7 +15,7 @@ Method = Literal["ensemble", "mean"]
 
 
 class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Encoded(Body):

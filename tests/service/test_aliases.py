@@ -1,0 +1,112 @@
+"""Aliases over HTTP: moved with If-Match, rolled back, removed, and remembered."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.service.live import Live
+
+
+def test_an_alias_points_where_it_was_put_and_its_etag_counts_its_moves(live: Live, model: str) -> None:
+    version = live.learn(model)
+    url = f"{model}/aliases/champion"
+
+    created = live.client.put(url, json={"version": 0, "reason": "first"})
+    moved = live.client.put(url, json={"version": version}, headers={"If-Match": created.headers["ETag"]})
+
+    found = live.client.get(url)
+    assert (created.status_code, created.headers["ETag"]) == (200, '"1"')
+    assert (moved.status_code, moved.headers["ETag"]) == (200, '"2"')
+    assert found.json() == moved.json()
+    assert found.headers["ETag"] == '"2"'
+    assert (found.json()["version"], found.json()["seq"]) == (version, 2)
+
+
+def test_an_alias_that_moved_meanwhile_is_not_moved(live: Live, model: str) -> None:
+    url = f"{model}/aliases/head"
+    read = live.client.get(url)
+    version = live.learn(model)
+
+    put = live.client.put(url, json={"version": 0}, headers={"If-Match": read.headers["ETag"]})
+
+    assert (put.status_code, put.json()["code"]) == (412, "alias-moved")
+    assert live.client.get(url).json()["version"] == version
+
+
+def test_if_match_of_0_moves_only_an_alias_that_never_existed(live: Live, model: str) -> None:
+    url = f"{model}/aliases/only-once"
+
+    first = live.client.put(url, json={"version": 0}, headers={"If-Match": '"0"'})
+    second = live.client.put(url, json={"version": 0}, headers={"If-Match": '"0"'})
+
+    assert (first.status_code, second.status_code) == (200, 412)
+
+
+@pytest.mark.parametrize("etag", ["*", "3", 'W/"3"', '"three"', '"1", "2"'])
+def test_an_if_match_that_is_no_etag_of_an_alias_is_refused(live: Live, model: str, etag: str) -> None:
+    answer = live.client.put(f"{model}/aliases/head", json={"version": 0}, headers={"If-Match": etag})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "query-invalid")
+
+
+def test_a_removed_alias_is_gone_and_its_history_stays(live: Live, model: str) -> None:
+    url = f"{model}/aliases/old"
+    live.client.put(url, json={"version": 0, "reason": "for a while"})
+
+    late = live.client.delete(url, headers={"If-Match": '"7"'})
+    removed = live.client.delete(url, headers={"If-Match": '"1"'})
+
+    assert late.status_code == 412
+    assert (removed.status_code, removed.content) == (204, b"")
+    assert live.client.get(url).json()["code"] == "alias-not-found"
+    assert live.client.delete(url).json()["code"] == "alias-not-found"
+    moves = live.client.get(f"{url}/history").json()["moves"]
+    assert [(move["kind"], move["version"], move["reason"]) for move in moves] == [
+        ("put", 0, "for a while"),
+        ("remove", None, ""),
+    ]
+
+
+def test_all_aliases_are_listed(live: Live, model: str) -> None:
+    live.client.put(f"{model}/aliases/review", json={"version": 0})
+
+    listed = live.client.get(f"{model}/aliases").json()["aliases"]
+
+    assert [(alias["alias"], alias["version"]) for alias in listed] == [("head", 0), ("review", 0)]
+
+
+def test_the_history_tells_what_was_live_when_by_whom_and_why(live: Live, model: str) -> None:
+    one, two = live.learn(model), live.learn(model)
+    live.client.post(f"{model}/rollback", json={"to": one, "reason": "mislabeled"})
+    live.client.put(f"{model}/aliases/head", json={"version": two, "reason": "it was fine"})
+
+    moves = live.client.get(f"{model}/aliases/head/history").json()["moves"]
+    tail = live.client.get(f"{model}/aliases/head/history", params={"limit": 3}).json()
+
+    assert [(move["kind"], move["previous"], move["version"], move["moved_by"]) for move in moves] == [
+        ("create", None, 0, "service"),
+        ("publish", 0, one, "worker"),
+        ("publish", one, two, "worker"),
+        ("rollback", two, one, "client"),
+        ("put", one, two, "client"),
+    ]
+    assert [move["reason"] for move in moves[3:]] == ["mislabeled", "it was fine"]
+    assert [move["moved_at"] for move in moves] == sorted(move["moved_at"] for move in moves)
+    assert tail["moves"] == moves[:3]
+    assert tail["next_cursor"] is not None
+
+
+def test_a_rollback_answers_with_the_new_head(live: Live, model: str) -> None:
+    one, two = live.learn(model), live.learn(model)
+
+    answer = live.client.post(f"{model}/rollback", json={"to": one, "reason": "why not"}).json()
+
+    assert (answer["head"], answer["previous"], answer["seq"], answer["reason"]) == (one, two, 4, "why not")
+    assert live.client.get(model).json()["head"] == one
+
+
+@pytest.mark.parametrize("body", [{}, {"to": 0, "steps": 1}, {"steps": 0}, {"to": "1"}, {"to": -1}])
+def test_a_rollback_names_its_target_in_one_way(live: Live, model: str, body: dict[str, object]) -> None:
+    answer = live.client.post(f"{model}/rollback", json=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "body-invalid")
