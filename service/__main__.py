@@ -65,6 +65,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _refuse(str(error))
     except OperationalError as error:
         return _refuse(f"the database cannot be used: {error.orig}")
+    except OSError as error:
+        return _refuse(f"the data folder cannot be used: {error}")
     return serve(settings)
 
 

@@ -64,7 +64,8 @@ class Children:
         delay = self.delay_first_seconds
         while (child := self._spawn()) is not None:
             began = time.monotonic()
-            code = child.wait()
+            with child:
+                code = child.wait()
             with self._lock:
                 self._running.discard(child)
             if self._stopping.is_set():

@@ -49,8 +49,19 @@ def document(app: FastAPI) -> dict[str, Any]:
         )
         _, definitions = models_json_schema([(body, "validation") for body in READ_RAW], ref_template=REF)
         made["components"]["schemas"] |= definitions["$defs"]
+        _drop_fastapi_errors(made)
         app.openapi_schema = made
     return app.openapi_schema
+
+
+def _drop_fastapi_errors(made: dict[str, Any]) -> None:
+    """FastAPI's own shape of a 422 is gone: the service answers problems instead."""
+    theirs = made["components"]["schemas"].pop("HTTPValidationError", None)
+    made["components"]["schemas"].pop("ValidationError", None)
+    for operations in made["paths"].values() if theirs else ():
+        for operation in operations.values():
+            if JSON in operation["responses"].get("422", {}).get("content", {}):
+                del operation["responses"]["422"]
 
 
 def _examples(body: type[BaseModel]) -> dict[str, Any]:

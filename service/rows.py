@@ -9,7 +9,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from bayes import Categorical, Gaussian, Input, Output
-from service.bodies import Array, NotNumbersError, Posted, NoArrayError, array_of, is_names, parse, tensors_of
+from service.bodies import Array, NoArrayError, NotNumbersError, Posted, array_of, is_names, parse, tensors_of
 from service.rejected import (
     BatchEmpty,
     BatchTooLarge,

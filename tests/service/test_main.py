@@ -1,0 +1,102 @@
+"""`python -m service` as a process: says where it listens, drains on SIGTERM, refuses what it cannot use."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.__main__ import is_loopback, main
+
+LISTENS = "Posterity listens on "
+
+
+def test_the_process_says_where_it_listens_and_ends_with_0_on_sigterm(tmp_path: Path) -> None:
+    environment = os.environ | {"POSTERITY_DATA_DIR": str(tmp_path), "POSTERITY_LOG_LEVEL": "info"}
+    command = [sys.executable, "-m", "service", "--port", "0", "--workers", "0"]
+    with subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith(LISTENS + "http://127.0.0.1:")
+        ready = httpx.get(line.removeprefix(LISTENS).strip() + "/readyz")
+        process.send_signal(signal.SIGTERM)
+        rest, log = process.communicate(timeout=60)
+
+    assert ready.status_code == 200
+    assert process.returncode == 0, log
+    assert rest == ""
+    assert f"data_dir = {tmp_path} (POSTERITY_DATA_DIR)" in log
+    assert "port = 0 (command line)" in log
+    assert "workers = 0 (command line)" in log
+
+
+def test_an_address_that_others_can_reach_is_refused_unless_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["--host", "0.0.0.0"]) == 2  # noqa: S104
+
+    assert "POSTERITY_ALLOW_REMOTE=true" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("variables", "arguments", "words"),
+    [
+        ({}, ["--port", "x"], "port: "),
+        ({"POSTERITY_DATABASE_URL": "mysql://localhost/x"}, [], "database_url: "),
+        (
+            {"POSTERITY_DATABASE_URL": "postgresql+psycopg://me:secret@127.0.0.1:1/x"},
+            ["--port", "0"],
+            "the database cannot be used: ",
+        ),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused_with_the_reason(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    *,
+    variables: dict[str, str],
+    arguments: list[str],
+    words: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+    assert main(arguments) == 2
+
+    said = capfd.readouterr()
+    assert words in said.err
+    assert "secret" not in said.err + said.out
+
+
+def test_a_data_folder_that_cannot_be_made_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("POSTERITY_DATA_DIR", str(tmp_path / "file" / "data"))
+
+    assert main([]) == 2
+
+    assert "in_the_way" in capsys.readouterr().err.replace("file", "in_the_way")
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        *(("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("localhost", True)),
+        *(("0.0.0.0", False), ("::", False), ("192.168.1.2", False), ("example.org", False)),  # noqa: S104
+    ],
+)
+def test_loopback_addresses_are_those_that_only_this_machine_reaches(host: str, *, expected: bool) -> None:
+    assert is_loopback(host) is expected

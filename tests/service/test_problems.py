@@ -1,0 +1,276 @@
+"""Every error is a problem (RFC 9457) with a stable code; each code is provoked here once."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from service import house as houses
+from service import rejected
+from service.app import create_app
+from store import errors
+from store.errors import Problem
+from store.settings import Settings
+from tests.service.live import IMAGES, INPUTS, REAL, ROWS, Json, Live, running
+
+API = Path(__file__).parents[2] / "docs" / "api.md"
+OF_WORKERS = {"lease-lost", "head-moved"}
+ROOTS = {Problem, rejected.Rejected}
+
+Call = Callable[[Live, str], httpx.Response]
+
+
+def all_problems() -> list[type[Problem]]:
+    found = [*vars(errors).values(), *vars(rejected).values()]
+    kinds = {kind for kind in found if isinstance(kind, type) and issubclass(kind, Problem)} - ROOTS
+    return sorted(kinds, key=lambda kind: kind.code)
+
+
+def post(path: str, body: Json | bytes, *, key: str = "k", kind: str = "application/json") -> Call:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": kind, "Idempotency-Key": key}
+    return lambda live, model: live.client.post(f"{model}{path}", content=content, headers=headers)
+
+
+def get(path: str) -> Call:
+    return lambda live, model: live.client.get(f"{model}{path}")
+
+
+def on(description: Json, call: Call) -> Call:
+    return lambda live, _model: call(live, live.create(description))
+
+
+def after(prepare: Call, call: Call) -> Call:
+    def both(live: Live, model: str) -> httpx.Response:
+        prepare(live, model)
+        return call(live, model)
+
+    return both
+
+
+def learned(live: Live, model: str) -> httpx.Response:
+    live.learn(model)
+    return live.client.get(model)
+
+
+def same_name(live: Live, model: str) -> httpx.Response:
+    return live.client.post("/v1/models", json=REAL | {"name": model.removeprefix("/v1/models/")})
+
+
+def delete(path: str, **headers: str) -> Call:
+    return lambda live, model: live.client.delete(f"{model}{path}", headers=headers)
+
+
+def put_head(version: int, **headers: str) -> Call:
+    return lambda live, model: live.client.put(f"{model}/aliases/head", json={"version": version}, headers=headers)
+
+
+def rows(**change: object) -> Call:
+    return post("/batches", ROWS | change)
+
+
+closed = after(rows(), post("/updates", b""))
+
+PROVOKED: dict[str, Call] = {
+    "alias-invalid": lambda live, model: live.client.put(f"{model}/aliases/1st", json={"version": 0}),
+    "alias-moved": put_head(0, **{"If-Match": '"9"'}),
+    "alias-not-found": get("/aliases/champion"),
+    "already-absorbed": after(learned, post("/replays", {"chunks": [1]})),
+    "batch-empty": rows(inputs=[], labels=[]),
+    "batch-not-found": get("/batches/1"),
+    "batch-too-large": rows(inputs=[[0, 0]] * 6, labels=[0] * 6),
+    "body-invalid": post("/rollback", {}),
+    "body-too-large": post("/batches", b" " * 4001),
+    "chunk-busy": after(closed, post("/replays", {"chunks": [1]})),
+    "chunk-not-found": post("/replays", {"chunks": [1]}),
+    "description-invalid": lambda live, _model: live.client.post("/v1/models", json={"name": "x"}),
+    "head-required": delete("/aliases/head"),
+    "idempotency-key-invalid": post("/batches", ROWS, key='"'),
+    "idempotency-key-missing": lambda live, model: live.client.post(f"{model}/batches", json=ROWS),
+    "idempotency-key-reused": after(rows(), rows(labels=[1, 1])),
+    "input-dtype": on(IMAGES, post("/batches", {"inputs": [[[[1, 2], [3, 300]]]], "labels": [0]})),
+    "input-not-finite": post("/batches", b'{"inputs": [[NaN, 1]], "labels": [0]}'),
+    "input-shape": rows(inputs=[[1], [2]]),
+    "json-invalid": post("/batches", b'{"inputs": '),
+    "label-dtype": rows(labels=[0.5, 1]),
+    "label-out-of-range": rows(labels=[0, 3]),
+    "label-shape": rows(labels=[0]),
+    "media-type-unsupported": post("/batches", ROWS, kind="application/x-www-form-urlencoded"),
+    "method-not-allowed": lambda live, model: live.client.patch(model),
+    "model-exists": same_name,
+    "model-not-found": lambda live, _model: live.client.get("/v1/models/nobody"),
+    "not-found": get("/nothing"),
+    "not-on-line": after(learned, after(put_head(0), post("/rollback", {"to": 1}))),
+    "nothing-pending": post("/updates", b""),
+    "query-invalid": get("/versions?limit=0"),
+    "rollback-too-far": post("/rollback", {"steps": 1}),
+    "samples-too-many": post("/predictions", INPUTS | {"samples": 9}),
+    "update-finished": after(learned, delete("/updates/1")),
+    "update-not-found": get("/updates/1"),
+    "version-not-found": get("/versions/7"),
+    "weights-invalid": rows(weights=[1, -1]),
+}
+"""Faults of the request; those of the service itself are provoked one by one below."""
+
+OF_THE_SERVICE = {"unavailable", "internal", "blob-missing", "blob-corrupt", "database-not-current"}
+
+
+def expect_problem(answer: httpx.Response, code: str) -> Json:
+    """The answer is the problem with this code, as its class declares it."""
+    kind = next(kind for kind in all_problems() if kind.code == code)
+    body = dict(answer.json())
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert (body["code"], body["status"], body["title"]) == (code, kind.status, kind.title)
+    assert body["type"] == f"urn:posterity:problem:{code}"
+    assert body["instance"] == answer.request.url.path
+    assert answer.status_code == kind.status
+    assert body["detail"].strip()
+    assert "{" not in body["detail"]
+    return body
+
+
+def test_every_code_is_provoked_in_this_file() -> None:
+    codes = [kind.code for kind in all_problems()]
+
+    assert len(codes) == len(set(codes))
+    assert set(codes) == PROVOKED.keys() | OF_THE_SERVICE | OF_WORKERS
+
+
+@pytest.mark.parametrize("code", PROVOKED)
+def test_a_request_that_cannot_be_answered_gets_a_problem_with_its_code(narrow: Live, code: str) -> None:
+    expect_problem(PROVOKED[code](narrow, narrow.create()), code)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/models/a%00b", "/v1/models/" + "x" * 200, "/v1/models/m/versions/99999999999999999999", "/v1/models/", "/v2"],
+)
+def test_a_path_that_cannot_name_anything_is_not_found(live: Live, path: str) -> None:
+    expect_problem(live.client.get(path), "not-found")
+
+
+def test_a_method_that_is_not_allowed_comes_with_those_that_are(live: Live, model: str) -> None:
+    assert live.client.delete(model).headers["Allow"] == "GET"
+
+
+@pytest.mark.parametrize("cursor", ["!", "bm8=", "LTE="])
+def test_a_cursor_that_no_page_gave_is_refused(live: Live, model: str, cursor: str) -> None:
+    expect_problem(live.client.get(f"{model}/versions", params={"cursor": cursor}), "query-invalid")
+
+
+def test_naming_a_version_and_an_alias_at_once_is_refused(live: Live, model: str) -> None:
+    answer = live.client.post(f"{model}/predictions?version=0&alias=review", json=INPUTS)
+
+    expect_problem(answer, "query-invalid")
+
+
+def test_a_problem_with_many_faults_lists_each_with_its_place(live: Live) -> None:
+    answer = live.client.post("/v1/models", json={"name": "x", "net": {"kind": "mlp", "hidden": "64"}, "extra": 1})
+
+    places = {fault["where"] for fault in expect_problem(answer, "description-invalid")["errors"]}
+    assert places == {"net.hidden", "input", "output", "extra"}
+
+
+def test_a_refused_batch_leaves_nothing_behind(live: Live, model: str) -> None:
+    refused: list[Json] = [{"inputs": [[1, 2]], "labels": [9]}, {"inputs": [[1]], "labels": [0]}, {"inputs": []}]
+    for body in refused:
+        answer = live.client.post(f"{model}/batches", json=body, headers={"Idempotency-Key": "k"})
+        assert answer.status_code == 422
+
+    live.post_rows(model, key="k")
+    assert live.client.get(model).json()["rows"] == 2
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Live]:
+    """A service of this test alone, to be broken."""
+    with running(tmp_path) as live:
+        yield live
+
+
+def test_stored_bytes_that_are_damaged_or_gone_are_told_apart(own: Live) -> None:
+    model = own.create()
+    path = own.house.blobs.path(own.client.get(f"{model}/versions/0").json()["digest"])
+
+    path.write_bytes(b"damaged")
+    expect_problem(own.client.post(f"{model}/predictions", json=INPUTS), "blob-corrupt")
+    path.unlink()
+    expect_problem(own.client.get(f"{model}/versions/0/posterior"), "blob-missing")
+
+
+def test_a_database_without_its_tables_makes_the_service_not_ready(own: Live) -> None:
+    with own.house.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM alembic_version")
+
+    answer = own.client.get("/readyz")
+
+    expect_problem(answer, "database-not-current")
+    assert own.client.get("/livez").json() == {"status": "ok"}
+
+
+def test_a_database_that_does_not_answer_is_unavailable_and_its_words_stay_inside(
+    own: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OperationalError("SELECT secret", {}, Exception("password of the database"))
+
+    monkeypatch.setattr(own.house.history, "models", fail)
+
+    answer = own.client.get("/v1/models")
+
+    body = expect_problem(answer, "unavailable")
+    assert answer.headers["Retry-After"] == "1"
+    assert "secret" not in json.dumps(body)
+    assert "password" not in json.dumps(body)
+
+
+def test_blobs_that_cannot_be_written_refuse_the_batch_and_make_the_service_not_ready(own: Live) -> None:
+    model = own.create()
+    blobs = own.house.blobs.root
+    blobs.rename(blobs.with_name("gone"))
+    blobs.write_text("not a folder")
+
+    posted = own.client.post(f"{model}/batches", json=ROWS, headers={"Idempotency-Key": "k"})
+
+    expect_problem(posted, "unavailable")
+    expect_problem(own.client.get("/readyz"), "unavailable")
+    assert own.client.get(model).json()["rows"] == 0
+
+
+def test_an_unexpected_error_is_answered_without_its_words(own: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("the secret of the house")
+
+    monkeypatch.setattr(own.house.history, "model", fail)
+
+    answer = own.client.get("/v1/models/any")
+
+    assert "secret" not in json.dumps(expect_problem(answer, "internal"))
+
+
+def test_a_database_that_is_not_there_at_all_is_unavailable(tmp_path: Path) -> None:
+    assert houses.open_house(Settings(data_dir=tmp_path)).settings.data_dir == tmp_path
+    with running(tmp_path) as live:
+        (tmp_path / "ledger.sqlite").unlink()
+        live.house.engine.dispose()
+
+        expect_problem(live.client.get("/v1/models"), "unavailable")
+
+
+def test_the_documentation_lists_every_code_with_its_status_and_meaning() -> None:
+    listed = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| (.+?) \|$", API.read_text(), flags=re.MULTILINE)
+
+    assert listed == [(kind.code, str(kind.status), kind.title) for kind in all_problems()]
+
+
+def test_the_documentation_lists_every_call() -> None:
+    listed = set(re.findall(r"^\| `([A-Z]+) (/[^` ?]*)", API.read_text(), flags=re.MULTILINE))
+    paths = create_app(Settings()).openapi()["paths"]
+
+    assert listed == {(method.upper(), path) for path, methods in paths.items() for method in methods}
