@@ -66,7 +66,7 @@ class Way:
     seed: int
 
 
-def _way(
+async def _way(
     method: Annotated[Method, Query(description="`ensemble` of weight draws, or the `mean` weights.")] = "ensemble",
     samples: Annotated[int, Query(ge=1, description="Weight draws.")] = SAMPLES,
     seed: Annotated[int, Query(ge=0, le=SEED_MAX, description="Which draws.")] = SEED,
@@ -82,7 +82,7 @@ class Target:
     alias: str
 
 
-def _target(
+async def _target(
     version: Annotated[int | None, Query(ge=0, le=NUMBER_MAX, description="Absent: where `alias` points.")] = None,
     alias: Annotated[str, Query(max_length=64, pattern=r"^[^\x00]*$")] = HEAD,
 ) -> Target:

@@ -33,7 +33,7 @@ ETAG_OF_MOVE = re.compile(r'"(\d{1,9})"')
 Item = TypeVar("Item")
 
 
-def _house(connection: HTTPConnection) -> House:
+async def _house(connection: HTTPConnection) -> House:
     house = connection.app.state.house
     assert isinstance(house, House)
     return house
@@ -79,11 +79,11 @@ def media_type(request: Request, *accepted: str) -> str:
     return plain
 
 
-def _json_only(request: Request) -> None:
+async def _json_only(request: Request) -> None:
     media_type(request, JSON)
 
 
-def _json_or_safetensors(request: Request) -> str:
+async def _json_or_safetensors(request: Request) -> str:
     return media_type(request, JSON, SAFETENSORS)
 
 
@@ -92,7 +92,7 @@ RawBody = Annotated[bytes, Depends(_raw_body)]
 JsonOnly = Depends(_json_only)
 
 
-def _idempotency_key(
+async def _idempotency_key(
     header: Annotated[
         str | None,
         Header(
@@ -142,7 +142,7 @@ class Page:
         return page, _cursor(str(key(page[-1]))) if len(found) > self.limit else None
 
 
-def _page(
+async def _page(
     cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=500)] = None,
     limit: Annotated[int, Query(ge=1, le=100, description="Most items on a page.")] = 50,
 ) -> Page:
@@ -165,7 +165,7 @@ def _bad_cursor() -> QueryInvalid:
     return QueryInvalid(reason="cursor: must be the next_cursor of the page before")
 
 
-def _expected_seq(
+async def _expected_seq(
     header: Annotated[
         str | None,
         Header(
