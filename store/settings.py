@@ -41,7 +41,11 @@ class Settings(BaseSettings):
         default="auto", description="Device of the updates: auto (CUDA where there is one), cpu, cuda, cuda:1 …"
     )
     threads: int = Field(
-        default=0, ge=0, le=256, description="Threads of one process in tensor operations; 0: torch decides."
+        default=0,
+        ge=0,
+        le=256,
+        description="Threads of one process in tensor operations; 0: half of the cores, so that a service and its "
+        "worker do not take them from each other.",
     )
     lease_seconds: float = Field(
         default=15.0, gt=0, description="A worker silent for so long loses its update to another."
@@ -95,6 +99,11 @@ class Settings(BaseSettings):
     def blobs(self) -> Path:
         return (self.blob_dir or self.data_dir / "blobs").resolve()
 
+    @property
+    def thread_count(self) -> int:
+        """The threads of one process in tensor operations, at least 1. Results to the bit depend on it."""
+        return self.threads or max(1, _cores() // 2)
+
     def sources(self) -> list[tuple[str, str, str]]:
         """Every setting as (name, value fit for a log, where it came from)."""
         in_file = TomlConfigSettingsSource(type(self), config_file())()
@@ -116,3 +125,8 @@ def _source(name: str, in_file: dict[str, object]) -> str:
     if variable in {key.upper() for key in os.environ}:
         return variable
     return str(config_file()) if name in in_file else "default"
+
+
+def _cores() -> int:
+    """The cores that this process may use, where the system tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

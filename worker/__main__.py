@@ -30,8 +30,7 @@ def main() -> int:
     arguments = parser.parse_args()
     settings = Settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.thread_count)
     stop = threading.Event()
     _stop_on_signals(stop)
     if arguments.child:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,14 @@ def test_the_environment_beats_the_file_and_the_file_beats_the_default(
     assert sources["port"] == "POSTERITY_PORT"
     assert sources["lease_seconds"] == "posterity.toml"
     assert sources["attempts_max"] == "default"
+
+
+def test_threads_are_half_of_the_cores_unless_stated(monkeypatch: pytest.MonkeyPatch) -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert Settings().thread_count == max(1, cores // 2)
+
+    monkeypatch.setenv("POSTERITY_THREADS", "7")
+    assert Settings().thread_count == 7
 
 
 def test_an_unknown_name_in_the_file_is_refused(tmp_path: Path) -> None:
