@@ -1,4 +1,4 @@
-"""`python -m store migrate | doctor`: the database's tables brought up to date; the books and the bytes checked."""
+"""`python -m store migrate | doctor | settings`: brings the tables up to date, checks books and bytes, lists settings."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from store.doctor import examine
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
 from store.migrate import upgrade
-from store.settings import Settings
+from store.settings import PREFIX, Settings
 
-USAGE = "usage: python -m store migrate | doctor"
+USAGE = "usage: python -m store migrate | doctor | settings"
 
 
 def main(arguments: list[str]) -> int:
@@ -25,9 +25,25 @@ def main(arguments: list[str]) -> int:
             return 0
         case ["doctor"]:
             return _doctor(settings)
+        case ["settings"]:
+            _say(settings_table())
+            return 0
         case _:
             _say(USAGE)
             return 2
+
+
+def settings_table() -> str:
+    """Every setting with its default and what it means, as a Markdown table."""
+    rows = [
+        f"| `{PREFIX}{name.upper()}` | {_default(field.default)} | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["| variable | default | meaning |", "| --- | --- | --- |", *rows])
+
+
+def _default(value: object) -> str:
+    return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 def _doctor(settings: Settings) -> int:
