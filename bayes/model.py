@@ -43,16 +43,21 @@ class Model:
         fields.take("name", None)
         fields.take("retention", None)
         chunk = Fields(fields.take("chunk", {}), "chunk")
+        net, rows = read_net(fields.take("net")), read_input(fields.take("input"))
+        output = read_output(fields.take("output"))
         model = cls(
-            net=read_net(fields.take("net")),
-            input=read_input(fields.take("input")),
-            output=read_output(fields.take("output")),
+            net=net,
+            input=rows,
+            output=output,
             family=fields.choice("family", family_names(), "ffg"),
             prior=_read_prior(fields.take("prior", {"kind": "gaussian"})),
-            recipe=resolve(fields.take("recipe", "auto"), rows=chunk.whole("rows", least=1, default=CHUNK_ROWS)),
+            recipe=resolve(
+                fields.take("recipe", "auto"),
+                rows=chunk.whole("rows", least=1, default=CHUNK_ROWS),
+                weights=network(net, rows.shape, output.units).weights,
+            ),
         )
         fields.close()
-        assert model.network
         return model
 
     def to_description(self) -> dict[str, object]:

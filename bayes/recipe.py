@@ -5,7 +5,7 @@ from typing import Literal
 
 from bayes.fields import Fields
 
-LAMBDA = 50_000
+EVIDENCE_MAX = 50_000
 SEED_MAX = 2**63 - 1
 
 
@@ -39,29 +39,36 @@ class Recipe:
         return asdict(self)
 
 
-def auto(rows: int) -> Recipe:
-    """The recipe for chunks of this many rows."""
-    batch_rows = 50 if rows < 2_000 else 100
+def auto(rows: int, weights: int) -> Recipe:
+    """The recipe for chunks of this many rows and a net of this many weights.
+
+    beta = rows / min(weights, 50,000): a chunk counts like one row for each weight, up to 50,000. Untempered, a few
+    hundred rows cannot hold up hundreds of thousands of weights against the prior, and whole layers turn to noise.
+    Small nets take more and larger steps, which cost them little.
+    """
+    is_small = weights < EVIDENCE_MAX
+    batch_rows = min(rows, 25 if rows < 200 else 50 if rows < 2_000 else 100)
+    steps = 300 if is_small else 150
     return Recipe(
         optimizer="adam",
-        epochs=max(2, min(60, round(7_500 / rows))),
-        batch_rows=min(batch_rows, rows),
-        lr=1e-3,
+        epochs=max(2, round(steps * batch_rows / rows)),
+        batch_rows=batch_rows,
+        lr=3e-3 if is_small else 1e-3,
         lr_log_sigma=2e-2,
         lr_final=0.02,
-        beta=min(1.0, rows / LAMBDA),
+        beta=min(1.0, rows / min(weights, EVIDENCE_MAX)),
         log_sigma_start=-5.0,
         seed=0,
     )
 
 
-def resolve(value: object, where: str = "recipe", *, rows: int) -> Recipe:
-    """The recipe that the JSON describes, the fields it leaves out chosen for chunks of `rows` rows.
+def resolve(value: object, where: str = "recipe", *, rows: int, weights: int) -> Recipe:
+    """The recipe that the JSON describes, the fields it leaves out chosen by `auto`.
 
     Raises:
         InvalidDescription: it describes none.
     """
-    chosen = auto(rows)
+    chosen = auto(rows, weights)
     if value == "auto":
         return chosen
     fields = Fields(value, where)
