@@ -61,7 +61,7 @@ def descend(
             group["lr"] = rate * decay(step, steps, recipe.lr_final)
         loss = objective.minibatch(q, rows.at(index.to(rows.labels.device)), noise)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         optimizer.step()
         loss_sum += loss.detach()
         counted += len(index)

@@ -65,15 +65,7 @@ class Posterior:
 
         There is one key because safetensors writes several in random order.
         """
-        described = {
-            "format": FORMAT,
-            "family": self.family,
-            "net": write_net(self.net),
-            "input": write_input(self.input),
-            "output": write_output(self.output),
-            "chunks": self.chunks,
-        }
-        text = json.dumps(described, sort_keys=True, separators=(",", ":"))
+        text = json.dumps(self._described(), sort_keys=True, separators=(",", ":"))
         return safetensors.torch.save(dict(self.tensors), metadata={METADATA_KEY: text})
 
     @classmethod
@@ -87,8 +79,9 @@ class Posterior:
             tensors = safetensors.torch.load(data)
         except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as fault:
             raise UnreadablePosterior(f"the bytes are not safetensors: {fault}") from fault
+        described = _metadata(data)
         try:
-            fields = Fields(_metadata(data), "")
+            fields = Fields(described, "")
             fields.whole("format", least=FORMAT, most=FORMAT)
             posterior = cls(
                 family=fields.choice("family", family_names()),
@@ -100,10 +93,22 @@ class Posterior:
             )
             fields.close()
             expected = shapes(posterior)
+            if posterior._described() != described:
+                raise UnreadablePosterior("its description leaves something out")
         except InvalidDescription as fault:
             raise UnreadablePosterior(f"its description is not readable: {fault}") from fault
         _check(tensors, expected)
         return posterior
+
+    def _described(self) -> dict[str, object]:
+        return {
+            "format": FORMAT,
+            "family": self.family,
+            "net": write_net(self.net),
+            "input": write_input(self.input),
+            "output": write_output(self.output),
+            "chunks": self.chunks,
+        }
 
     @cached_property
     def digest(self) -> str:

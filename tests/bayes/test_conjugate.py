@@ -1,0 +1,134 @@
+"""Linear regression with known noise and an orthogonal design: the factorized family holds the exact posterior.
+
+The optimum is that of the product's own objective. Its expectation over the noise is a quadratic one, which the two
+points +1 and -1 integrate exactly.
+"""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from torch import Tensor
+
+from bayes import Gaussian
+from bayes.families.parts import Noise
+from bayes.likelihoods import OWN
+from bayes.objective import Batch
+from tests.bayes.objectives import Parameters, linear_regression, objective
+
+NOISE = 0.7
+FEATURES = 3
+NETWORK = linear_regression(FEATURES)
+OUTPUT = Gaussian(dims=1, noise=NOISE)
+POINTS: tuple[Noise, Noise] = (torch.ones_like, lambda like: -torch.ones_like(like))
+
+
+@dataclass(frozen=True)
+class Belief:
+    """Mean and standard deviation of the features' weights and then the bias, [features + 1]."""
+
+    mu: Tensor
+    sigma: Tensor
+
+
+PRIOR = Belief(
+    torch.tensor([0.3, -0.2, 0.0, 0.1], dtype=torch.float64),
+    torch.tensor([1.0, 0.5, 2.0, 0.8], dtype=torch.float64),
+)
+
+
+def orthogonal_rows(seed: int) -> Batch:
+    """Eight rows whose features and constant are orthogonal (columns of a Hadamard matrix, scaled)."""
+    two = torch.tensor([[1.0, 1.0], [1.0, -1.0]], dtype=torch.float64)
+    hadamard = torch.kron(two, torch.kron(two, two))
+    stream = torch.Generator().manual_seed(seed)
+    scales = torch.rand(FEATURES, generator=stream, dtype=torch.float64) + 0.5
+    labels = torch.randn(8, 1, generator=stream, dtype=torch.float64)
+    return Batch(hadamard[:, 1 : 1 + FEATURES] * scales, labels, torch.ones(8, dtype=torch.float64))
+
+
+def joined(*batches: Batch) -> Batch:
+    return Batch(*(torch.cat(parts) for parts in zip(*batches, strict=True)))
+
+
+def exact(prior: Belief, rows: Batch, beta: float, noise: float = NOISE) -> Belief:
+    """The posterior by the textbook, for the likelihood to the power 1 / beta, from the full matrices."""
+    design = torch.cat([rows.inputs, torch.ones(len(rows.inputs), 1, dtype=torch.float64)], 1)
+    precision = torch.diag(prior.sigma**-2) + design.T @ design / (beta * noise**2)
+    covariance = torch.linalg.inv(precision)
+    mean = covariance @ (prior.mu / prior.sigma**2 + design.T @ rows.labels[:, 0] / (beta * noise**2))
+    return Belief(mean, covariance.diagonal().sqrt())
+
+
+def parameters(mu: Tensor, log_sigma: Tensor) -> Parameters:
+    own = {"location": torch.zeros(1, dtype=torch.float64), "scale": torch.ones(1, dtype=torch.float64)}
+    layer = {
+        "weight.mu": mu[None, :FEATURES],
+        "weight.log_sigma": log_sigma[None, :FEATURES],
+        "bias.mu": mu[FEATURES:],
+        "bias.log_sigma": log_sigma[FEATURES:],
+    }
+    return {"dense1": layer, OWN: own}
+
+
+def optimum(prior: Belief, rows: Batch, beta: float) -> Belief:
+    """Where the product's objective is least, by Newton's method from the prior."""
+    bound = objective(NETWORK, parameters(prior.mu, prior.sigma.log()), rows.weights, beta=beta, output=OUTPUT)
+
+    def loss(theta: Tensor) -> Tensor:
+        q = parameters(theta[: FEATURES + 1], theta[FEATURES + 1 :])
+        return torch.stack([bound.whole(q, rows, noise) for noise in POINTS]).mean()
+
+    theta = torch.cat([prior.mu, prior.sigma.log()])
+    for _ in range(40):
+        theta.requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(theta), theta, create_graph=True)
+        hessian = torch.stack([torch.autograd.grad(g, theta, retain_graph=True)[0] for g in gradient])
+        theta = (theta - torch.linalg.solve(hessian, gradient)).detach()
+    return Belief(theta[: FEATURES + 1], theta[FEATURES + 1 :].exp())
+
+
+def assert_same(one: Belief, other: Belief) -> None:
+    torch.testing.assert_close(one.mu, other.mu, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(one.sigma, other.sigma, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.1])
+def test_the_optimum_is_the_exact_posterior(beta: float) -> None:
+    rows = orthogonal_rows(0)
+
+    assert_same(optimum(PRIOR, rows, beta), exact(PRIOR, rows, beta))
+
+
+@pytest.mark.parametrize("beta", [1.0, 0.1])
+def test_absorbing_chunks_one_after_another_is_absorbing_them_together(beta: float) -> None:
+    chunks = [orthogonal_rows(seed) for seed in range(3)]
+
+    belief = PRIOR
+    for chunk in chunks:
+        belief = optimum(belief, chunk, beta)
+
+    assert_same(belief, optimum(PRIOR, joined(*chunks), beta))
+    assert_same(belief, exact(PRIOR, joined(*chunks), beta))
+
+
+def test_beta_counts_every_row_one_over_beta_times() -> None:
+    rows = orthogonal_rows(0)
+
+    assert_same(optimum(PRIOR, rows, 0.25), optimum(PRIOR, joined(rows, rows, rows, rows), 1.0))
+
+
+def test_the_least_loss_is_the_negative_log_evidence_of_the_chunk() -> None:
+    rows, prior = orthogonal_rows(0), PRIOR
+    best = optimum(prior, rows, 1.0)
+    bound = objective(NETWORK, parameters(prior.mu, prior.sigma.log()), rows.weights, output=OUTPUT)
+
+    q = parameters(best.mu, best.sigma.log())
+    least = 8 * torch.stack([bound.whole(q, rows, noise) for noise in POINTS]).mean()
+
+    design = torch.cat([rows.inputs, torch.ones(8, 1, dtype=torch.float64)], 1)
+    covariance = design @ torch.diag(prior.sigma**2) @ design.T + NOISE**2 * torch.eye(8, dtype=torch.float64)
+    marginal = torch.distributions.MultivariateNormal(design @ prior.mu, covariance)
+    evidence = marginal.log_prob(rows.labels[:, 0])  # type: ignore[no-untyped-call]
+    floor = 8 * 1e-10 / (2 * NOISE**2)
+    assert float(least) == pytest.approx(-float(evidence) + floor, abs=1e-10)

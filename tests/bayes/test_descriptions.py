@@ -1,0 +1,167 @@
+import copy
+import json
+from typing import Any
+
+import pytest
+
+from bayes import InvalidDescription, Model
+
+Description = dict[str, Any]
+
+
+def test_a_description_with_only_the_necessary_gets_every_default_written_out(described: Description) -> None:
+    model = Model.from_description(described)
+
+    written = model.to_description()
+
+    assert written == {
+        "net": {"kind": "mlp", "hidden": [5]},
+        "input": {"shape": [4], "dtype": "float32", "mean": 0.0, "std": 1.0},
+        "output": {"kind": "categorical", "classes": 3},
+        "family": "ffg",
+        "prior": {"kind": "gaussian", "sigma": None},
+        "recipe": model.recipe.to_description(),
+    }
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {},
+        {"net": {"kind": "lenet5"}, "input": {"shape": [1, 28, 28], "dtype": "uint8", "mean": 33, "std": [78]}},
+        {"net": {"kind": "3conv3fc"}, "input": {"shape": [3, 32, 32], "dtype": "uint8", "mean": [1, 2, 3]}},
+        {
+            "net": {
+                "kind": "layers",
+                "layers": [
+                    {"kind": "conv", "filters": 2, "kernel": 3, "padding": 1, "stride": 2},
+                    {"kind": "maxpool", "size": 2},
+                    {"kind": "relu"},
+                    {"kind": "flatten"},
+                    {"kind": "dense", "units": 4},
+                    {"kind": "softplus"},
+                ],
+            },
+            "input": {"shape": [1, 9, 9], "dtype": "float32"},
+        },
+        {"output": {"kind": "categorical", "classes": ["cat", "dog"]}, "prior": {"kind": "gaussian", "sigma": 0.1}},
+        {"output": {"kind": "gaussian", "dims": 2, "noise": 0.5}, "family": "point", "recipe": {"seed": 7}},
+        {"output": {"kind": "gaussian"}, "chunk": {"rows": 50, "seconds": 60.0}, "retention": {"kind": "keep"}},
+    ],
+)
+def test_a_written_description_is_json_and_reads_back_as_the_same_model(
+    described: Description, part: Description
+) -> None:
+    model = Model.from_description(described | part)
+
+    written = json.loads(json.dumps(model.to_description()))
+
+    assert Model.from_description(written) == model
+
+
+def test_uint8_inputs_are_scaled_by_255_unless_told_otherwise(described: Description) -> None:
+    described["input"] = {"shape": [4], "dtype": "uint8"}
+
+    assert Model.from_description(described).input.std == (255.0,)
+
+
+def conv(**changes: object) -> Description:
+    return {"kind": "conv", "filters": 2, "kernel": 3} | changes
+
+
+def layers(*listed: object) -> Description:
+    return {
+        "net": {"kind": "layers", "layers": list(listed)},
+        "input": {"shape": [1, 8, 8], "dtype": "uint8"},
+    }
+
+
+@pytest.mark.parametrize(
+    ("part", "where"),
+    [
+        ({"colour": "red"}, "colour"),
+        ({"net": None}, "net"),
+        ({"net": {"kind": "transformer"}}, "net.kind"),
+        ({"net": {"kind": ["mlp"]}}, "net.kind"),
+        ({"net": {"hidden": [5]}}, "net.kind"),
+        ({"net": {"kind": "mlp"}}, "net.hidden"),
+        ({"net": {"kind": "mlp", "hidden": 5}}, "net.hidden"),
+        ({"net": {"kind": "mlp", "hidden": [5, 0]}}, "net.hidden.1"),
+        ({"net": {"kind": "mlp", "hidden": [True]}}, "net.hidden.0"),
+        ({"net": {"kind": "mlp", "hidden": [5], "depth": 2}}, "net.depth"),
+        ({"net": {"kind": "mlp", "hidden": [2**30]}}, "net"),
+        ({"net": {"kind": "lenet5"}}, "net"),
+        ({"net": {"kind": "lenet5"}, "input": {"shape": [1, 8, 8], "dtype": "uint8"}}, "net"),
+        (layers(7), "net.layers.0"),
+        (layers({"kind": "attention"}), "net.layers.0.kind"),
+        (layers({"kind": "dense", "units": 4}), "net.layers.0"),
+        (layers({"kind": "flatten"}, conv()), "net.layers.1"),
+        (layers({"kind": "flatten"}, {"kind": "maxpool", "size": 2}), "net.layers.1"),
+        (layers(conv(kernel=9)), "net.layers.0"),
+        (layers(conv(kernel=5), {"kind": "relu"}, conv(kernel=5)), "net.layers.2"),
+        (layers({"kind": "maxpool", "size": 9}), "net.layers.0"),
+        (layers(conv(stride=0)), "net.layers.0.stride"),
+        (layers(conv(padding=-1)), "net.layers.0.padding"),
+        (layers(conv(filters="many")), "net.layers.0.filters"),
+        (layers(conv(dilation=2)), "net.layers.0.dilation"),
+        (layers(conv()), "net.layers.1"),
+        ({"input": {"dtype": "uint8"}}, "input.shape"),
+        ({"input": {"shape": "4", "dtype": "uint8"}}, "input.shape"),
+        ({"input": {"shape": [], "dtype": "uint8"}}, "input.shape"),
+        ({"input": {"shape": [0], "dtype": "uint8"}}, "input.shape.0"),
+        ({"input": {"shape": [4], "dtype": "float64"}}, "input.dtype"),
+        ({"input": {"shape": [4], "mean": "0"}}, "input.mean"),
+        ({"input": {"shape": [4], "mean": float("nan")}}, "input.mean"),
+        ({"input": {"shape": [4], "mean": [0, 0, 0]}}, "input.mean"),
+        ({"input": {"shape": [4], "mean": [0, 0, None, 0]}}, "input.mean.2"),
+        ({"input": {"shape": [4], "std": 0}}, "input.std"),
+        ({"input": {"shape": [4], "std": [1, 1, 1, 0]}}, "input.std.3"),
+        ({"input": {"shape": [4], "std": [1, -1, 1, 1]}}, "input.std.1"),
+        ({"output": {"kind": "poisson"}}, "output.kind"),
+        ({"output": {"kind": "categorical"}}, "output.classes"),
+        ({"output": {"kind": "categorical", "classes": 1}}, "output.classes"),
+        ({"output": {"kind": "categorical", "classes": ["cat"]}}, "output.classes"),
+        ({"output": {"kind": "categorical", "classes": ["cat", "cat"]}}, "output.classes.1"),
+        ({"output": {"kind": "categorical", "classes": ["cat", 3]}}, "output.classes.1"),
+        ({"output": {"kind": "gaussian", "dims": 0}}, "output.dims"),
+        ({"output": {"kind": "gaussian", "noise": 0}}, "output.noise"),
+        ({"output": {"kind": "gaussian", "classes": 3}}, "output.classes"),
+        ({"family": "mnf"}, "family"),
+        ({"prior": "wide"}, "prior"),
+        ({"prior": {"kind": "laplace"}}, "prior.kind"),
+        ({"prior": {"kind": "gaussian", "sigma": -1}}, "prior.sigma"),
+        ({"prior": {"kind": "gaussian", "mu": 0}}, "prior.mu"),
+        ({"recipe": "best"}, "recipe"),
+        ({"recipe": {"optimizer": "sgd"}}, "recipe.optimizer"),
+        ({"recipe": {"epochs": 0}}, "recipe.epochs"),
+        ({"recipe": {"epochs": 1.5}}, "recipe.epochs"),
+        ({"recipe": {"batch_rows": "all"}}, "recipe.batch_rows"),
+        ({"recipe": {"lr": 0}}, "recipe.lr"),
+        ({"recipe": {"lr_log_sigma": float("inf")}}, "recipe.lr_log_sigma"),
+        ({"recipe": {"lr_final": 2}}, "recipe.lr_final"),
+        ({"recipe": {"beta": -1}}, "recipe.beta"),
+        ({"recipe": {"log_sigma_start": None}}, "recipe.log_sigma_start"),
+        ({"recipe": {"seed": -1}}, "recipe.seed"),
+        ({"recipe": {"momentum": 0.9}}, "recipe.momentum"),
+        ({"chunk": []}, "chunk"),
+        ({"chunk": {"rows": 0}}, "chunk.rows"),
+    ],
+)
+def test_a_description_that_cannot_be_used_is_refused_by_the_path_of_its_fault(
+    described: Description, part: Description, where: str
+) -> None:
+    with pytest.raises(InvalidDescription) as fault:
+        Model.from_description(copy.deepcopy(described) | part)
+
+    assert fault.value.where == where
+    assert fault.value.message
+
+
+@pytest.mark.parametrize("missing", ["net", "input", "output"])
+def test_a_description_without_net_input_or_output_is_refused(described: Description, missing: str) -> None:
+    del described[missing]
+
+    with pytest.raises(InvalidDescription, match="is missing") as fault:
+        Model.from_description(described)
+
+    assert fault.value.where == missing

@@ -1,0 +1,77 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from bayes import Chunk, Model, absorb, root
+from bayes.determinism import deterministic
+from tests.bayes import repeat
+
+DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def test_two_processes_come_to_the_same_bytes() -> None:
+    processes = [
+        subprocess.Popen([sys.executable, "-m", repeat.__name__, global_seed], stdout=subprocess.PIPE, text=True)
+        for global_seed in ("1", "2")
+    ]
+
+    one, other = (process.communicate(timeout=120)[0].splitlines() for process in processes)
+
+    assert one == other == repeat.digests()
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_global_random_state_is_neither_used_nor_changed(device: str) -> None:
+    torch.manual_seed(1)
+    one = repeat.digests(device)
+    torch.manual_seed(2)
+    before = torch.get_rng_state()
+
+    other = repeat.digests(device)
+
+    assert one == other
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_prior_chunk_and_recipe_each_change_the_randomness(images: Model, image_chunk: Chunk) -> None:
+    seeded = Model.from_description(images.to_description() | {"recipe": images.recipe.to_description() | {"seed": 1}})
+    first, _ = absorb(root(images), image_chunk, images.recipe)
+    flipped = Chunk(image_chunk.inputs.flip(0), image_chunk.labels.flip(0))
+
+    posteriors = [
+        first,
+        absorb(root(images), image_chunk, seeded.recipe)[0],
+        absorb(root(images), flipped, images.recipe)[0],
+        absorb(first, image_chunk, images.recipe)[0],
+    ]
+
+    assert len({posterior.digest for posterior in posteriors}) == 4
+
+
+def test_deterministic_algorithms_are_on_inside_and_as_before_outside_also_when_entered_twice() -> None:
+    cuda = torch.device("cuda")
+
+    with deterministic(cuda):
+        with deterministic(cuda):
+            assert torch.are_deterministic_algorithms_enabled()
+        assert torch.are_deterministic_algorithms_enabled()
+
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_an_error_inside_leaves_the_settings_as_they_were() -> None:
+    def fail() -> None:
+        with deterministic(torch.device("cuda")):
+            raise ArithmeticError
+
+    with pytest.raises(ArithmeticError):
+        fail()
+
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_the_cpu_needs_no_settings() -> None:
+    with deterministic(torch.device("cpu")):
+        assert not torch.are_deterministic_algorithms_enabled()

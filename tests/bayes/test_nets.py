@@ -1,0 +1,70 @@
+import pytest
+import torch
+from torch import Tensor
+
+from bayes import Conv3Fc3, Layers, LeNet5, Mlp, Net
+from bayes.layers import Conv, Dense, Flatten, MaxPool, Relu, Shape, Weighted, apply, forward
+from bayes.nets import expand, network
+
+
+@pytest.mark.parametrize(
+    ("net", "shape", "weights"),
+    [
+        (LeNet5(), (1, 28, 28), 431_080),
+        (Conv3Fc3(), (3, 32, 32), 2_432 + 51_264 + 204_928 + 513_000 + 1_001_000 + 10_010),
+        (Mlp((64,)), (1, 8, 8), 64 * 64 + 64 + 64 * 10 + 10),
+        (Mlp(()), (7,), 80),
+    ],
+)
+def test_a_net_has_the_number_of_weights_of_its_source(net: Net, shape: Shape, weights: int) -> None:
+    assert network(net, shape, 10).weights == weights
+
+
+def test_lenet_has_the_layers_of_its_source() -> None:
+    weighted = network(LeNet5(), (1, 28, 28), 10).weighted
+
+    assert {layer.name: layer.weight_shape for layer in weighted} == {
+        "conv1": (20, 1, 5, 5),
+        "conv2": (50, 20, 5, 5),
+        "dense1": (500, 800),
+        "dense2": (10, 500),
+    }
+
+
+def test_3conv3fc_has_the_layers_of_its_source() -> None:
+    weighted = network(Conv3Fc3(), (3, 32, 32), 10).weighted
+
+    assert {layer.name: layer.weight_shape for layer in weighted} == {
+        "conv1": (32, 3, 5, 5),
+        "conv2": (64, 32, 5, 5),
+        "conv3": (128, 64, 5, 5),
+        "dense1": (1000, 512),
+        "dense2": (1000, 1000),
+        "dense3": (10, 1000),
+    }
+
+
+def test_every_net_ends_with_a_dense_layer_of_the_outputs_after_the_described_layers() -> None:
+    assert expand(Mlp((3,)), 2) == (Flatten(), Dense(3), Relu(), Dense(2))
+    assert expand(Layers((Conv(2, 3), Flatten())), 5) == (Conv(2, 3), Flatten(), Dense(5))
+
+
+@pytest.mark.parametrize("padding", [0, 1])
+@pytest.mark.parametrize("stride", [1, 2, 3])
+@pytest.mark.parametrize("side", [7, 8])
+def test_the_known_shapes_are_those_that_come_out(side: int, stride: int, padding: int) -> None:
+    net = Layers((Conv(4, 3, padding, stride), MaxPool(2, stride), Flatten()))
+    seen: list[Shape] = []
+
+    def linear(layer: Weighted, x: Tensor) -> Tensor:
+        weight = torch.ones(layer.weight_shape)
+        out = apply(layer, x, weight, torch.zeros(layer.bias_shape))
+        seen.append(tuple(out.shape[1:]))
+        return out
+
+    outputs = forward(network(net, (2, side, side + 1), 3), torch.ones(5, 2, side, side + 1), linear)
+
+    assert outputs.shape == (5, 3)
+    assert network(net, (2, side, side + 1), 3).width == max(
+        2 * side * (side + 1), *(torch.Size(s).numel() for s in seen)
+    )

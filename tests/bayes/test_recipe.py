@@ -1,0 +1,27 @@
+import pytest
+
+from bayes.recipe import auto, resolve
+
+
+@pytest.mark.parametrize("weights", [1, 385, 4_810, 431_080])
+@pytest.mark.parametrize("rows", [1, 7, 100, 500, 6_000, 1_000_000])
+def test_automatic_values_are_usable_for_every_size_of_chunk_and_net(rows: int, weights: int) -> None:
+    recipe = auto(rows, weights)
+
+    assert 0 < recipe.beta <= 1
+    assert 1 <= recipe.batch_rows <= rows
+    assert resolve(recipe.to_description(), rows=3, weights=3) == recipe
+
+
+def test_a_large_net_gets_the_measured_recipe_for_500_and_6000_rows() -> None:
+    small, large = auto(500, 431_080), auto(6_000, 431_080)
+
+    assert (small.epochs, small.batch_rows, small.beta) == (15, 50, 0.01)
+    assert (large.epochs, large.batch_rows, large.beta) == (2, 100, 0.12)
+
+
+def test_given_fields_stay_and_the_others_are_chosen_for_the_chunk() -> None:
+    recipe = resolve({"beta": 1.0, "seed": 3}, rows=500, weights=431_080)
+
+    chosen = auto(500, 431_080).to_description()
+    assert recipe.to_description() == chosen | {"beta": 1.0, "seed": 3}
