@@ -9,6 +9,7 @@ from client.errors import (
     UnexpectedAnswer,
     Unreachable,
     UnusableArray,
+    UnusableKey,
     UpdateUnpublished,
     WaitTimedOut,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "UnexpectedAnswer",
     "Unreachable",
     "UnusableArray",
+    "UnusableKey",
     "Update",
     "UpdateUnpublished",
     "Version",

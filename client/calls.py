@@ -34,6 +34,7 @@ from client.wire import (
     labels_array,
     object_of,
     post,
+    quoted,
     safetensors_body,
     stated,
     url_path,
@@ -74,7 +75,7 @@ def ingest(
     request = Request(
         "POST",
         url_path("models", model, "batches"),
-        headers={"Content-Type": SAFETENSORS, "Idempotency-Key": f'"{key}"'},
+        headers={"Content-Type": SAFETENSORS, "Idempotency-Key": quoted(key)},
         body=safetensors_body(
             {
                 "x": inputs_array(x),

@@ -66,6 +66,10 @@ class UnusableArray(ClientProblem):
     """An array cannot be posted as it is."""
 
 
+class UnusableKey(ClientProblem):
+    """The idempotency key cannot travel in a header."""
+
+
 class UpdateUnpublished(ClientProblem):
     """The update waited for ended without a version."""
 

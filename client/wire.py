@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import save
 
-from client.errors import Fault, ServiceProblem, UnexpectedAnswer, UnusableArray
+from client.errors import Fault, ServiceProblem, UnexpectedAnswer, UnusableArray, UnusableKey
 from client.values import Json
 
 JSON = "application/json"
@@ -61,6 +61,17 @@ def post(*path: object, body: Json, is_repeatable: bool = False) -> Request:
 def url_path(*parts: object) -> str:
     """`/v1/...` with every part escaped, so that no name can reach another path."""
     return "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
+
+
+def quoted(key: str) -> str:
+    """The key as a string of RFC 8941, section 3.3.3.
+
+    Raises:
+        UnusableKey: a header cannot carry it.
+    """
+    if not (key.isascii() and key.isprintable()):
+        raise UnusableKey(f"The idempotency key {key!r} has characters other than printable ASCII.")
+    return '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def stated(query: Mapping[str, object]) -> dict[str, str]:

@@ -67,7 +67,11 @@ def perform(dataset: Dataset, report: Report, *, generator: np.random.Generator,
     log = directory / LOG_NAME
     try:
         with running_service(environment, log=log) as url, Client(url) as client:
-            report.say(f"A service and its worker run at {url}, in {directory}.")
+            report.say(f"A service and its worker run at {url}, and keep their data in {directory}.")
+            report.say(
+                "Head predicts each batch before it is posted; then the worker absorbs it into a new version, whose"
+            )
+            report.say("prior is the version before. NLL is in nats per row, ECE is over 15 bins of confidence.")
             name = steps.free_name(client, dataset.name)
             client.create_model(dataset.description(name))
             shown = steps.Demo(client=client, report=report, dataset=dataset, model=name)
@@ -85,13 +89,15 @@ def service_environment(directory: Path, *, is_temporary: bool) -> dict[str, str
     """The settings of the demo's service.
 
     A directory that was asked for goes with the other settings asked for; with a temporary one the demo stays away
-    from any real database.
+    from any real database. Tensor operations take one thread unless POSTERITY_THREADS says otherwise: two that wait
+    for each other on a busy machine were measured to take ten times as long as one.
     """
+    set_by_user = {"POSTERITY_THREADS": "1"} | os.environ
     own = {"POSTERITY_DATA_DIR": str(directory)}
     if not is_temporary:
-        return os.environ | own
+        return set_by_user | own
     ignored = ("POSTERITY_DATABASE_URL", "POSTERITY_BLOB_DIR")
-    kept = {name: value for name, value in os.environ.items() if name not in ignored}
+    kept = {name: value for name, value in set_by_user.items() if name not in ignored}
     return kept | own | {"POSTERITY_CONFIG": str(directory / "posterity.toml")}
 
 

@@ -22,6 +22,17 @@ BATCHES = 10
 DIGITS_HELD_OUT = 357
 MNIST_BATCH_ROWS = 500
 IDX_NAMES = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+SMALL_CONVOLUTION = {
+    "kind": "layers",
+    "layers": [
+        {"kind": "conv", "filters": 16, "kernel": 3},
+        {"kind": "relu"},
+        {"kind": "maxpool", "size": 2, "stride": 2},
+        {"kind": "flatten"},
+        {"kind": "dense", "units": 64},
+        {"kind": "relu"},
+    ],
+}
 DOWNLOAD = "import sys, torchvision; torchvision.datasets.MNIST(sys.argv[1], download=True)"
 
 
@@ -106,7 +117,7 @@ def _digits(generator: np.random.Generator) -> Dataset:
     return Dataset(
         name=DatasetName.DIGITS,
         source="scikit-learn's handwritten digits, 8x8 pixels",
-        net={"kind": "mlp", "hidden": [64]},
+        net=SMALL_CONVOLUTION,
         pixel_max=16,
         batches=_split(images[DIGITS_HELD_OUT:], labels[DIGITS_HELD_OUT:]),
         held_out=LabeledImages(images[:DIGITS_HELD_OUT], labels[:DIGITS_HELD_OUT]),

@@ -91,10 +91,10 @@ class Report:
             self.say(f"         note: {warning}")
 
     def ten_inputs(self, labels: Labels, first: Prediction, head: Prediction) -> None:
-        self.say("           version 1                       head")
-        self.say("  truth    says  probability  entropy      says  probability  entropy")
+        self.say("           version 1                        head")
+        self.say("  truth    says   probability  entropy      says   probability  entropy")
         for row, truth in enumerate(labels):
-            columns = "      ".join(_says(prediction, row) for prediction in (first, head))
+            columns = "      ".join(_says(prediction, row, int(truth)) for prediction in (first, head))
             self.say(f"  {truth:5d}    {columns}")
 
     def moves(self, moves: Sequence[Move]) -> None:
@@ -106,6 +106,7 @@ class Report:
             )
 
 
-def _says(prediction: Prediction, row: int) -> str:
+def _says(prediction: Prediction, row: int, truth: int) -> str:
     label = int(prediction.labels[row])
-    return f"{label:4d} {prediction.probabilities[row].max():12.3f} {prediction.entropy[row]:8.3f}"
+    mark = " " if label == truth else "!"
+    return f"{label:4d}{mark} {prediction.probabilities[row].max():12.3f} {prediction.entropy[row]:8.3f}"

@@ -18,6 +18,7 @@ from client.values import Update
 
 NOISE_ROWS = 360
 SHOWN_ROWS = 10
+COMPARED_ROWS = 100
 SCORED_ROWS = 1000
 PREDICTION_SEED = 1
 UPDATE_SECONDS_MAX = 300.0
@@ -85,7 +86,9 @@ def check_chain(demo: Demo) -> None:
 
 def show_ten(demo: Demo) -> None:
     """The same ten held-out rows were shown as version 1 and head see them."""
-    demo.report.title("The same ten held-out inputs, by version 1 and by head (entropy in nats)")
+    demo.report.title(
+        "The same ten held-out inputs, by version 1 and by head (entropy in nats; ! marks a wrong answer)"
+    )
     rows = demo.dataset.held_out.first(SHOWN_ROWS)
     demo.report.ten_inputs(rows.labels, demo.predict(rows.images, 1), demo.predict(rows.images))
 
@@ -97,12 +100,12 @@ def show_noise(demo: Demo, generator: np.random.Generator) -> None:
     digits = demo.predict(demo.dataset.held_out.first(SCORED_ROWS).images)
     demo.report.say(
         f"  one noise image: head says {noise.labels[0]} with probability {noise.probabilities[0].max():.3f}, "
-        f"entropy {noise.entropy[0]:.3f} nats (of {np.log(noise.probabilities.shape[1]):.3f} possible)"
+        f"entropy {noise.entropy[0]:.3f} of at most {np.log(noise.probabilities.shape[1]):.3f} nats"
     )
     demo.report.check(
         holds=bool(noise.entropy.mean() > digits.entropy.mean()),
         claim=f"mean entropy of {len(noise)} noise images {noise.entropy.mean():.3f} nats, "
-        f"of {len(digits)} held-out digits {digits.entropy.mean():.3f} nats",
+        f"of {len(digits):,} held-out digits {digits.entropy.mean():.3f} nats",
     )
 
 
@@ -110,7 +113,7 @@ def roll_back_and_forth(demo: Demo) -> None:
     """Head went to version 1 and back by two moves; the next request saw each, and no version changed."""
     client, report = demo.client, demo.report
     report.title("Rollback: one move of head, seen by the next request")
-    images = demo.dataset.held_out.first(SCORED_ROWS).images
+    images = demo.dataset.held_out.first(COMPARED_ROWS).images
     head = demo.client.model(demo.model).head
     old, new = demo.predict(images, 1), demo.predict(images)
     row = int(np.abs(old.probabilities - new.probabilities).max(axis=1).argmax())
