@@ -45,7 +45,7 @@ def descend(
     recipe: Recipe,
     noise: Noise,
     shuffle: torch.Generator,
-    progress: Callable[[Progress], None],
+    progress: Callable[[Progress], None] | None,
 ) -> int:
     """Changes the tensors of q in place towards the objective's minimum; returns the number of steps.
 
@@ -69,7 +69,8 @@ def descend(
             mean = float(loss_sum) * objective.batch_rows / counted
             if not math.isfinite(mean):
                 raise UpdateDiverged(f"the loss is {mean} by step {step} of {steps}; a lower lr may help")
-            progress(Progress(step, steps, -objective.weight * mean))
+            if progress is not None:
+                progress(Progress(step, steps, -objective.weight * mean))
             loss_sum, counted = torch.zeros_like(loss_sum), 0
     return steps
 

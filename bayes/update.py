@@ -28,7 +28,7 @@ def absorb(
     recipe: Recipe,
     *,
     device: torch.device | str = "cpu",
-    progress: Callable[[Progress], None] = lambda _: None,
+    progress: Callable[[Progress], None] | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Posterior, Report]:
     """The posterior after the chunk, and how it came about.
