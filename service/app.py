@@ -39,8 +39,7 @@ class Posterity(FastAPI):
 
 def create_app(settings: Settings) -> FastAPI:
     """The service on these settings; its database must be at the current migration when a request comes."""
-    if settings.threads:
-        torch.set_num_threads(settings.threads)
+    torch.set_num_threads(settings.thread_count)
     house = open_house(settings)
 
     @asynccontextmanager

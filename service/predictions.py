@@ -43,7 +43,7 @@ from service.requests import (
 from service.resources import PredictionResource
 from service.rows import inputs_of
 from service.schemas import NUMBER_MAX, SEED_MAX, Method, PredictionBody
-from store.errors import AliasNotFound, ModelNotFound, VersionNotFound
+from store.errors import AliasNotFound, BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
 from store.values import HEAD, Resolved
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["predictions"])
@@ -51,7 +51,7 @@ router = APIRouter(prefix="/v1/models/{model}", tags=["predictions"])
 SAMPLES, SEED = 16, 0
 REFUSALS = (
     *(ModelNotFound, VersionNotFound, AliasNotFound, BatchTooLarge, BatchEmpty, QueryInvalid),
-    *(InputShape, InputDtype, InputNotFinite, SamplesTooMany),
+    *(InputShape, InputDtype, InputNotFinite, SamplesTooMany, BlobMissing, BlobCorrupt),
 )
 BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
 LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])

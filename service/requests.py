@@ -149,9 +149,12 @@ async def _page(
     if cursor is None:
         return Page(None, limit)
     try:
-        return Page(base64.b64decode(cursor, altchars=b"-_", validate=True).decode(), limit)
+        after = base64.b64decode(cursor, altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError):
         raise _bad_cursor() from None
+    if not after.isprintable():
+        raise _bad_cursor()
+    return Page(after, limit)
 
 
 PageAsked = Annotated[Page, Depends(_page)]

@@ -10,7 +10,10 @@ SEED_MAX = 2**63 - 1
 NUMBER_MAX = 2**31 - 1
 
 Number = Annotated[int, Field(ge=0, le=NUMBER_MAX)]
-Reason = Annotated[str, Field(max_length=1000, description="Why; kept in the history of the alias.")]
+# PostgreSQL holds every character but NUL.
+Reason = Annotated[
+    str, Field(max_length=1000, pattern=r"^[^\x00]*$", description="Why; kept in the history of the alias.")
+]
 Method = Literal["ensemble", "mean"]
 
 

@@ -105,8 +105,12 @@ def test_a_rollback_answers_with_the_new_head(live: Live, model: str) -> None:
     assert live.client.get(model).json()["head"] == one
 
 
-@pytest.mark.parametrize("body", [{}, {"to": 0, "steps": 1}, {"steps": 0}, {"to": "1"}, {"to": -1}])
-def test_a_rollback_names_its_target_in_one_way(live: Live, model: str, body: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    "body", [{}, {"to": 0, "steps": 1}, {"steps": 0}, {"to": "1"}, {"to": -1}, {"steps": 1, "reason": "\0"}]
+)
+def test_a_rollback_names_its_target_in_one_way_and_its_reason_in_characters(
+    live: Live, model: str, body: dict[str, object]
+) -> None:
     answer = live.client.post(f"{model}/rollback", json=body)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "body-invalid")

@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 import bayes
 from service.resources import CategoricalAnswer, GaussianAnswer, PredictionResource
+from store.leases import Leases
 from tests.service.live import INPUTS, NAMED, REAL, TINY, Json, Live, running
 
 SAFETENSORS = {"Content-Type": "application/x-safetensors"}
@@ -157,6 +158,23 @@ def test_an_answer_with_the_same_etag_is_not_sent_again_until_head_moves(live: L
     assert same.headers["ETag"] == first.headers["ETag"]
     assert [other.status_code for other in others] == [200] * 4
     assert (moved.status_code, moved.json()["version"]) == (200, 1)
+
+
+def test_another_version_with_the_same_posterior_has_another_etag(live: Live, model: str) -> None:
+    live.learn(live.create())
+    live.post_rows(model)
+    live.close(model)
+    leases = Leases(live.house.engine, lease_seconds=60.0, attempts_max=1)
+    claim = leases.claim("test")
+    assert claim is not None
+    url, query = f"{model}/predictions", {"inputs": "[[1, 2]]"}
+    first = live.client.get(url, params=query)
+
+    leases.publish(claim, digest=claim.prior_digest, kl_nats=0.0, report={})
+    second = live.client.get(url, params=query, headers={"If-None-Match": first.headers["ETag"]})
+
+    assert second.json()["digest"] == first.json()["digest"]
+    assert (first.json()["version"], second.json()["version"]) == (0, 1)
 
 
 def test_more_draws_than_allowed_are_refused(narrow: Live) -> None:

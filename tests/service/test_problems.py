@@ -159,9 +159,14 @@ def test_a_method_that_is_not_allowed_comes_with_those_that_are(live: Live, mode
     assert live.client.delete(model).headers["Allow"] == "GET"
 
 
-@pytest.mark.parametrize("cursor", ["!", "bm8=", "LTE="])
+@pytest.mark.parametrize("cursor", ["!", "bm8=", "LTE=", "AA=="])
 def test_a_cursor_that_no_page_gave_is_refused(live: Live, model: str, cursor: str) -> None:
     expect_problem(live.client.get(f"{model}/versions", params={"cursor": cursor}), "query-invalid")
+
+
+@pytest.mark.parametrize("cursor", ["!", "AA==", "gA=="])
+def test_a_cursor_that_is_no_name_is_refused(live: Live, cursor: str) -> None:
+    expect_problem(live.client.get("/v1/models", params={"cursor": cursor}), "query-invalid")
 
 
 def test_naming_a_version_and_an_alias_at_once_is_refused(live: Live, model: str) -> None:
