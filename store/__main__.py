@@ -1,4 +1,4 @@
-"""`python -m store migrate | doctor | settings`: brings the tables up to date, checks books and bytes, lists settings."""
+"""`python -m store migrate | doctor | settings`: brings tables up to date, checks books and bytes, lists settings."""
 
 from __future__ import annotations
 
