@@ -204,7 +204,7 @@ def test_a_heartbeat_keeps_the_lease_for_longer_than_it_lasts_and_tells_the_prog
 
     update = history.update("moons", 1)
     assert (update.step, update.steps, update.elbo) == (7, 9, -1.5)
-    heir = next(claim for _ in until_too_late() if (claim := quick.claim("heir")))
+    heir = next(taken for _ in until_too_late() if (taken := quick.claim("heir")))
     assert heir.attempt == 2
 
 
