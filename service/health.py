@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fastapi import APIRouter
+from pydantic import BaseModel
 
 from service.problems import declared
 from service.rejected import Unavailable
 from service.requests import TheHouse
-from service.resources import Health
 from store.errors import DatabaseNotCurrent
 from store.migrate import require_current
 
 router = APIRouter(tags=["health"])
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
 
 
 @router.get("/livez", operation_id="livez", responses=declared())

@@ -7,9 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.description import ChunkLimits, Input, Net, Output, Retention
-from service.description import GaussianPrior as Prior
-from service.description import Recipe as RecipeFields
+from service.description import ChunkLimits, GaussianPrior, Input, Net, Output, Recipe, Retention
 from service.schemas import Method
 from store.values import MoveKind, UpdateState
 
@@ -35,8 +33,8 @@ class ModelResource(BaseModel):
     input: Input
     output: Output
     family: Literal["ffg", "point"]
-    prior: Prior
-    recipe: RecipeFields
+    prior: GaussianPrior
+    recipe: Recipe
     chunk: ChunkLimits
     retention: Retention
     created_at: datetime
@@ -181,7 +179,7 @@ class VersionResource(BaseModel):
         description="Scores of its parent on its chunk, before it was absorbed."
     )
     seconds: float | None
-    recipe: RecipeFields
+    recipe: Recipe
     report: dict[str, Any]
     aliases: list[str] = Field(description="The aliases that point here now.")
     created_at: datetime
@@ -249,7 +247,3 @@ class RollbackResource(BaseModel):
     reason: str
     moved_by: str
     moved_at: datetime
-
-
-class Health(BaseModel):
-    status: Literal["ok"]

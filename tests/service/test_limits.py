@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.service.expected import expect_problem
 from tests.service.live import Live
-from tests.service.test_problems import expect_problem
 
 HEAD = (
     "POST {model}/batches HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

@@ -1,35 +1,19 @@
-"""Every error is a problem (RFC 9457) with a stable code; each code is provoked here once."""
+"""Every request that cannot be answered gets a problem (RFC 9457) with a stable code; each code is provoked once."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import httpx
 import pytest
-from sqlalchemy.exc import OperationalError
 
-from service import house as houses
-from service import rejected
-from service.app import create_app
-from store import errors
-from store.errors import Problem
-from store.settings import Settings
-from tests.service.live import IMAGES, INPUTS, REAL, ROWS, Json, Live, running
+from tests.service.expected import all_problems, expect_problem
+from tests.service.live import IMAGES, INPUTS, REAL, ROWS, Json, Live
 
-API = Path(__file__).parents[2] / "docs" / "api.md"
 OF_WORKERS = {"lease-lost", "head-moved"}
-ROOTS = {Problem, rejected.Rejected}
 
 Call = Callable[[Live, str], httpx.Response]
-
-
-def all_problems() -> list[type[Problem]]:
-    found = [*vars(errors).values(), *vars(rejected).values()]
-    kinds = {kind for kind in found if isinstance(kind, type) and issubclass(kind, Problem)} - ROOTS
-    return sorted(kinds, key=lambda kind: kind.code)
 
 
 def post(path: str, body: Json | bytes, *, key: str = "k", kind: str = "application/json") -> Call:
@@ -116,23 +100,9 @@ PROVOKED: dict[str, Call] = {
     "version-not-found": get("/versions/7"),
     "weights-invalid": rows(weights=[1, -1]),
 }
-"""Faults of the request; those of the service itself are provoked one by one below."""
+"""Faults of the request; those of the service itself are provoked in test_faults.py."""
 
 OF_THE_SERVICE = {"unavailable", "internal", "blob-missing", "blob-corrupt", "database-not-current"}
-
-
-def expect_problem(answer: httpx.Response, code: str) -> Json:
-    """The answer is the problem with this code, as its class declares it."""
-    kind = next(kind for kind in all_problems() if kind.code == code)
-    body = dict(answer.json())
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert (body["code"], body["status"], body["title"]) == (code, kind.status, kind.title)
-    assert body["type"] == f"urn:posterity:problem:{code}"
-    assert body["instance"] == answer.request.url.path
-    assert answer.status_code == kind.status
-    assert body["detail"].strip()
-    assert "{" not in body["detail"]
-    return body
 
 
 def test_every_code_is_provoked_in_this_file() -> None:
@@ -190,92 +160,3 @@ def test_a_refused_batch_leaves_nothing_behind(live: Live, model: str) -> None:
 
     live.post_rows(model, key="k")
     assert live.client.get(model).json()["rows"] == 2
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[Live]:
-    """A service of this test alone, to be broken."""
-    with running(tmp_path) as live:
-        yield live
-
-
-def test_stored_bytes_that_are_damaged_or_gone_are_told_apart(own: Live) -> None:
-    model = own.create()
-    path = own.house.blobs.path(own.client.get(f"{model}/versions/0").json()["digest"])
-
-    path.write_bytes(b"damaged")
-    expect_problem(own.client.post(f"{model}/predictions", json=INPUTS), "blob-corrupt")
-    path.unlink()
-    expect_problem(own.client.get(f"{model}/versions/0/posterior"), "blob-missing")
-
-
-def test_a_database_without_its_tables_makes_the_service_not_ready(own: Live) -> None:
-    with own.house.engine.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM alembic_version")
-
-    answer = own.client.get("/readyz")
-
-    expect_problem(answer, "database-not-current")
-    assert own.client.get("/livez").json() == {"status": "ok"}
-
-
-def test_a_database_that_does_not_answer_is_unavailable_and_its_words_stay_inside(
-    own: Live, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OperationalError("SELECT secret", {}, Exception("password of the database"))
-
-    monkeypatch.setattr(own.house.history, "models", fail)
-
-    answer = own.client.get("/v1/models")
-
-    body = expect_problem(answer, "unavailable")
-    assert answer.headers["Retry-After"] == "1"
-    assert "secret" not in json.dumps(body)
-    assert "password" not in json.dumps(body)
-
-
-def test_blobs_that_cannot_be_written_refuse_the_batch_and_make_the_service_not_ready(own: Live) -> None:
-    model = own.create()
-    blobs = own.house.blobs.root
-    blobs.rename(blobs.with_name("gone"))
-    blobs.write_text("not a folder")
-
-    posted = own.client.post(f"{model}/batches", json=ROWS, headers={"Idempotency-Key": "k"})
-
-    expect_problem(posted, "unavailable")
-    expect_problem(own.client.get("/readyz"), "unavailable")
-    assert own.client.get(model).json()["rows"] == 0
-
-
-def test_an_unexpected_error_is_answered_without_its_words(own: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise RuntimeError("the secret of the house")
-
-    monkeypatch.setattr(own.house.history, "model", fail)
-
-    answer = own.client.get("/v1/models/any")
-
-    assert "secret" not in json.dumps(expect_problem(answer, "internal"))
-
-
-def test_a_database_that_is_not_there_at_all_is_unavailable(tmp_path: Path) -> None:
-    assert houses.open_house(Settings(data_dir=tmp_path)).settings.data_dir == tmp_path
-    with running(tmp_path) as live:
-        (tmp_path / "ledger.sqlite").unlink()
-        live.house.engine.dispose()
-
-        expect_problem(live.client.get("/v1/models"), "unavailable")
-
-
-def test_the_documentation_lists_every_code_with_its_status_and_meaning() -> None:
-    listed = re.findall(r"^\| `([a-z-]+)` \| (\d{3}) \| (.+?) \|$", API.read_text(), flags=re.MULTILINE)
-
-    assert listed == [(kind.code, str(kind.status), kind.title) for kind in all_problems()]
-
-
-def test_the_documentation_lists_every_call() -> None:
-    listed = set(re.findall(r"^\| `([A-Z]+) (/[^` ?]*)", API.read_text(), flags=re.MULTILINE))
-    paths = create_app(Settings()).openapi()["paths"]
-
-    assert listed == {(method.upper(), path) for path, methods in paths.items() for method in methods}
