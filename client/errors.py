@@ -66,6 +66,10 @@ class UnusableArray(ClientProblem):
     """An array cannot be posted as it is."""
 
 
+class UnreadableFile(ClientProblem):
+    """A file named on the command line cannot be read."""
+
+
 class UnusableKey(ClientProblem):
     """The idempotency key cannot travel in a header."""
 

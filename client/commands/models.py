@@ -12,9 +12,7 @@ from client.tables import models_table, print_json, print_resource, print_resour
 
 app = typer.Typer(invoke_without_command=True, help="List the models; show or create one.")
 
-Description = Annotated[
-    Path, typer.Option("--file", "-f", exists=True, dir_okay=False, allow_dash=True, help="A JSON description.")
-]
+Description = Annotated[Path, typer.Option("--file", "-f", help="A JSON description; - for stdin.")]
 
 
 @app.callback()

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 from client.client import Client
-from client.errors import ClientProblem
+from client.errors import ClientProblem, UnreadableFile
 
 LOCAL = "http://127.0.0.1:8000"
 
@@ -27,11 +27,18 @@ def service_at(url: str) -> Iterator[Client]:
     try:
         with Client(url, attempts_max=3) as client:
             yield client
-    except (ClientProblem, OSError, httpx.InvalidURL) as error:
+    except (ClientProblem, httpx.InvalidURL) as error:
         Console(stderr=True, highlight=False, markup=False).print(f"posterity: {error}", soft_wrap=True)
         raise typer.Exit(1) from error
 
 
 def contents(file: Path) -> bytes:
-    """The bytes of the file, or of stdin for `-`."""
-    return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    """The bytes of the file, or of stdin for `-`.
+
+    Raises:
+        UnreadableFile: there is no such file, or it may not be read.
+    """
+    try:
+        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except OSError as error:
+        raise UnreadableFile(f"{file}: {error.strerror}") from error

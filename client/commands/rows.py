@@ -13,9 +13,7 @@ app = typer.Typer()
 
 Rows = Annotated[
     Path,
-    typer.Argument(
-        exists=True, dir_okay=False, allow_dash=True, help="npz, npy, safetensors, JSON or CSV; - for stdin."
-    ),
+    typer.Argument(metavar="FILE", help="npz, npy, safetensors, JSON or CSV; - for stdin."),
 ]
 
 

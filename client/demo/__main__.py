@@ -50,6 +50,9 @@ def demo(
     except (ClientProblem, OSError) as error:
         Console(stderr=True, highlight=False, markup=False).print(f"\nposterity demo: {error}", soft_wrap=True)
         raise typer.Exit(1) from error
+    except KeyboardInterrupt as interrupt:
+        Console(stderr=True).print("\nposterity demo: stopped; nothing is left running.")
+        raise typer.Exit(130) from interrupt
     report.title(f"All {report.checks} checks hold, after {time.monotonic() - began:.0f} seconds.")
     kept = f"The ledger and the blobs stay in {data_dir}." if data_dir else "The temporary directory is removed."
     report.say(f"Nothing is left running. {kept}")
