@@ -36,7 +36,7 @@ def create_model(file: Description, url: Url = LOCAL, as_json: AsJson = False) -
         try:
             description = json.loads(contents(file))
         except ValueError as error:
-            raise ClientProblem(f"{file} is not JSON: {error}") from error
+            raise ClientProblem(f"The description is not JSON: {error}") from error
         if not isinstance(description, dict):
-            raise ClientProblem(f"{file} holds no JSON object; a model is described by one.")
+            raise ClientProblem("The description is no JSON object.")
         print_resource(client.create_model(description), models_table, as_json=as_json)

@@ -85,7 +85,7 @@ def perform(dataset: Dataset, report: Report, *, generator: np.random.Generator,
             steps.roll_back_and_forth(shown)
             steps.show_history(shown)
     except Unreachable as error:
-        raise ClientProblem(f"{error}\nThe service's last words:\n{log_tail(log)}") from error
+        raise ClientProblem(f"The demo's service stopped answering. Its last words:\n{log_tail(log)}") from error
 
 
 def service_environment(directory: Path, *, is_temporary: bool) -> dict[str, str]:

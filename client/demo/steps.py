@@ -53,7 +53,7 @@ def stream(demo: Demo) -> None:
     for rows in dataset.batches:
         before = score(demo.predict(rows.images, head), rows.labels)
         batch = client.ingest(demo.model, rows.images, rows.labels)
-        with progress_shown(demo.report.console, head + 1) as progress:
+        with progress_shown(demo.report.console, f"version {head + 1} of {len(dataset.batches)}") as progress:
             update = client.wait(demo.model, batch=batch.batch, progress=progress, timeout_seconds=UPDATE_SECONDS_MAX)
         head = update.version or 0
         after = score(demo.predict(held_out.images, head), held_out.labels)
@@ -158,11 +158,11 @@ def show_history(demo: Demo) -> None:
 
 
 @contextmanager
-def progress_shown(console: Console, version: int) -> Iterator[Callable[[Update], None]]:
+def progress_shown(console: Console, title: str) -> Iterator[Callable[[Update], None]]:
     """A bar that follows the update's steps on a terminal, and is gone afterwards; in a log, nothing."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        line = bar.add_task(f"version {version}", total=None, note="queued")
+        line = bar.add_task(title, total=None, note="queued")
 
         def show(update: Update) -> None:
             if update.progress is not None:
