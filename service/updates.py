@@ -71,9 +71,9 @@ def cancel_update(model: ModelName, update: PathNumber, house: TheHouse) -> Upda
     ),
 )
 def replay_chunks(model: ModelName, raw: RawBody, house: TheHouse) -> ReplayResource:
-    """Queues chunks to be absorbed again on the present line, each once; at the first that cannot be, it stops."""
-    body = parse(ReplayBody, raw)
-    return ReplayResource(updates=[update_resource(model, house.ledger.replay(model, chunk)) for chunk in body.chunks])
+    """Queues chunks to be absorbed on the present line, in this order: all of them, or none."""
+    queued = house.ledger.replay(model, parse(ReplayBody, raw).chunks)
+    return ReplayResource(updates=[update_resource(model, update) for update in queued])
 
 
 def update_resource(model: str, row: UpdateRow) -> UpdateResource:

@@ -14,6 +14,7 @@ from store.queries import (
     find_model,
     find_update,
     find_version,
+    label_counts_of,
     last_closed,
     moves_of,
     newest_move,
@@ -29,6 +30,7 @@ from store.schema import batches, models, moves, updates, versions
 from store.values import (
     HEAD,
     BatchRow,
+    ChunkRow,
     Counters,
     Evidence,
     ModelRow,
@@ -148,6 +150,14 @@ class History:
                 else VersionNotFound(model=name, version=version)
             )
         return Resolved(model=name, version=row.number, digest=row.digest)
+
+    def missing_labels(self, name: str, *, version: int, chunk: ChunkRow) -> list[str]:
+        """Labels that the version has learned from and the chunk lacks."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            seen = label_counts_of(connection, model.id, evidence_of(connection, model.id, version).chunks)
+            new = label_counts_of(connection, model.id, [chunk])
+        return sorted(set(seen) - set(new), key=lambda label: (len(label), label))
 
     def alias(self, name: str, alias: str) -> MoveRow:
         """Where the alias points; its newest move."""

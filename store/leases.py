@@ -12,11 +12,11 @@ from sqlalchemy.sql import ColumnElement
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import AlreadyAbsorbed, HeadMoved, LeaseLost
-from store.queries import evidence_of, find_chunk, find_version, label_counts_of, newest_move, to_model
+from store.queries import evidence_of, find_chunk, find_version, newest_move, to_model
 from store.schema import batches, models, updates, versions
 from store.values import HEAD, Claim, Json, ModelRow, MoveKind, Progress, UpdateState, VersionRow
 from store.waker import announce
-from store.writes import insert_move
+from store.writes import insert_move, lock_model
 
 running = updates.alias("running")
 
@@ -73,14 +73,16 @@ class Leases:
         """
         with self.engine.begin() as connection:
             now = self.clock(connection)
-            _lock(connection, claim.model_id)
+            model = lock_model(connection, claim.model)
             head = newest_move(connection, claim.model_id, HEAD)
             if head is None or head.version != claim.prior:
                 self._requeue(connection, claim)
                 moved = HeadMoved(model=claim.model, prior=claim.prior, update=claim.update)
             else:
                 self._write_as_holder(connection, claim, _ended(UpdateState.PUBLISHED, now))
-                return self._publish(connection, claim, {"digest": digest, "kl_nats": kl_nats, "report": report}, now)
+                facts = {"digest": digest, "kl_nats": kl_nats, "report": report, "created_at": now}
+                number = self._insert_version(connection, claim, facts)
+                return find_version(connection, model, number)
         raise moved
 
     def release(self, claim: Claim) -> None:
@@ -90,7 +92,7 @@ class Leases:
             LeaseLost: the attempt is over already.
         """
         with self.engine.begin() as connection:
-            _lock(connection, claim.model_id)
+            lock_model(connection, claim.model)
             self._requeue(connection, claim)
 
     def fail(self, claim: Claim, *, code: str, message: str) -> UpdateState:
@@ -100,20 +102,11 @@ class Leases:
             LeaseLost: the attempt is over already.
         """
         with self.engine.begin() as connection:
-            _lock(connection, claim.model_id)
+            lock_model(connection, claim.model)
             self._write_as_holder(connection, claim, self._failure(code, message, self.clock(connection)))
             announce(connection)
             query = select(updates.c.state).where(_is(claim))
             return UpdateState(connection.execute(query).scalar_one())
-
-    def missing_labels(self, claim: Claim) -> list[str]:
-        """Labels that the prior has learned from and the chunk lacks."""
-        with self.reading.begin() as connection:
-            seen = label_counts_of(
-                connection, claim.model_id, evidence_of(connection, claim.model_id, claim.prior).chunks
-            )
-            new = label_counts_of(connection, claim.model_id, [claim.chunk])
-        return sorted(set(seen) - set(new), key=lambda label: (len(label), label))
 
     def _is_worth_a_look(self) -> bool:
         """A cheap read, so that an idle worker never takes the write lock."""
@@ -192,32 +185,23 @@ class Leases:
             lease_seconds=self.lease_seconds,
         )
 
-    def _publish(self, connection: Connection, claim: Claim, posterior: Json, now: float) -> VersionRow:
+    def _insert_version(self, connection: Connection, claim: Claim, facts: Json) -> int:
+        """The next version exists, and head points at it; its number."""
         newest = select(func.max(versions.c.number)).where(versions.c.model_id == claim.model_id)
-        number = connection.execute(newest).scalar_one() + 1
-        connection.execute(
-            insert(versions).values(
-                model_id=claim.model_id,
-                number=number,
-                parent=claim.prior,
-                chunk=claim.chunk.number,
-                update=claim.update,
-                created_at=now,
-                **posterior,
-            )
-        )
+        number = int(connection.execute(newest).scalar_one()) + 1
+        lineage = {"parent": claim.prior, "chunk": claim.chunk.number, "update": claim.update}
+        connection.execute(insert(versions).values(model_id=claim.model_id, number=number, **lineage, **facts))
         move = {
             "alias": HEAD,
             "version": number,
             "kind": MoveKind.PUBLISH,
             "moved_by": "worker",
             "reason": f"update {claim.update} absorbed chunk {claim.chunk.number}",
-            "moved_at": now,
+            "moved_at": facts["created_at"],
         }
         insert_move(connection, claim.model_id, move)
         announce(connection)
-        model = to_model(connection.execute(select(models).where(models.c.id == claim.model_id)).one())
-        return find_version(connection, model, number)
+        return number
 
     def _requeue(self, connection: Connection, claim: Claim) -> None:
         queued = {
@@ -264,7 +248,3 @@ def _expired(now: float) -> ColumnElement[bool]:
 
 def _ended(state: UpdateState, now: float) -> Json:
     return {"state": state, "owner": None, "lease_until": None, "finished_at": now}
-
-
-def _lock(connection: Connection, model_id: int) -> None:
-    connection.execute(select(models.c.id).where(models.c.id == model_id).with_for_update())

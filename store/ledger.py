@@ -6,7 +6,7 @@ out in the order of the commits and a chunk's range of batches cannot miss one t
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence, Set
 
 from sqlalchemy import Connection, Engine, and_, func, insert, select, update
 
@@ -43,9 +43,6 @@ from store.values import (
 from store.waker import announce
 from store.writes import head_of, insert_move, insert_once, lock_model, next_number
 
-ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
-ROOT_KL_NATS = 0.0
-
 
 class Ledger:
     """The writes of clients; `clock` tells the time inside a transaction, by default the database's."""
@@ -74,7 +71,7 @@ class Ledger:
                     model_id=model.id,
                     number=0,
                     digest=root_digest,
-                    kl_nats=ROOT_KL_NATS,
+                    kl_nats=0.0,
                     report={},
                     created_at=now,
                 )
@@ -155,29 +152,35 @@ class Ledger:
             announce(connection)
             return found
 
-    def replay(self, name: str, number: int) -> UpdateRow:
-        """A new update waits to absorb this chunk on the present line.
+    def replay(self, name: str, numbers: Sequence[int]) -> list[UpdateRow]:
+        """New updates wait to absorb these chunks, in this order, on the present line: all of them or none.
 
         Raises:
-            AlreadyAbsorbed: head has learned from the chunk.
-            ChunkBusy: an update of the chunk is queued or running.
+            AlreadyAbsorbed: head has learned from one of the chunks.
+            ChunkBusy: an update of one of them is queued or running.
         """
         with self.engine.begin() as connection:
             model = lock_model(connection, name)
-            chunk = find_chunk(connection, model, number)
             head = head_of(connection, model)
-            if chunk in evidence_of(connection, model.id, head).chunks:
-                raise AlreadyAbsorbed(chunk=number, model=name, version=head)
-            busy = connection.execute(
-                select(updates.c.number).where(
-                    updates.c.model_id == model.id,
-                    updates.c.chunk == number,
-                    updates.c.state.in_((UpdateState.QUEUED, UpdateState.RUNNING)),
-                )
-            ).scalar()
-            if busy is not None:
-                raise ChunkBusy(chunk=number, model=name, update=busy)
-            return self._queue(connection, model, number)
+            learned = {chunk.number for chunk in evidence_of(connection, model.id, head).chunks}
+            return [self._replay(connection, model, number, head=head, learned=learned) for number in numbers]
+
+    def _replay(
+        self, connection: Connection, model: ModelRow, number: int, *, head: int, learned: Set[int]
+    ) -> UpdateRow:
+        find_chunk(connection, model, number)
+        if number in learned:
+            raise AlreadyAbsorbed(chunk=number, model=model.name, version=head)
+        busy = connection.execute(
+            select(updates.c.number).where(
+                updates.c.model_id == model.id,
+                updates.c.chunk == number,
+                updates.c.state.in_((UpdateState.QUEUED, UpdateState.RUNNING)),
+            )
+        ).scalar()
+        if busy is not None:
+            raise ChunkBusy(chunk=number, model=model.name, update=busy)
+        return self._queue(connection, model, number)
 
     def _close(self, connection: Connection, model: ModelRow, reason: CloseReason) -> UpdateRow:
         first = connection.execute(select(last_closed(model.id))).scalar_one() + 1

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 from store.blobs import Blobs
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
+from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
 from store.migrate import require_current
@@ -41,6 +42,7 @@ def main() -> int:
         owner=f"{socket.gethostname()}:{os.getpid()}",
         ledger=Ledger(engine),
         leases=Leases(engine, lease_seconds=settings.lease_seconds, attempts_max=settings.attempts_max),
+        history=History(engine),
         blobs=Blobs(settings.blobs),
         device=resolve_device(settings.device),
         stop=stop,

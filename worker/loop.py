@@ -13,6 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from bayes import BayesError
 from store.blobs import Blobs
 from store.errors import HeadMoved, LeaseLost, Problem
+from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
 from store.values import Claim
@@ -34,6 +35,7 @@ class Worker:
     owner: str
     ledger: Ledger
     leases: Leases
+    history: History
     blobs: Blobs
     device: str
     stop: threading.Event
@@ -84,7 +86,7 @@ class Worker:
                 claim,
                 self.blobs,
                 device=self.device,
-                missing_labels=self.leases.missing_labels(claim),
+                missing_labels=self.history.missing_labels(claim.model, version=claim.prior, chunk=claim.chunk),
                 progress=heartbeat.progress,
             )
 

@@ -153,7 +153,7 @@ def test_an_unknown_model_is_refused_by_every_write(ledger: Ledger) -> None:
         lambda: accept(ledger, "key"),
         lambda: ledger.close("digits"),
         lambda: ledger.cancel("digits", 1),
-        lambda: ledger.replay("digits", 1),
+        lambda: ledger.replay("digits", [1]),
     ):
         with pytest.raises(ModelNotFound, match="digits"):
             write()

@@ -22,7 +22,7 @@ from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
 from store.values import HEAD, MoveKind
-from tests.store.given import a_model, a_published_version, a_queued_update
+from tests.store.given import a_model, a_published_version, a_queued_update, claimed, publish
 
 
 @pytest.fixture(autouse=True)
@@ -135,14 +135,14 @@ def test_a_chunk_on_the_line_cannot_be_replayed_and_one_off_it_can_once(
     aliases: Aliases, ledger: Ledger, history: History
 ) -> None:
     with pytest.raises(AlreadyAbsorbed, match="version 3"):
-        ledger.replay("digits", 2)
+        ledger.replay("digits", [2])
     aliases.rollback("digits", to=1, actor="ada")
 
-    update = ledger.replay("digits", 3)
+    (update,) = ledger.replay("digits", [3])
 
     assert update.chunk.number == 3
     with pytest.raises(ChunkBusy, match=f"update {update.number}"):
-        ledger.replay("digits", 3)
+        ledger.replay("digits", [3])
 
 
 def test_a_batch_tells_every_version_born_from_its_chunk(
@@ -151,3 +151,18 @@ def test_a_batch_tells_every_version_born_from_its_chunk(
     a_queued_update(ledger, "d")
     assert history.absorbed_in("digits", 4) == []
     assert history.absorbed_in("digits", 2) == [2]
+
+
+def test_several_chunks_are_replayed_in_the_order_asked_for_or_not_at_all(
+    aliases: Aliases, ledger: Ledger, leases: Leases, history: History
+) -> None:
+    aliases.rollback("digits", to=1, actor="ada")
+    with pytest.raises(AlreadyAbsorbed):
+        ledger.replay("digits", [3, 1])
+    assert len(history.updates("digits")) == 3
+
+    ledger.replay("digits", [3, 2])
+
+    absorbed = [publish(leases, claimed(leases)).chunk for _ in range(2)]
+    assert absorbed == [3, 2]
+    assert history.evidence("digits", 5).batches == [1, 2, 3]

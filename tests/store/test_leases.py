@@ -231,7 +231,7 @@ def test_a_cancelled_update_cannot_be_published_and_its_chunk_can_be_replayed(
         publish(leases, claim)
     with pytest.raises(UpdateFinished, match="cancelled"):
         ledger.cancel("digits", 1)
-    replay = ledger.replay("digits", 1)
+    (replay,) = ledger.replay("digits", [1])
     assert (replay.number, replay.chunk.number) == (2, 1)
     assert publish(leases, claimed(leases)).update == 2
     assert history.evidence("digits", 1).batches == [1]
@@ -243,7 +243,7 @@ def test_an_update_whose_chunk_came_onto_the_line_meanwhile_is_not_absorbed_agai
     a_model(ledger)
     a_published_version(ledger, leases, "a")
     aliases.rollback("digits", to=0, actor="ada")
-    ledger.replay("digits", 1)
+    ledger.replay("digits", [1])
     aliases.move("digits", HEAD, 1, actor="ada")
 
     assert leases.claim("worker") is None
@@ -252,13 +252,17 @@ def test_an_update_whose_chunk_came_onto_the_line_meanwhile_is_not_absorbed_agai
     assert (update.state, update.error_code) == (UpdateState.FAILED, "already-absorbed")
 
 
-def test_labels_the_prior_has_seen_and_the_chunk_lacks_are_named(ledger: Ledger, leases: Leases) -> None:
+def test_labels_the_prior_has_seen_and_the_chunk_lacks_are_named(
+    ledger: Ledger, leases: Leases, history: History
+) -> None:
     a_model(ledger)
     a_queued_update(ledger, "a", labels={"0": 3, "2": 1, "10": 4})
     publish(leases, claimed(leases))
     a_queued_update(ledger, "b", labels={"0": 1, "3": 1})
 
-    assert leases.missing_labels(claimed(leases)) == ["2", "10"]
+    claim = claimed(leases)
+
+    assert history.missing_labels("digits", version=claim.prior, chunk=claim.chunk) == ["2", "10"]
 
 
 def test_many_workers_at_once_publish_every_chunk_once(engine: Engine, ledger: Ledger, history: History) -> None:

@@ -42,8 +42,16 @@ def leases(engine: Engine) -> Leases:
 
 
 @pytest.fixture
-def worker(ledger: Ledger, leases: Leases, blobs: Blobs) -> Worker:
-    return Worker(owner="worker", ledger=ledger, leases=leases, blobs=blobs, device="cpu", stop=threading.Event())
+def worker(ledger: Ledger, leases: Leases, history: History, blobs: Blobs) -> Worker:
+    return Worker(
+        owner="worker",
+        ledger=ledger,
+        leases=leases,
+        history=history,
+        blobs=blobs,
+        device="cpu",
+        stop=threading.Event(),
+    )
 
 
 def claimed(leases: Leases) -> Claim:
