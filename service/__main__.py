@@ -52,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValidationError as error:
         return _refuse("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors(include_url=False)))
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
     if not (settings.allow_remote or is_loopback(settings.host)):
         return _refuse(
             f"host {settings.host} can be reached from other machines, and callers are not asked who they are. "

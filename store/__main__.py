@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from store.blobs import Blobs
@@ -47,6 +49,10 @@ def _default(value: object) -> str:
 
 
 def _doctor(settings: Settings) -> int:
+    file = make_url(settings.database).database
+    if settings.is_embedded and not Path(file or "").is_file():
+        _say(f"There is no ledger at {file}: nothing was served from here yet, or POSTERITY_DATA_DIR names another.")
+        return 1
     findings = examine(connect(settings.database), Blobs(settings.blobs))
     for finding in findings.wrong:
         _say(f"wrong: {finding}")

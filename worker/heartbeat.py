@@ -17,6 +17,8 @@ from store.values import Claim, Progress
 log = logging.getLogger("posterity.worker")
 
 RENEWALS_PER_LEASE = 5
+BEAT_SECONDS_MAX = 1.0
+"""The longest time between two beats, as people watch the progress."""
 
 
 class Stopping(Exception):  # noqa: N818 - not an error: the worker was told to stop
@@ -62,7 +64,7 @@ class Heartbeat:
             raise Stopping
 
     def _beat(self) -> None:
-        while not self._over.wait(self._claim.lease_seconds / RENEWALS_PER_LEASE):
+        while not self._over.wait(min(BEAT_SECONDS_MAX, self._claim.lease_seconds / RENEWALS_PER_LEASE)):
             try:
                 self._leases.renew(self._claim, self._newest)
             except OperationalError as error:

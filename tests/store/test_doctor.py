@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, delete, update
 
+from store.__main__ import main
 from store.blobs import Blobs
 from store.doctor import examine
 from store.engine import connect
@@ -81,3 +82,14 @@ def test_a_database_without_the_tables_of_this_release_is_refused(tmp_path: Path
     with pytest.raises(DatabaseNotCurrent, match="posterity migrate"):
         examine(empty, blobs)
     empty.dispose()
+
+
+def test_where_there_is_no_ledger_the_command_says_so_and_makes_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("POSTERITY_DATA_DIR", str(tmp_path / "nowhere"))
+
+    assert main(["doctor"]) == 1
+
+    assert "There is no ledger at" in capsys.readouterr().out
+    assert not (tmp_path / "nowhere").exists()
