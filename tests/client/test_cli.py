@@ -154,7 +154,7 @@ def test_doctor_says_what_is_wrong_and_exits_1(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert f"No answer from {NOBODY}" in done.stdout
-    assert "posterity migrate" in done.stdout
+    assert "There is no ledger at" in done.stdout
 
 
 def test_serve_becomes_the_service_and_ends_on_sigterm(tmp_path: Path) -> None:
