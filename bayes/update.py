@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def absorb(
     """
     check(chunk, prior.input, prior.output)
     began, place = clock(), torch.device(device)
-    content = (prior.digest, chunk.digest, json.dumps(recipe.to_description(), sort_keys=True))
+    content = content_of(prior, chunk, recipe)
     start = starting_point(prior, chunk, recipe, generator("cpu", *content, "weights"))
     with deterministic(place):
         rows = Rows.of(chunk, prior.input, place)
@@ -63,12 +64,13 @@ def absorb(
         q = _to(start, place)
         steps = descend(q, objective, rows, recipe=recipe, noise=noise, shuffle=shuffle, progress=progress)
         data_nats = evidence(q, objective, rows, noise)
-    posterior = _posterior(prior, q)
+    tensors = {name: tensor.detach().cpu() for name, tensor in join(q).items()}
+    posterior = replace(prior, tensors=tensors, chunks=prior.chunks + 1)
     kl_nats = kl_divergence(posterior, prior)
     described = describe(posterior, prior, start)
     kl_sum = sum(kl_nats.values())
-    if not math.isfinite(data_nats - kl_sum):
-        raise UpdateDiverged(f"after {steps} steps the bound is not finite; a lower lr may help")
+    if not math.isfinite(data_nats - kl_sum) or not all(bool(t.isfinite().all()) for t in tensors.values()):
+        raise UpdateDiverged(f"after {steps} steps the posterior or its bound is not finite; a lower lr may help")
     report = Report(
         elbo=Bound(data_nats - recipe.beta * kl_sum, data_nats, kl_sum, recipe.beta),
         kl_nats=kl_nats,
@@ -84,16 +86,21 @@ def absorb(
     return posterior, report
 
 
+def content_of(prior: Posterior, chunk: Chunk, recipe: Recipe) -> tuple[str, str, str]:
+    """All that the randomness of an update depends on."""
+    return prior.digest, chunk.digest, json.dumps(recipe.to_description(), sort_keys=True)
+
+
 def starting_point(prior: Posterior, chunk: Chunk, recipe: Recipe, generator: torch.Generator) -> dict[str, Tensors]:
     """Where the update of this prior starts: at the prior itself, where the KL is 0.
 
-    A root prior whose means are all 0 is no place to start from, as a net of equal units stays one: there the
-    weights' means are drawn after He et al. 2015, N(0, 2 / fan-in).
+    A layer whose means are all 0, as a root prior's are, is no place to start from, as equal units stay equal: there
+    the weights' means are drawn after He et al. 2015, N(0, 2 / fan-in), and log sigma starts as the recipe says.
     """
     layers: dict[str, Tensors] = {}
     for layer in prior.network.weighted:
         tensors = prior.layer(layer.name)
-        if prior.chunks == 0 and not bool(tensors["weight.mu"].any()):
+        if not bool(tensors["weight.mu"].any()):
             weight = torch.randn(layer.weight_shape, generator=generator) * math.sqrt(2 / layer.fan_in)
             layers[layer.name] = prior.rules.start(tensors, weight, recipe.log_sigma_start)
         else:
@@ -104,17 +111,3 @@ def starting_point(prior: Posterior, chunk: Chunk, recipe: Recipe, generator: to
 
 def _to(parts: Parts, device: torch.device) -> dict[str, dict[str, Tensor]]:
     return {name: {key: t.to(device, copy=True) for key, t in tensors.items()} for name, tensors in parts.items()}
-
-
-def _posterior(prior: Posterior, q: Parts) -> Posterior:
-    tensors = {name: tensor.detach().cpu() for name, tensor in join(q).items()}
-    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
-        raise UpdateDiverged("the posterior contains NaN or infinity; a lower lr may help")
-    return Posterior(
-        family=prior.family,
-        net=prior.net,
-        input=prior.input,
-        output=prior.output,
-        tensors=tensors,
-        chunks=prior.chunks + 1,
-    )

@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
-from bayes import Chunk, Model, absorb, root
-from bayes.determinism import deterministic
+from bayes import Chunk, Model, Posterior, absorb, root
+from bayes.determinism import deterministic, seed_of
+from bayes.update import content_of
 from tests.bayes import repeat
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -35,19 +37,27 @@ def test_the_global_random_state_is_neither_used_nor_changed(device: str) -> Non
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_prior_chunk_and_recipe_each_change_the_randomness(images: Model, image_chunk: Chunk) -> None:
-    seeded = Model.from_description(images.to_description() | {"recipe": images.recipe.to_description() | {"seed": 1}})
-    first, _ = absorb(root(images), image_chunk, images.recipe)
+def test_the_randomness_depends_on_prior_chunk_and_recipe(
+    images: Model, image_chunk: Chunk, learned: Posterior
+) -> None:
+    seeded = replace(images.recipe, seed=1)
     flipped = Chunk(image_chunk.inputs.flip(0), image_chunk.labels.flip(0))
 
-    posteriors = [
-        first,
-        absorb(root(images), image_chunk, seeded.recipe)[0],
-        absorb(root(images), flipped, images.recipe)[0],
-        absorb(first, image_chunk, images.recipe)[0],
-    ]
+    contents = {
+        content_of(learned, image_chunk, images.recipe),
+        content_of(root(images), image_chunk, images.recipe),
+        content_of(learned, flipped, images.recipe),
+        content_of(learned, image_chunk, seeded),
+    }
 
-    assert len({posterior.digest for posterior in posteriors}) == 4
+    assert len({seed_of(*content) for content in contents}) == 4
+    assert content_of(learned, image_chunk, images.recipe) in contents
+
+
+def test_another_seed_gives_another_posterior(images: Model, image_chunk: Chunk, learned: Posterior) -> None:
+    other, _ = absorb(root(images), image_chunk, replace(images.recipe, seed=1))
+
+    assert other.digest != learned.digest
 
 
 def test_deterministic_algorithms_are_on_inside_and_as_before_outside_also_when_entered_twice() -> None:

@@ -1,6 +1,7 @@
 import json
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,14 +49,7 @@ def test_the_same_model_has_one_root(images: Model) -> None:
 
 def test_a_posterior_stays_as_it_is_when_the_tensors_it_was_made_from_are_renamed(learned: Posterior) -> None:
     tensors = dict(learned.tensors)
-    posterior = Posterior(
-        family=learned.family,
-        net=learned.net,
-        input=learned.input,
-        output=learned.output,
-        tensors=tensors,
-        chunks=learned.chunks,
-    )
+    posterior = replace(learned, tensors=tensors)
 
     tensors.clear()
 

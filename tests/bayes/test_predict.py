@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor
@@ -67,6 +69,15 @@ def test_entropy_is_aleatoric_plus_mutual_information(learned: Posterior, image_
     torch.testing.assert_close(prediction.entropy, prediction.aleatoric + prediction.mutual_information)
     assert bool((prediction.mutual_information > 0).all())
     torch.testing.assert_close(prediction.probabilities.sum(1), torch.ones(20, dtype=torch.float64))
+
+
+def test_mutual_information_is_never_negative_where_the_nets_agree(learned: Posterior, image_chunk: Chunk) -> None:
+    narrow = {key: torch.full_like(t, -19.0) if key.endswith("log_sigma") else t for key, t in learned.tensors.items()}
+
+    prediction = categorical(replace(learned, tensors=narrow), image_chunk.inputs, 5)
+
+    assert bool((prediction.mutual_information >= 0).all())
+    assert float(prediction.mutual_information.max()) < 1e-12
 
 
 def test_a_gaussian_ensemble_has_the_moments_of_its_nets(regression: tuple[Posterior, Tensor]) -> None:

@@ -25,3 +25,8 @@ def test_given_fields_stay_and_the_others_are_chosen_for_the_chunk() -> None:
 
     chosen = auto(500, 431_080).to_description()
     assert recipe.to_description() == chosen | {"beta": 1.0, "seed": 3}
+
+
+def test_a_chunk_for_a_small_net_counts_like_one_row_for_each_weight() -> None:
+    assert auto(100, 4_810).beta == 100 / 4_810
+    assert auto(500, 385).beta == 1.0

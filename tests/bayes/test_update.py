@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from bayes import Chunk, Model, Posterior, Progress, UpdateDiverged, absorb, kl_
 from bayes.descent import decay
 from bayes.determinism import generator
 from bayes.likelihoods import OWN
+from bayes.report import warnings_of
 from bayes.update import starting_point
 
 
@@ -14,17 +16,6 @@ def with_recipe(model: Model, **fields: object) -> Model:
     description = model.to_description()
     recipe = model.recipe.to_description() | fields
     return Model.from_description(description | {"recipe": recipe})
-
-
-def rebuilt(posterior: Posterior, changed: dict[str, torch.Tensor]) -> Posterior:
-    return Posterior(
-        family=posterior.family,
-        net=posterior.net,
-        input=posterior.input,
-        output=posterior.output,
-        tensors={**posterior.tensors, **changed},
-        chunks=posterior.chunks,
-    )
 
 
 def test_an_update_adds_one_chunk_and_leaves_the_prior_alone(images: Model, image_chunk: Chunk) -> None:
@@ -71,7 +62,8 @@ def test_a_prior_narrower_than_the_start_keeps_its_sigma(images: Model, image_ch
 
 def test_a_root_prior_with_means_of_its_own_is_started_from(images: Model, image_chunk: Chunk) -> None:
     means = torch.full((3, 2, 3, 3), 0.25)
-    prior = rebuilt(root(images), {"conv1.weight.mu": means})
+    prior = root(images)
+    prior = replace(prior, tensors={**prior.tensors, "conv1.weight.mu": means})
 
     start = starting_point(prior, image_chunk, images.recipe, generator("cpu", "a"))
 
@@ -132,15 +124,47 @@ def test_what_progress_raises_stops_the_update(images: Model, image_chunk: Chunk
         absorb(root(images), image_chunk, images.recipe, progress=stop)
 
 
-def test_a_loss_that_is_not_finite_ends_the_update_with_an_error(images: Model, image_chunk: Chunk) -> None:
-    with pytest.raises(UpdateDiverged, match="lr"):
-        absorb(root(images), image_chunk, with_recipe(images, lr=1e30).recipe)
+def test_a_loss_that_is_not_finite_ends_the_update_before_it_is_told_as_progress(
+    images: Model, image_chunk: Chunk
+) -> None:
+    told: list[Progress] = []
+
+    with pytest.raises(UpdateDiverged, match="by step 2 of 9"):
+        absorb(root(images), image_chunk, with_recipe(images, lr=1e30).recipe, progress=told.append)
+
+    assert [progress.step for progress in told] == [1]
+
+
+def test_a_last_step_out_of_the_finite_numbers_ends_the_update_with_an_error(images: Model, image_chunk: Chunk) -> None:
+    with pytest.raises(UpdateDiverged, match="after 1 steps"):
+        absorb(root(images), image_chunk, with_recipe(images, lr=1e30, epochs=1, batch_rows=20).recipe)
 
 
 def test_a_log_sigma_that_could_hardly_move_is_warned_of(images: Model, image_chunk: Chunk) -> None:
     _, report = absorb(root(images), image_chunk, with_recipe(images, lr_log_sigma=1e-3).recipe)
 
     assert [w for w in report.warnings if "log sigma by 0.01 at most" in w]
+
+
+def test_a_later_update_may_leave_log_sigma_where_the_prior_has_it(
+    images: Model, image_chunk: Chunk, learned: Posterior
+) -> None:
+    _, report = absorb(learned, image_chunk, with_recipe(images, lr_log_sigma=1e-3).recipe)
+
+    assert report.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("snr", "sigma_to_prior", "is_pruned"), [(0.05, 0.95, True), (0.05, 0.5, False), (2.0, 0.95, False)]
+)
+def test_over_pruned_means_more_noise_than_signal_and_a_sigma_back_at_the_prior(
+    images: Model, snr: float, sigma_to_prior: float, is_pruned: bool
+) -> None:
+    facts = {"snr_median": snr, "sigma_to_prior_median": sigma_to_prior, "log_sigma_moved": 1.0}
+
+    warnings = warnings_of({"conv1": facts}, root(images), images.recipe, steps=1000)
+
+    assert bool(warnings) == is_pruned
 
 
 def test_layers_that_fall_back_to_the_prior_are_warned_of_by_name(images: Model, image_chunk: Chunk) -> None:
