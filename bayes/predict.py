@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bayes import likelihoods
 from bayes.determinism import deterministic, generator
+from bayes.errors import InvalidInputs
 from bayes.families.parts import LayerWeights, Tensors
 from bayes.inputs import Input
 from bayes.layers import Conv, Dense, Network, Weighted, forward
@@ -105,7 +106,7 @@ def predict(
     The same request gives the same bytes.
 
     Raises:
-        InvalidInputs: the inputs do not fit the model.
+        InvalidInputs: the inputs do not fit the model, or are so large that its outputs overflow.
     """
     posterior.input.check(inputs)
     if draws is None:
@@ -118,6 +119,9 @@ def predict(
                 assert_never(method)
     with torch.inference_mode(), deterministic(draws.device):
         outputs = _outputs(draws, inputs)
+        if not bool((is_finite := outputs.isfinite().flatten(1).all(1)).all()):
+            row = int(is_finite.logical_not().nonzero()[0])
+            raise InvalidInputs(f"row {row} holds numbers so large that the net's outputs for it are not finite")
         match posterior.output:
             case Categorical():
                 return _categorical(outputs)

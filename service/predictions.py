@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from bayes import Categorical, CategoricalPrediction, GaussianPrediction, Prediction, predict
+from bayes import Categorical, CategoricalPrediction, GaussianPrediction, InvalidInputs, Prediction, predict
 from service.bodies import Array, Posted, parse, tensors_of
 from service.house import House
 from service.openapi import takes
@@ -24,6 +24,7 @@ from service.rejected import (
     InputDtype,
     InputNotFinite,
     InputShape,
+    InputTooLarge,
     JsonInvalid,
     MediaTypeUnsupported,
     QueryInvalid,
@@ -51,7 +52,7 @@ router = APIRouter(prefix="/v1/models/{model}", tags=["predictions"])
 SAMPLES, SEED = 16, 0
 REFUSALS = (
     *(ModelNotFound, VersionNotFound, AliasNotFound, BatchTooLarge, BatchEmpty, QueryInvalid),
-    *(InputShape, InputDtype, InputNotFinite, SamplesTooMany, BlobMissing, BlobCorrupt),
+    *(InputShape, InputDtype, InputNotFinite, InputTooLarge, SamplesTooMany, BlobMissing, BlobCorrupt),
 )
 BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
 LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
@@ -187,7 +188,10 @@ def _answer(
             if way.samples > samples_max:
                 raise SamplesTooMany(samples=way.samples, samples_max=samples_max)
         draws = house.loaded.draws(resolved.digest, method=way.method, samples=way.samples, seed=way.seed)
-        prediction = predict(posterior, torch.tensor(rows), draws=draws)
+        try:
+            prediction = predict(posterior, torch.tensor(rows), draws=draws)
+        except InvalidInputs as error:
+            raise InputTooLarge(reason=error) from None
     names = posterior.output.names if isinstance(posterior.output, Categorical) else None
     answer = {
         "model": resolved.model,

@@ -92,6 +92,11 @@ class InputNotFinite(Rejected):
     message = "Row {row} of the inputs holds {found}. Every input must be a finite float32 number."
 
 
+class InputTooLarge(Rejected):
+    code, status, title = "input-too-large", 422, "The inputs overflow the net"
+    message = "This version cannot answer: {reason}. Inputs should have about the scale of the ones it learned from."
+
+
 class LabelShape(Rejected):
     code, status, title = "label-shape", 422, "The labels have another shape than the inputs ask for"
     message = "The labels must have the shape {expected}; got {found}."

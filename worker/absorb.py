@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,10 +73,14 @@ def read_chunk(batches: list[bytes]) -> bayes.Chunk:
     )
 
 
-def score_before_learning(prior: bayes.Posterior, chunk: bayes.Chunk, *, device: str) -> dict[str, float]:
-    """The prior's scores on rows that it has not learned from (test-then-train), as the service would predict them."""
+def score_before_learning(prior: bayes.Posterior, chunk: bayes.Chunk, *, device: str) -> dict[str, float | None]:
+    """The prior's scores on rows that it has not learned from (test-then-train), as the service would predict them.
+
+    A score that is beyond the numbers of JSON is None.
+    """
     prediction = bayes.predict(prior, chunk.inputs, device=device)
-    return {"rows": chunk.rows, **bayes.score(prediction, chunk.labels)}
+    scores = bayes.score(prediction, chunk.labels)
+    return {"rows": chunk.rows, **{name: value if math.isfinite(value) else None for name, value in scores.items()}}
 
 
 def _coverage(missing: list[str]) -> list[str]:

@@ -199,6 +199,15 @@ def test_inputs_that_are_not_finite_are_refused(regression: tuple[Posterior, Ten
         predict(regression[0], torch.full((1, 4), float("nan")))
 
 
+def test_inputs_whose_outputs_overflow_are_refused_with_their_row(regression: tuple[Posterior, Tensor]) -> None:
+    posterior, _ = regression
+    inputs = torch.zeros(3, 4)
+    inputs[1] = 3e38
+
+    with pytest.raises(InvalidInputs, match="row 1 "):
+        predict(posterior, inputs)
+
+
 def test_inputs_are_scaled_by_their_channel_before_the_net(described: dict[str, object]) -> None:
     scaled = Model.from_description(
         described | {"input": {"shape": [2, 1, 2], "dtype": "uint8", "mean": [10, 20], "std": [2, 4]}}

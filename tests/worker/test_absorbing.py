@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -148,7 +149,7 @@ def test_an_update_that_diverges_fails_readably_and_the_next_chunk_goes_on(
     worker: Worker, ledger: Ledger, blobs: Blobs, history: History
 ) -> None:
     a_model(ledger, blobs)
-    accept(ledger, blobs, "a", {"x": torch.full((40, 2), 3e38), "y": torch.arange(40) % 2})
+    accept(ledger, blobs, "a", {"x": torch.full((40, 2), 1e25), "y": torch.arange(40) % 2})
     accept(ledger, blobs, "b", rows(40, seed=1))
 
     take_all(worker)
@@ -156,6 +157,20 @@ def test_an_update_that_diverges_fails_readably_and_the_next_chunk_goes_on(
     failed = history.update("moons", 1)
     assert (failed.state, failed.error_code) == (UpdateState.FAILED, "update-diverged")
     assert history.evidence("moons", 1).batches == [2]
+
+
+def test_scores_that_overflow_are_absent_from_the_report_and_the_chunk_is_learned(
+    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+) -> None:
+    a_model(ledger, blobs, output={"kind": "gaussian", "dims": 1})
+    batch = rows(40, seed=1)
+    accept(ledger, blobs, "a", {"x": batch["x"], "y": 1e30 * (1.0 + batch["y"].float().unsqueeze(1))}, labels={})
+
+    take_all(worker)
+
+    prequential = history.version("moons", 1).report["prequential"]
+    assert prequential["rows"] == 40
+    assert all(value is None or math.isfinite(value) for value in prequential.values())
 
 
 def test_a_worker_told_to_stop_gives_its_update_back_without_a_failed_attempt(
