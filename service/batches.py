@@ -18,6 +18,7 @@ from service.rejected import (
     InputDtype,
     InputNotFinite,
     InputShape,
+    InputTooLarge,
     JsonInvalid,
     LabelDtype,
     LabelOutOfRange,
@@ -55,7 +56,7 @@ REPLAYED = "Idempotent-Replayed"
     responses=declared(
         *(IdempotencyKeyMissing, IdempotencyKeyInvalid, JsonInvalid, ModelNotFound, BodyTooLarge, BatchTooLarge),
         *(MediaTypeUnsupported, BodyInvalid, BatchEmpty, IdempotencyKeyReused, InputShape, InputDtype),
-        *(InputNotFinite, LabelShape, LabelDtype, LabelOutOfRange, WeightsInvalid),
+        *(InputNotFinite, InputTooLarge, LabelShape, LabelDtype, LabelOutOfRange, WeightsInvalid),
     ),
 )
 def post_batch(

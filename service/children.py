@@ -62,7 +62,15 @@ class Children:
 
     def _keep(self) -> None:
         delay = self.delay_first_seconds
-        while (child := self._spawn()) is not None:
+        while not self._stopping.is_set():
+            try:
+                child = self._spawn()
+            except OSError as error:
+                logger.error("no worker can be started: %s; trying again in %.1f s", error, self.delay_max_seconds)
+                self._stopping.wait(self.delay_max_seconds)
+                continue
+            if child is None:
+                return
             began = time.monotonic()
             with child:
                 code = child.wait()

@@ -11,8 +11,6 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from service.rejected import (
@@ -25,11 +23,11 @@ from service.rejected import (
     Rejected,
     Unavailable,
 )
+from store.engine import DATABASE_DOWN
 from store.errors import Problem
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:posterity:problem:"
-DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
 
 # What pydantic adds to the place of a fault to say which member of a union it tried.
 UNIONS = {"net", "output"}

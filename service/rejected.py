@@ -93,8 +93,8 @@ class InputNotFinite(Rejected):
 
 
 class InputTooLarge(Rejected):
-    code, status, title = "input-too-large", 422, "The inputs overflow the net"
-    message = "This version cannot answer: {reason}. Inputs should have about the scale of the ones it learned from."
+    code, status, title = "input-too-large", 422, "The inputs are too large for the net"
+    message = "{reason}. Nets compute with float32, and need inputs of about the same scale: declare mean and std."
 
 
 class LabelShape(Rejected):

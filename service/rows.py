@@ -16,12 +16,16 @@ from service.rejected import (
     InputDtype,
     InputNotFinite,
     InputShape,
+    InputTooLarge,
     LabelDtype,
     LabelOutOfRange,
     LabelShape,
     WeightsInvalid,
 )
 from service.schemas import BatchBody
+
+MAGNITUDE_MAX = 1e15
+"""The net squares its inputs in float32: larger ones would spoil the chunk for everybody's rows in it."""
 
 WHOLE = "iu"
 """numpy's letters for the kinds of types that hold whole numbers."""
@@ -62,7 +66,7 @@ def inputs_of(posted: Posted, *, of: Input, rows_max: int) -> Array:
     """The inputs as the model declares them, [rows, *shape] in its type.
 
     Raises:
-        BatchEmpty, BatchTooLarge, InputShape, InputDtype, InputNotFinite: they are something else.
+        BatchEmpty, BatchTooLarge, InputShape, InputDtype, InputNotFinite, InputTooLarge: they are something else.
     """
     expected = f"[rows, {', '.join(map(str, of.shape))}]"
     wanted = "whole numbers from 0 to 255 (uint8)" if of.dtype == "uint8" else "numbers (float32)"
@@ -87,6 +91,8 @@ def inputs_of(posted: Posted, *, of: Input, rows_max: int) -> Array:
     narrowed, bad = _narrowed(array)
     if bad.any():
         raise InputNotFinite(row=_first(bad), found=array[bad][0])
+    if (huge := np.abs(narrowed) > MAGNITUDE_MAX).any():
+        raise InputTooLarge(reason=f"row {_first(huge)} of the inputs holds {narrowed[huge][0]:g}")
     return narrowed
 
 
@@ -149,8 +155,8 @@ def _targets(posted: Posted, labeled: Gaussian, rows: int) -> Array:
     if array.shape != (rows, labeled.dims):
         raise LabelShape(expected=expected, found=list(array.shape))
     narrowed, bad = _narrowed(array)
-    if bad.any():
-        raise LabelOutOfRange(row=_first(bad), found=array[bad][0], expected="finite float32 numbers")
+    if (bad := bad | (np.abs(narrowed) > MAGNITUDE_MAX)).any():
+        raise LabelOutOfRange(row=_first(bad), found=array[bad][0], expected=f"numbers up to {MAGNITUDE_MAX:g}")
     return narrowed
 
 

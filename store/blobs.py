@@ -7,9 +7,11 @@ import os
 import re
 import tempfile
 from pathlib import Path
+from uuid import uuid4
 
 from store.errors import BlobCorrupt, BlobMissing
 
+TEMPORARY = ".writing-"
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -34,20 +36,12 @@ class Blobs:
         """
         digest = digest_of(data)
         path = self.path(digest)
-        if self._holds(path, digest):
-            return digest
-        _make_durable_folder(path.parent)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-        _flush_folder(path.parent)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._holds(path, digest):
+            self._write(path, data)
+        # Also when the file was there: whoever wrote it, and whoever made the folders, may not have come so far.
+        for folder in (path.parent, self.root, self.root.parent):
+            _flush_folder(folder)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -82,16 +76,21 @@ class Blobs:
         except OSError:
             return False
 
+    def _write(self, path: Path, data: bytes) -> None:
+        temporary = path.with_name(f"{TEMPORARY}{uuid4().hex}")
+        try:
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
     def _holds(self, path: Path, digest: str) -> bool:
         # A damaged file under this name is written again rather than trusted.
         return path.exists() and digest_of(path.read_bytes()) == digest
-
-
-def _make_durable_folder(folder: Path) -> None:
-    if folder.exists():
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    _flush_folder(folder.parent)
 
 
 def _flush_folder(folder: Path) -> None:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy import Column, Connection, Engine, func, select
 
 from store.blobs import Blobs
 from store.errors import BlobCorrupt, BlobMissing
@@ -112,5 +112,5 @@ def _examine_blobs(connection: Connection, blobs: Blobs) -> list[str]:
     return wrong
 
 
-def _size(connection: Connection, column: object) -> int:
-    return connection.execute(select(func.count(column))).scalar_one()  # type: ignore[arg-type]
+def _size(connection: Connection, column: Column[int]) -> int:
+    return connection.execute(select(func.count(column))).scalar_one()

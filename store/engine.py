@@ -6,14 +6,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 Clock = Callable[[Connection], float]
 """Reads the time, in seconds since 1970 (UTC), inside a transaction."""
 
 BUSY_SECONDS = 30.0
 WRITES = "posterity_writes"
+
+POSTGRES = {
+    "connect_timeout": 10,
+    "keepalives_idle": 30,
+    "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
+}
+"""Nobody waits for ever: not for a server, not for a lock, not for a client that died in a transaction."""
+
+DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
+"""What a database that does not answer, or answers too late, is seen by."""
 
 _NOW = {
     "sqlite": text("SELECT (julianday('now') - 2440587.5) * 86400.0"),
@@ -28,7 +41,7 @@ def connect(url: str) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, pool_pre_ping=True, pool_size=20, max_overflow=20)
+        return create_engine(parsed, connect_args=POSTGRES, pool_pre_ping=True, pool_size=20, max_overflow=20)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, pool_size=20, max_overflow=40)
@@ -44,6 +57,11 @@ def for_writing(engine: Engine) -> Engine:
     that another writer has overtaken.
     """
     return engine.execution_options(**{WRITES: True})
+
+
+def is_lock_timeout(error: OperationalError) -> bool:
+    """True when another transaction held a row for too long; the database itself is well."""
+    return isinstance(error.orig, psycopg.errors.LockNotAvailable)
 
 
 def database_clock(connection: Connection) -> float:

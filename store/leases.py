@@ -7,46 +7,67 @@ changes nothing.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, CursorResult, Engine, and_, case, exists, func, insert, select, update
+from sqlalchemy import Connection, CursorResult, Engine, FromClause, and_, exists, func, insert, or_, select, update
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql import ColumnElement
 
-from store.engine import Clock, database_clock, for_writing
+from store.engine import Clock, database_clock, for_writing, is_lock_timeout
 from store.errors import AlreadyAbsorbed, HeadMoved, LeaseLost
-from store.queries import evidence_of, find_chunk, find_version, newest_move, to_model
+from store.queries import evidence_of, find_chunk, find_version, newest_move
 from store.schema import batches, models, updates, versions
 from store.values import HEAD, Claim, Json, ModelRow, MoveKind, Progress, UpdateState, VersionRow
 from store.waker import announce
 from store.writes import insert_move, lock_model
 
-running = updates.alias("running")
+others = updates.alias("others")
 
 EXPIRED_CODE = "lease-expired"
 EXPIRED_MESSAGE = "The worker fell silent for longer than its lease; it may have been killed or run out of memory."
 
 
 class Leases:
-    """The writes of workers; `clock` tells the time inside a transaction, by default the database's."""
+    """The writes of workers; `clock` tells the time inside a transaction, by default the database's.
+
+    A failed attempt is followed by a pause of `retry_seconds`, which doubles each time; so a fault of the surroundings
+    may pass before the attempts are spent.
+    """
 
     def __init__(
-        self, engine: Engine, *, lease_seconds: float, attempts_max: int, clock: Clock = database_clock
+        self,
+        engine: Engine,
+        *,
+        lease_seconds: float,
+        attempts_max: int,
+        retry_seconds: float,
+        clock: Clock = database_clock,
     ) -> None:
         self.engine = for_writing(engine)
         self.reading = engine
         self.lease_seconds = lease_seconds
         self.attempts_max = attempts_max
+        self.retry_seconds = retry_seconds
         self.clock = clock
 
     def claim(self, owner: str) -> Claim | None:
-        """The oldest queued update of a model that no worker is busy with, now running under our lease; or None.
+        """The update that has waited longest of all models that no worker is busy with, running under our lease.
 
-        Leases that ran out are taken away first. A queued chunk that head has learned from meanwhile fails.
+        A lease that ran out is taken away on the way; a queued chunk that head has learned from meanwhile fails. None
+        when there is nothing to do. A model that is locked is waited for: clients lock it all the time, for moments,
+        and passing it by would leave its updates to starve.
         """
-        if not self._is_worth_a_look():
-            return None
-        with self.engine.begin() as connection:
-            self._expire(connection)
-            model = self._claimable(connection)
-            return None if model is None else self._claim(connection, model, owner)
+        for name in self._candidates():
+            try:
+                with self.engine.begin() as connection:
+                    model = lock_model(connection, name)
+                    self._expire(connection, model)
+                    claim = self._claim(connection, model, owner)
+            except OperationalError as error:
+                if not is_lock_timeout(error):
+                    raise
+                continue
+            if claim is not None:
+                return claim
+        return None
 
     def renew(self, claim: Claim, progress: Progress | None = None) -> None:
         """The lease runs anew from now, and the progress is readable.
@@ -72,14 +93,14 @@ class Leases:
             HeadMoved: head is not the prior any more; the update is back in the queue.
         """
         with self.engine.begin() as connection:
-            now = self.clock(connection)
             model = lock_model(connection, claim.model)
+            now = self.clock(connection)
             head = newest_move(connection, claim.model_id, HEAD)
             if head is None or head.version != claim.prior:
                 self._requeue(connection, claim)
                 moved = HeadMoved(model=claim.model, prior=claim.prior, update=claim.update)
             else:
-                self._write_as_holder(connection, claim, _ended(UpdateState.PUBLISHED, now))
+                self._write_as_holder(connection, claim, _ended(UpdateState.PUBLISHED, now) | {"step": updates.c.steps})
                 facts = {"digest": digest, "kl_nats": kl_nats, "report": report, "created_at": now}
                 number = self._insert_version(connection, claim, facts)
                 return find_version(connection, model, number)
@@ -95,57 +116,65 @@ class Leases:
             lock_model(connection, claim.model)
             self._requeue(connection, claim)
 
-    def fail(self, claim: Claim, *, code: str, message: str) -> UpdateState:
+    def fail(self, claim: Claim, *, code: str, message: str, is_final: bool = False) -> UpdateState:
         """The attempt counts as failed: the update waits for the next one, or has failed for good; the new state.
+
+        `is_final`: trying again would fail again, so it is not tried.
 
         Raises:
             LeaseLost: the attempt is over already.
         """
         with self.engine.begin() as connection:
             lock_model(connection, claim.model)
-            self._write_as_holder(connection, claim, self._failure(code, message, self.clock(connection)))
+            now = self.clock(connection)
+            failures = claim.failures + 1
+            is_last = is_final or failures >= self.attempts_max
+            pause = self.retry_seconds * 2**claim.failures
+            values = _failed(now, is_last=is_last, not_before=now + pause)
+            facts = {"failures": failures, "error_code": code, "error_message": message}
+            self._write_as_holder(connection, claim, values | facts)
             announce(connection)
-            query = select(updates.c.state).where(_is(claim))
-            return UpdateState(connection.execute(query).scalar_one())
+            return UpdateState(values["state"])
 
-    def _is_worth_a_look(self) -> bool:
-        """A cheap read, so that an idle worker never takes the write lock."""
+    def _candidates(self) -> list[str]:
+        """Models with a due update and no live lease, by how long that update has waited; a read, without locks."""
         with self.reading.begin() as connection:
             now = self.clock(connection)
-            ready = updates.c.state == UpdateState.QUEUED
-            return connection.execute(select(exists().where(ready | _expired(now)))).scalar_one()
-
-    def _expire(self, connection: Connection) -> None:
-        now = self.clock(connection)
-        of_model = and_(updates.c.model_id == models.c.id, _expired(now))
-        silent = select(models.c.id).where(exists().where(of_model)).with_for_update(skip_locked=True)
-        for model_id in connection.execute(silent).scalars().all():
-            connection.execute(
-                update(updates)
-                .where(updates.c.model_id == model_id, _expired(now))
-                .values(self._failure(EXPIRED_CODE, EXPIRED_MESSAGE, now))
+            is_due = and_(updates.c.state == UpdateState.QUEUED, _is_due(updates, now))
+            is_held = exists().where(
+                others.c.model_id == models.c.id,
+                others.c.state == UpdateState.RUNNING,
+                others.c.lease_until >= now,
             )
+            query = (
+                select(models.c.name)
+                .join(updates, updates.c.model_id == models.c.id)
+                .where(is_due | _is_expired(now), ~is_held)
+                .group_by(models.c.name)
+                .order_by(func.min(updates.c.created_at))
+            )
+            return list(connection.execute(query).scalars())
 
-    def _claimable(self, connection: Connection) -> ModelRow | None:
-        def has(state: UpdateState) -> ColumnElement[bool]:
-            return exists().where(updates.c.model_id == models.c.id, updates.c.state == state)
-
-        query = select(models).where(has(UpdateState.QUEUED), ~has(UpdateState.RUNNING))
-        oldest = query.order_by(models.c.id).limit(1).with_for_update(skip_locked=True)
-        row = connection.execute(oldest).one_or_none()
-        return None if row is None else to_model(row)
+    def _expire(self, connection: Connection, model: ModelRow) -> None:
+        """No update of the model runs under a lease that is over; that attempt has failed."""
+        now = self.clock(connection)
+        silent = (updates.c.model_id == model.id, _is_expired(now))
+        failures = connection.execute(select(updates.c.failures).where(*silent)).scalar()
+        if failures is not None:
+            values = _failed(now, is_last=failures + 1 >= self.attempts_max, not_before=None)
+            facts = {"failures": failures + 1, "error_code": EXPIRED_CODE, "error_message": EXPIRED_MESSAGE}
+            connection.execute(update(updates).where(*silent).values(values | facts))
 
     def _claim(self, connection: Connection, model: ModelRow, owner: str) -> Claim | None:
+        now = self.clock(connection)
         waiting = (updates.c.model_id == model.id, updates.c.state == UpdateState.QUEUED)
         # Asked again, now that we hold the model's lock: the look that chose it may be older than another's claim.
-        is_free = ~exists().where(running.c.model_id == model.id, running.c.state == UpdateState.RUNNING)
-        columns = (updates.c.number, updates.c.chunk, updates.c.attempt)
-        oldest = select(*columns).where(*waiting, is_free).order_by(updates.c.number).limit(1)
-        row = connection.execute(oldest).one_or_none()
+        is_free = ~exists().where(others.c.model_id == model.id, others.c.state == UpdateState.RUNNING)
+        oldest = select(updates).where(*waiting, is_free).order_by(updates.c.number).limit(1).subquery()
+        row = connection.execute(select(oldest).where(_is_due(oldest, now))).one_or_none()
         head = newest_move(connection, model.id, HEAD)
         if row is None or head is None or head.version is None:
             return None
-        now = self.clock(connection)
         this = (*waiting, updates.c.number == row.number)
         chunk = find_chunk(connection, model, row.chunk)
         if chunk in evidence_of(connection, model.id, head.version).chunks:
@@ -155,7 +184,7 @@ class Leases:
                 "error_message": str(absorbed),
             }
             connection.execute(update(updates).where(*this).values(failed))
-            return None
+            return self._claim(connection, model, owner)
         taken = {
             "state": UpdateState.RUNNING,
             "attempt": row.attempt + 1,
@@ -163,6 +192,7 @@ class Leases:
             "owner": owner,
             "lease_until": now + self.lease_seconds,
             "started_at": now,
+            "not_before": None,
             "step": None,
             "steps": None,
             "elbo": None,
@@ -178,6 +208,7 @@ class Leases:
             description=model.description,
             update=row.number,
             attempt=row.attempt + 1,
+            failures=row.failures,
             chunk=chunk,
             prior=head.version,
             prior_digest=find_version(connection, model, head.version).digest,
@@ -221,18 +252,6 @@ class Leases:
         if result.rowcount != 1:
             raise LeaseLost(attempt=claim.attempt, update=claim.update, model=claim.model)
 
-    def _failure(self, code: str, message: str, now: float) -> Json:
-        is_last = updates.c.failures + 1 >= self.attempts_max
-        return {
-            "state": case((is_last, UpdateState.FAILED), else_=UpdateState.QUEUED),
-            "failures": updates.c.failures + 1,
-            "owner": None,
-            "lease_until": None,
-            "finished_at": case((is_last, now), else_=None),
-            "error_code": code,
-            "error_message": message,
-        }
-
 
 def _is(claim: Claim) -> ColumnElement[bool]:
     return and_(
@@ -242,8 +261,18 @@ def _is(claim: Claim) -> ColumnElement[bool]:
     )
 
 
-def _expired(now: float) -> ColumnElement[bool]:
+def _is_expired(now: float) -> ColumnElement[bool]:
     return and_(updates.c.state == UpdateState.RUNNING, updates.c.lease_until < now)
+
+
+def _is_due(queued: FromClause, now: float) -> ColumnElement[bool]:
+    return or_(queued.c.not_before.is_(None), queued.c.not_before <= now)
+
+
+def _failed(now: float, *, is_last: bool, not_before: float | None) -> Json:
+    if is_last:
+        return _ended(UpdateState.FAILED, now)
+    return {"state": UpdateState.QUEUED, "owner": None, "lease_until": None, "not_before": not_before}
 
 
 def _ended(state: UpdateState, now: float) -> Json:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import CTE, Connection, Row, Select, and_, func, select
 from sqlalchemy.sql import ColumnElement
 
 from store.errors import ChunkNotFound, ModelNotFound, UpdateNotFound, VersionNotFound
@@ -66,23 +67,23 @@ def last_closed(model_id: int | ColumnElement[int]) -> ColumnElement[int]:
 
 def line_of(connection: Connection, model_id: int, version: int) -> list[int]:
     """The versions from this one to the root, this one first."""
-    step = select(versions.c.number, versions.c.parent).where(
-        versions.c.model_id == model_id, versions.c.number == version
-    )
-    line = step.cte("line", recursive=True)
-    parents = select(versions.c.number, versions.c.parent).join(
-        line, and_(versions.c.model_id == model_id, versions.c.number == line.c.parent)
-    )
-    line = line.union_all(parents)
+    line = _line(model_id, version)
     return list(connection.execute(select(line.c.number).order_by(line.c.number.desc())).scalars())
 
 
 def evidence_of(connection: Connection, model_id: int, version: int) -> Evidence:
-    absorbed = select(versions.c.chunk).where(
-        versions.c.model_id == model_id, versions.c.number.in_(line_of(connection, model_id, version))
-    )
-    query = select(chunks).where(chunks.c.model_id == model_id, chunks.c.number.in_(absorbed))
-    return Evidence(tuple(to_chunk(row) for row in connection.execute(query.order_by(chunks.c.number))))
+    line = _line(model_id, version)
+    on = and_(chunks.c.model_id == model_id, chunks.c.number == line.c.chunk)
+    query = select(chunks).join(line, on).order_by(chunks.c.number)
+    return Evidence(tuple(to_chunk(row) for row in connection.execute(query)))
+
+
+def _line(model_id: int, version: int) -> CTE:
+    columns = (versions.c.number, versions.c.parent, versions.c.chunk)
+    here = (versions.c.model_id == model_id, versions.c.number == version)
+    line = select(*columns).where(*here).cte("line", recursive=True)
+    on = and_(versions.c.model_id == model_id, versions.c.number == line.c.parent)
+    return line.union_all(select(*columns).join(line, on))
 
 
 def batch_totals(model_id: int) -> Select[Any]:
@@ -173,14 +174,16 @@ def to_move(row: Row[Any]) -> MoveRow:
     return MoveRow(kind=MoveKind(row._mapping["kind"]), **plain)
 
 
-def label_counts_of(connection: Connection, model_id: int, evidence: Iterable[ChunkRow]) -> dict[str, int]:
+def label_counts_of(connection: Connection, model_id: int, learned: Iterable[ChunkRow]) -> Counter[str]:
     """How many rows of each label these chunks hold."""
-    totals: dict[str, int] = {}
-    for chunk in evidence:
-        query = select(batches.c.label_counts).where(
-            batches.c.model_id == model_id, batches.c.number.between(chunk.batch_first, chunk.batch_last)
-        )
-        for counts in connection.execute(query).scalars():
-            for label, count in counts.items():
-                totals[label] = totals.get(label, 0) + count
+    numbers = {batch for chunk in learned for batch in chunk.batches}
+    totals: Counter[str] = Counter()
+    if not numbers:
+        return totals
+    query = select(batches.c.number, batches.c.label_counts).where(
+        batches.c.model_id == model_id, batches.c.number.between(min(numbers), max(numbers))
+    )
+    for row in connection.execute(query):
+        if row.number in numbers:
+            totals.update(row.label_counts)
     return totals

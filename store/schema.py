@@ -93,6 +93,7 @@ updates = Table(
     Column("prior", Integer),
     Column("owner", String(255)),
     Column("lease_until", Double),
+    Column("not_before", Double),
     Column("step", Integer),
     Column("steps", Integer),
     Column("elbo", Double),

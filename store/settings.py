@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -14,10 +15,13 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 PREFIX = "POSTERITY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 CONFIG_DEFAULT = "posterity.toml"
+NO_SETTINGS = {CONFIG_VARIABLE, f"{PREFIX}URL", f"{PREFIX}TEST_DATABASE_URL"}
+"""Variables of this prefix that others read: the client its URL, the tests their server."""
 
 
 class Settings(BaseSettings):
@@ -50,7 +54,10 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         default=15.0, gt=0, description="A worker silent for so long loses its update to another."
     )
-    attempts_max: int = Field(default=3, ge=1, description="Failed attempts after which an update is given up.")
+    attempts_max: int = Field(default=5, ge=1, description="Failed attempts after which an update is given up.")
+    retry_seconds: float = Field(
+        default=10.0, ge=0, description="Pause before a failed attempt is followed by another; it doubles each time."
+    )
     body_bytes_max: int = Field(default=64 * 2**20, ge=1, description="Largest request body, in bytes.")
     rows_max: int = Field(default=100_000, ge=1, description="Most rows in one batch.")
     rows_predict_max: int = Field(default=10_000, ge=1, description="Most rows in one prediction.")
@@ -61,6 +68,19 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe line logged."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def no_name_is_misspelled(cls, stated: object) -> object:
+        """A variable or a file that would be passed over without a word is refused."""
+        known = {f"{PREFIX}{name.upper()}" for name in cls.model_fields} | NO_SETTINGS
+        for variable in os.environ:
+            if variable.upper().startswith(PREFIX) and variable.upper() not in known:
+                near = get_close_matches(variable.upper(), sorted(known), n=1)
+                raise ValueError(f"{variable} is no setting" + (f"; {near[0]} is" if near else ""))
+        if CONFIG_VARIABLE in os.environ and not config_file().is_file():
+            raise ValueError(f"{CONFIG_VARIABLE} names {config_file()}, which is no file")
+        return stated
 
     @field_validator("database_url")
     @classmethod
@@ -118,6 +138,13 @@ class Settings(BaseSettings):
 def config_file() -> Path:
     """The TOML file of this process: what POSTERITY_CONFIG names, else posterity.toml where it was started."""
     return Path(os.environ.get(CONFIG_VARIABLE, CONFIG_DEFAULT))
+
+
+def _backend(url: str) -> str | None:
+    try:
+        return make_url(url).get_backend_name()
+    except ArgumentError:
+        return None
 
 
 def _source(name: str, in_file: dict[str, object]) -> str:

@@ -168,6 +168,8 @@ class Claim:
     description: Json
     update: int
     attempt: int
+    failures: int
+    """Attempts that failed before this one."""
     chunk: ChunkRow
     prior: int
     prior_digest: str

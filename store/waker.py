@@ -6,7 +6,9 @@ import time
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import psycopg
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 CHANNEL = "posterity"
 LOOK_SECONDS = 0.02
@@ -14,7 +16,11 @@ LOOK_SECONDS = 0.02
 
 class Waker(Protocol):
     def wait(self, seconds: float) -> None:
-        """Returns when the ledger may have changed since the last call, or after this many seconds."""
+        """Returns when the ledger may have changed since the last call, or after this many seconds.
+
+        Raises:
+            OperationalError: the database is gone.
+        """
 
     def __enter__(self) -> Self: ...
 
@@ -73,5 +79,8 @@ class PostgresWaker(_Closing):
         self._connection.execute(f"LISTEN {CHANNEL}")
 
     def wait(self, seconds: float) -> None:
-        for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-            return
+        try:
+            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
+                return
+        except psycopg.Error as error:
+            raise OperationalError(f"LISTEN {CHANNEL}", None, error) from error

@@ -92,7 +92,7 @@ def aliases(engine: Engine, clock: FakeClock) -> Aliases:
 
 @pytest.fixture
 def leases(engine: Engine, clock: FakeClock) -> Leases:
-    return Leases(engine, lease_seconds=15.0, attempts_max=3, clock=clock)
+    return Leases(engine, lease_seconds=15.0, attempts_max=3, retry_seconds=0.0, clock=clock)
 
 
 @pytest.fixture

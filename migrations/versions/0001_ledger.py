@@ -104,6 +104,7 @@ def upgrade() -> None:
         sa.Column("prior", sa.Integer(), nullable=True),
         sa.Column("owner", sa.String(length=255), nullable=True),
         sa.Column("lease_until", sa.Double(), nullable=True),
+        sa.Column("not_before", sa.Double(), nullable=True),
         sa.Column("step", sa.Integer(), nullable=True),
         sa.Column("steps", sa.Integer(), nullable=True),
         sa.Column("elbo", sa.Double(), nullable=True),

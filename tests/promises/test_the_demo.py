@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from uuid import uuid4
 
-MARK = "POSTERITY_DEMO_MARK"
+MARK = "MARK_OF_THE_DEMO"
 
 
 def test_the_demo_holds_all_its_checks_and_leaves_nothing_running(tmp_path: Path) -> None:

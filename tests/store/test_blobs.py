@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from store.blobs import Blobs
+from store.blobs import Blobs, digest_of
 from store.errors import BlobCorrupt, BlobMissing
 
 
@@ -44,16 +44,36 @@ def test_missing_bytes_are_a_clear_error(blobs: Blobs) -> None:
 
 def test_a_write_that_fails_leaves_nothing_behind(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(_handle: int) -> None:
+        assert files(blobs), "the disk is full only once something was written"
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", no_space)
-    blobs.root.mkdir(parents=True)
-    (blobs.root / "8f").mkdir()
 
     with pytest.raises(OSError, match="No space"):
         blobs.put(b"posterior")
 
-    assert not [path for path in blobs.root.rglob("*") if path.is_file()]
+    assert files(blobs) == []
+
+
+def test_bytes_are_on_the_disk_before_their_name_and_their_folders_after_it(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = blobs.path(digest_of(b"posterior"))
+    seen: list[tuple[Path, bool]] = []
+
+    def fsync(handle: int) -> None:
+        seen.append((Path(f"/proc/self/fd/{handle}").readlink(), path.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    blobs.put(b"posterior")
+    (written, was_named), *folders = seen
+    assert (written.parent, was_named) == (path.parent, False)
+    assert folders == [(path.parent, True), (blobs.root, True), (blobs.root.parent, True)]
+
+    seen.clear()
+    blobs.put(b"posterior")
+    assert seen == folders
 
 
 def test_the_same_bytes_put_by_many_at_once_are_one_whole_file(blobs: Blobs) -> None:
@@ -64,3 +84,7 @@ def test_the_same_bytes_put_by_many_at_once_are_one_whole_file(blobs: Blobs) -> 
 
     assert blobs.get(digest) == data
     assert [path.name for path in blobs.root.rglob("*") if path.is_file()] == [digest.removeprefix("sha256:")]
+
+
+def files(blobs: Blobs) -> list[Path]:
+    return [path for path in blobs.root.rglob("*") if path.is_file()]

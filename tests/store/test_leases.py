@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import random
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, update
+from sqlalchemy.exc import IntegrityError
 
 from store.aliases import Aliases
+from store.engine import for_writing
 from store.errors import HeadMoved, LeaseLost, UpdateFinished
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
+from store.schema import updates
 from store.values import HEAD, Progress, UpdateState
+from store.writes import lock_model
 from tests.conftest import FakeClock
 from tests.store.given import (
     ROOT,
@@ -172,6 +176,86 @@ def test_a_failed_attempt_is_tried_again_until_the_attempts_are_spent(
     assert leases.claim("worker") is None
 
 
+def test_a_failed_attempt_is_followed_by_a_pause_that_doubles(
+    ledger: Ledger, engine: Engine, clock: FakeClock, history: History
+) -> None:
+    leases = Leases(engine, lease_seconds=15.0, attempts_max=4, retry_seconds=10.0, clock=clock)
+    a_model(ledger)
+    a_queued_update(ledger)
+    for pause in (10.0, 20.0, 40.0):
+        leases.fail(claimed(leases), code="storage-failed", message="The disk is full.")
+        clock.pass_by(pause - 0.5)
+        assert leases.claim("early") is None
+        clock.pass_by(0.5)
+
+    assert leases.fail(claimed(leases), code="storage-failed", message="") is UpdateState.FAILED
+    assert history.update("digits", 1).failures == 4
+
+
+def test_an_attempt_that_would_fail_again_is_final(ledger: Ledger, leases: Leases) -> None:
+    a_model(ledger)
+    a_queued_update(ledger)
+
+    state = leases.fail(claimed(leases), code="update-diverged", message="NaN", is_final=True)
+
+    assert state is UpdateState.FAILED
+    assert leases.claim("worker") is None
+
+
+def test_while_an_update_pauses_later_chunks_of_its_model_wait_and_other_models_do_not(
+    ledger: Ledger, engine: Engine, clock: FakeClock
+) -> None:
+    leases = Leases(engine, lease_seconds=15.0, attempts_max=3, retry_seconds=10.0, clock=clock)
+    a_model(ledger)
+    a_queued_update(ledger, "a")
+    a_queued_update(ledger, "b")
+    leases.fail(claimed(leases), code="storage-failed", message="")
+    a_model(ledger, "other")
+    accept(ledger, "c", model="other")
+    ledger.close("other")
+
+    assert claimed(leases).model == "other"
+    assert leases.claim("worker") is None
+    clock.pass_by(10.0)
+    assert claimed(leases).chunk.number == 1
+
+
+def test_the_update_that_has_waited_longest_is_claimed_first(ledger: Ledger, leases: Leases, clock: FakeClock) -> None:
+    a_model(ledger)
+    a_model(ledger, "patient")
+    accept(ledger, "a", model="patient")
+    ledger.close("patient")
+    clock.pass_by(1.0)
+    a_queued_update(ledger, "b")
+
+    assert [claimed(leases).model for _ in range(2)] == ["patient", "digits"]
+
+
+def test_a_claim_waits_for_a_model_that_a_client_has_locked(ledger: Ledger, leases: Leases, engine: Engine) -> None:
+    a_model(ledger)
+    a_queued_update(ledger)
+    with ThreadPoolExecutor(1) as worker:
+        with for_writing(engine).begin() as connection:
+            lock_model(connection, "digits")
+            claim = worker.submit(leases.claim, "worker")
+            done, _ = wait([claim], timeout=0.3)
+            assert not done
+
+        assert claim.result() is not None
+
+
+def test_the_database_itself_refuses_a_second_running_update_of_a_model(
+    ledger: Ledger, leases: Leases, engine: Engine
+) -> None:
+    a_model(ledger)
+    a_queued_update(ledger, "a")
+    a_queued_update(ledger, "b")
+    claimed(leases)
+
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(update(updates).where(updates.c.number == 2).values(state=UpdateState.RUNNING))
+
+
 def test_the_next_chunk_goes_on_after_one_that_failed(ledger: Ledger, leases: Leases, history: History) -> None:
     a_model(ledger)
     a_queued_update(ledger, "a")
@@ -268,7 +352,7 @@ def test_labels_the_prior_has_seen_and_the_chunk_lacks_are_named(
 def test_many_workers_at_once_publish_every_chunk_once(engine: Engine, ledger: Ledger, history: History) -> None:
     """Six workers, two models, random deaths: seed 0."""
     deaths = random.Random(0)
-    leases = Leases(engine, lease_seconds=0.2, attempts_max=1000)
+    leases = Leases(engine, lease_seconds=0.2, attempts_max=1000, retry_seconds=0.0)
     for model in ("one", "two"):
         a_model(ledger, model)
         for number in range(8):

@@ -36,7 +36,7 @@ def test_the_environment_beats_the_file_and_the_file_beats_the_default(
 
     settings = Settings()
 
-    assert (settings.port, settings.lease_seconds, settings.attempts_max) == (9001, 3.0, 3)
+    assert (settings.port, settings.lease_seconds, settings.attempts_max) == (9001, 3.0, 5)
     sources = {name: source for name, _, source in settings.sources()}
     assert sources["port"] == "POSTERITY_PORT"
     assert sources["lease_seconds"] == "posterity.toml"
@@ -73,4 +73,25 @@ def test_another_engine_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("POSTERITY_DATABASE_URL", "mysql://db/posterity")
 
     with pytest.raises(ValidationError, match="postgresql"):
+        Settings()
+
+
+def test_a_url_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTERITY_DATABASE_URL", "garbage")
+
+    with pytest.raises(ValidationError, match="sqlite"):
+        Settings()
+
+
+def test_a_misspelled_variable_is_refused_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTERITY_DATADIR", "elsewhere")
+
+    with pytest.raises(ValidationError, match="POSTERITY_DATADIR is no setting; POSTERITY_DATA_DIR is"):
+        Settings()
+
+
+def test_a_configuration_file_that_is_named_and_missing_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CONFIG_VARIABLE, "nowhere.toml")
+
+    with pytest.raises(ValidationError, match="nowhere.toml"):
         Settings()

@@ -1,0 +1,36 @@
+"""Connections: what SQLite and PostgreSQL are told before anything else."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine, insert, text
+from sqlalchemy.exc import IntegrityError
+
+from store.engine import database_clock
+from store.schema import batches
+
+
+def test_each_engine_keeps_its_promises_about_commits_and_locks(engine: Engine) -> None:
+    promises: dict[str, dict[str, object]] = {
+        "sqlite": {"PRAGMA journal_mode": "wal", "PRAGMA synchronous": 2, "PRAGMA foreign_keys": 1},
+        "postgresql": {"SHOW lock_timeout": "10s", "SHOW idle_in_transaction_session_timeout": "1min"},
+    }
+    asked = promises[engine.dialect.name]
+
+    with engine.begin() as connection:
+        assert {question: connection.execute(text(question)).scalar_one() for question in asked} == asked
+
+
+def test_a_row_that_refers_to_nothing_is_refused(engine: Engine) -> None:
+    orphan = {"model_id": 7, "number": 1, "key": "a", "digest": "", "rows": 1, "label_counts": {}, "accepted_at": 0.0}
+
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(insert(batches).values(orphan))
+
+
+def test_the_databases_clock_goes_forward_within_a_transaction(engine: Engine) -> None:
+    with engine.begin() as connection:
+        times = [database_clock(connection) for _ in range(200)]
+
+    assert times == sorted(times)
+    assert times[0] > 1.7e9
