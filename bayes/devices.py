@@ -2,11 +2,7 @@
 
 import torch
 
-from bayes.errors import BayesError
-
-
-class DeviceUnusable(BayesError):
-    """The device is not there, or torch cannot use it."""
+from bayes.errors import DeviceUnusable
 
 
 def usable(name: str) -> str:

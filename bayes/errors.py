@@ -33,3 +33,7 @@ class FamilyMismatch(BayesError):
 
 class UpdateDiverged(BayesError):
     """The loss left the finite numbers during an update; nothing was learned."""
+
+
+class DeviceUnusable(BayesError):
+    """The device is not there, or torch cannot use it."""

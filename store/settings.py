@@ -85,10 +85,7 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def names_a_known_engine(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and make_url(url.get_secret_value()).get_backend_name() not in {
-            "sqlite",
-            "postgresql",
-        }:
+        if url is not None and _backend(url.get_secret_value()) not in {"sqlite", "postgresql"}:
             raise ValueError("the ledger runs on sqlite:///… and on postgresql+psycopg://…")
         return url
 
