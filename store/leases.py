@@ -7,22 +7,18 @@ changes nothing.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, CursorResult, Engine, FromClause, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, CursorResult, Engine, and_, func, insert, select, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql import ColumnElement
 
+from store.claims import Lease, due_models, ended, expire, failed, take_oldest
 from store.engine import Clock, database_clock, for_writing, is_lock_timeout
-from store.errors import AlreadyAbsorbed, HeadMoved, LeaseLost
-from store.queries import evidence_of, find_chunk, find_version, newest_move
-from store.schema import batches, models, updates, versions
-from store.values import HEAD, Claim, Json, ModelRow, MoveKind, Progress, UpdateState, VersionRow
+from store.errors import HeadMoved, LeaseLost
+from store.queries import find_version, newest_move
+from store.schema import updates, versions
+from store.values import HEAD, Claim, Json, MoveKind, Progress, UpdateState, VersionRow
 from store.waker import announce
 from store.writes import insert_move, lock_model
-
-others = updates.alias("others")
-
-EXPIRED_CODE = "lease-expired"
-EXPIRED_MESSAGE = "The worker fell silent for longer than its lease; it may have been killed or run out of memory."
 
 
 class Leases:
@@ -55,12 +51,16 @@ class Leases:
         when there is nothing to do. A model that is locked is waited for: clients lock it all the time, for moments,
         and passing it by would leave its updates to starve.
         """
-        for name in self._candidates():
+        with self.reading.begin() as connection:
+            waiting = due_models(connection, self.clock(connection))
+        for name in waiting:
             try:
                 with self.engine.begin() as connection:
                     model = lock_model(connection, name)
-                    self._expire(connection, model)
-                    claim = self._claim(connection, model, owner)
+                    now = self.clock(connection)
+                    expire(connection, model, now, attempts_max=self.attempts_max)
+                    lease = Lease(owner, seconds=self.lease_seconds)
+                    claim = take_oldest(connection, model, now, lease=lease)
             except OperationalError as error:
                 if not is_lock_timeout(error):
                     raise
@@ -100,7 +100,7 @@ class Leases:
                 self._requeue(connection, claim)
                 moved = HeadMoved(model=claim.model, prior=claim.prior, update=claim.update)
             else:
-                self._write_as_holder(connection, claim, _ended(UpdateState.PUBLISHED, now) | {"step": updates.c.steps})
+                self._write_as_holder(connection, claim, ended(UpdateState.PUBLISHED, now) | {"step": updates.c.steps})
                 facts = {"digest": digest, "kl_nats": kl_nats, "report": report, "created_at": now}
                 number = self._insert_version(connection, claim, facts)
                 return find_version(connection, model, number)
@@ -130,91 +130,11 @@ class Leases:
             failures = claim.failures + 1
             is_last = is_final or failures >= self.attempts_max
             pause = self.retry_seconds * 2**claim.failures
-            values = _failed(now, is_last=is_last, not_before=now + pause)
+            values = failed(now, is_last=is_last, not_before=now + pause)
             facts = {"failures": failures, "error_code": code, "error_message": message}
             self._write_as_holder(connection, claim, values | facts)
             announce(connection)
             return UpdateState(values["state"])
-
-    def _candidates(self) -> list[str]:
-        """Models with a due update and no live lease, by how long that update has waited; a read, without locks."""
-        with self.reading.begin() as connection:
-            now = self.clock(connection)
-            is_due = and_(updates.c.state == UpdateState.QUEUED, _is_due(updates, now))
-            is_held = exists().where(
-                others.c.model_id == models.c.id,
-                others.c.state == UpdateState.RUNNING,
-                others.c.lease_until >= now,
-            )
-            query = (
-                select(models.c.name)
-                .join(updates, updates.c.model_id == models.c.id)
-                .where(is_due | _is_expired(now), ~is_held)
-                .group_by(models.c.name)
-                .order_by(func.min(updates.c.created_at))
-            )
-            return list(connection.execute(query).scalars())
-
-    def _expire(self, connection: Connection, model: ModelRow) -> None:
-        """No update of the model runs under a lease that is over; that attempt has failed."""
-        now = self.clock(connection)
-        silent = (updates.c.model_id == model.id, _is_expired(now))
-        failures = connection.execute(select(updates.c.failures).where(*silent)).scalar()
-        if failures is not None:
-            values = _failed(now, is_last=failures + 1 >= self.attempts_max, not_before=None)
-            facts = {"failures": failures + 1, "error_code": EXPIRED_CODE, "error_message": EXPIRED_MESSAGE}
-            connection.execute(update(updates).where(*silent).values(values | facts))
-
-    def _claim(self, connection: Connection, model: ModelRow, owner: str) -> Claim | None:
-        now = self.clock(connection)
-        waiting = (updates.c.model_id == model.id, updates.c.state == UpdateState.QUEUED)
-        # Asked again, now that we hold the model's lock: the look that chose it may be older than another's claim.
-        is_free = ~exists().where(others.c.model_id == model.id, others.c.state == UpdateState.RUNNING)
-        oldest = select(updates).where(*waiting, is_free).order_by(updates.c.number).limit(1).subquery()
-        row = connection.execute(select(oldest).where(_is_due(oldest, now))).one_or_none()
-        head = newest_move(connection, model.id, HEAD)
-        if row is None or head is None or head.version is None:
-            return None
-        this = (*waiting, updates.c.number == row.number)
-        chunk = find_chunk(connection, model, row.chunk)
-        if chunk in evidence_of(connection, model.id, head.version).chunks:
-            absorbed = AlreadyAbsorbed(chunk=row.chunk, model=model.name, version=head.version)
-            failed = _ended(UpdateState.FAILED, now) | {
-                "error_code": absorbed.code,
-                "error_message": str(absorbed),
-            }
-            connection.execute(update(updates).where(*this).values(failed))
-            return self._claim(connection, model, owner)
-        taken = {
-            "state": UpdateState.RUNNING,
-            "attempt": row.attempt + 1,
-            "prior": head.version,
-            "owner": owner,
-            "lease_until": now + self.lease_seconds,
-            "started_at": now,
-            "not_before": None,
-            "step": None,
-            "steps": None,
-            "elbo": None,
-        }
-        if connection.execute(update(updates).where(*this).values(taken)).rowcount != 1:
-            return None
-        digests = select(batches.c.digest).where(
-            batches.c.model_id == model.id, batches.c.number.between(chunk.batch_first, chunk.batch_last)
-        )
-        return Claim(
-            model_id=model.id,
-            model=model.name,
-            description=model.description,
-            update=row.number,
-            attempt=row.attempt + 1,
-            failures=row.failures,
-            chunk=chunk,
-            prior=head.version,
-            prior_digest=find_version(connection, model, head.version).digest,
-            batch_digests=tuple(connection.execute(digests.order_by(batches.c.number)).scalars()),
-            lease_seconds=self.lease_seconds,
-        )
 
     def _insert_version(self, connection: Connection, claim: Claim, facts: Json) -> int:
         """The next version exists, and head points at it; its number."""
@@ -259,21 +179,3 @@ def _is(claim: Claim) -> ColumnElement[bool]:
         updates.c.number == claim.update,
         updates.c.attempt == claim.attempt,
     )
-
-
-def _is_expired(now: float) -> ColumnElement[bool]:
-    return and_(updates.c.state == UpdateState.RUNNING, updates.c.lease_until < now)
-
-
-def _is_due(queued: FromClause, now: float) -> ColumnElement[bool]:
-    return or_(queued.c.not_before.is_(None), queued.c.not_before <= now)
-
-
-def _failed(now: float, *, is_last: bool, not_before: float | None) -> Json:
-    if is_last:
-        return _ended(UpdateState.FAILED, now)
-    return {"state": UpdateState.QUEUED, "owner": None, "lease_until": None, "not_before": not_before}
-
-
-def _ended(state: UpdateState, now: float) -> Json:
-    return {"state": state, "owner": None, "lease_until": None, "finished_at": now}
