@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import ipaddress
 import logging
 import signal
 import socket
 import sys
+import threading
+import tomllib
 from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
 from pydantic import ValidationError
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import ArgumentError, OperationalError
 
 from service.app import create_app
 from service.children import Children
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
 from store.migrate import require_current, upgrade
-from store.settings import Settings
+from store.settings import Settings, config_file
 
-DRAIN_SECONDS = 30
+DRAIN_SECONDS = 25
+"""Running requests may take so long to finish; after that, what still computes is answered with 503."""
+
+CUT_SECONDS = 5
+"""After that, uvicorn waits so long for the answers to leave, and then drops the connections."""
+
 UNUSABLE = 2
 
 logger = logging.getLogger("posterity.service")
 
 
-class Server(uvicorn.Server):
-    """uvicorn, which says on stdout where it listens and starts the workers once it does."""
+class UnusableError(Exception):
+    """What the process was told cannot be used; the message says what, and why."""
 
-    def __init__(self, config: uvicorn.Config, children: Children) -> None:
+
+class Server(uvicorn.Server):
+    """uvicorn, which says on stdout where it listens, starts the workers once it does, and stops computations."""
+
+    def __init__(
+        self, config: uvicorn.Config, children: Children, *, stopping: threading.Event, drain_seconds: float
+    ) -> None:
         super().__init__(config)
         self.children = children
+        self.stopping = stopping
+        self.drain_seconds = drain_seconds
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -43,32 +59,28 @@ class Server(uvicorn.Server):
         sys.stdout.flush()
         self.children.start()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # A thread cannot be cancelled: the process could not end before a long prediction did.
+        timer = asyncio.get_running_loop().call_later(self.drain_seconds, self.stopping.set)
+        await super().shutdown(sockets)
+        timer.cancel()
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until told to stop; the exit code: 0 after a drain, 2 when the settings or the database cannot be used."""
+
+def main(arguments: Sequence[str] | None = None, *, drain_seconds: int = DRAIN_SECONDS) -> int:
+    """Serves until told to stop; the exit code: 0 after a drain, 2 when what it was told cannot be used."""
     stated = _stated(arguments)
     try:
-        settings = Settings(**stated)
-    except ValidationError as error:
-        return _refuse("; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors(include_url=False)))
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    if not (settings.allow_remote or is_loopback(settings.host)):
-        return _refuse(
-            f"host {settings.host} can be reached from other machines, and callers are not asked who they are. "
-            "Set POSTERITY_ALLOW_REMOTE=true to listen there all the same, or use --host 127.0.0.1."
-        )
-    for name, value, source in settings.sources():
-        logger.info("%s = %s (%s)", name, value, "command line" if name in stated else source)
-    try:
-        prepare_database(settings)
-    except DatabaseNotCurrent as error:
-        return _refuse(str(error))
-    except OperationalError as error:
-        return _refuse(f"the database cannot be used: {error.orig}")
-    except OSError as error:
-        return _refuse(f"the data folder cannot be used: {error}")
-    return serve(settings)
+        settings = _settings(stated)
+        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        for name, value, source in settings.sources():
+            logger.info("%s = %s (%s)", name, value, "command line" if name in stated else source)
+        _prepare(settings)
+        serve(settings, drain_seconds=drain_seconds)
+    except UnusableError as error:
+        sys.stderr.write(f"posterity: {error}\n")
+        return UNUSABLE
+    return 0
 
 
 def prepare_database(settings: Settings) -> None:
@@ -87,18 +99,20 @@ def prepare_database(settings: Settings) -> None:
         engine.dispose()
 
 
-def serve(settings: Settings) -> int:
+def serve(settings: Settings, *, drain_seconds: int = DRAIN_SECONDS) -> None:
     """Answers and keeps the workers running until SIGTERM or SIGINT; running requests are finished first."""
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         host=settings.host,
         port=settings.port,
         log_config=None,
         access_log=False,
-        timeout_graceful_shutdown=DRAIN_SECONDS,
+        timeout_graceful_shutdown=drain_seconds + CUT_SECONDS,
     )
     children = Children([sys.executable, "-m", "worker", "--child"], count=settings.workers)
-    server = Server(config, children)
+    server = Server(config, children, stopping=app.state.house.stopping, drain_seconds=drain_seconds)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)
 
     # uvicorn raises the signal again after its drain; this handler makes that, and an early signal, a clean exit.
     def stop(_signal: int, _frame: object) -> None:
@@ -108,9 +122,12 @@ def serve(settings: Settings) -> int:
         signal.signal(number, stop)
     try:
         server.run()
+    except SystemExit:
+        # uvicorn has logged why. Nothing else of it exits: after its start it raises, or returns.
+        reason = f"port {settings.port} of {settings.host} cannot be listened on; does another service use it?"
+        raise UnusableError(reason) from None
     finally:
         children.stop()
-    return 0
 
 
 def is_loopback(host: str) -> bool:
@@ -123,6 +140,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def _is_no_cancellation(record: logging.LogRecord) -> bool:
+    """False for the traceback of a request that was cut off, which uvicorn announces in a line of its own."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def _stated(arguments: Sequence[str] | None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="python -m service", description=__doc__)
     parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
@@ -131,9 +153,33 @@ def _stated(arguments: Sequence[str] | None) -> dict[str, Any]:
     return {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
 
 
-def _refuse(reason: str) -> int:
-    sys.stderr.write(f"posterity: {reason}\n")
-    return UNUSABLE
+def _settings(stated: dict[str, Any]) -> Settings:
+    try:
+        settings = Settings(**stated)
+    except ValidationError as error:
+        faults = [": ".join([*map(str, fault["loc"][:1]), fault["msg"]]) for fault in error.errors(include_url=False)]
+        raise UnusableError("; ".join(faults)) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UnusableError(f"{config_file()} cannot be read: {error}") from None
+    if not (settings.allow_remote or is_loopback(settings.host)):
+        raise UnusableError(
+            f"host {settings.host} can be reached from other machines, and callers are not asked who they are. "
+            "Set POSTERITY_ALLOW_REMOTE=true to listen there all the same, or use --host 127.0.0.1."
+        )
+    return settings
+
+
+def _prepare(settings: Settings) -> None:
+    try:
+        prepare_database(settings)
+    except DatabaseNotCurrent as error:
+        raise UnusableError(str(error)) from None
+    except OperationalError as error:
+        raise UnusableError(f"the database cannot be used: {error.orig}") from None
+    except (ArgumentError, ImportError) as error:
+        raise UnusableError(f"database_url: {error}") from None
+    except OSError as error:
+        raise UnusableError(f"the data folder cannot be used: {error}") from None
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from service.bodies import invalid_body, parse
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, MediaTypeUnsupported, QueryInvalid
-from service.requests import AliasName, ExpectedSeq, JsonOnly, ModelName, PageAsked, RawBody, TheHouse
+from service.requests import AliasName, ExpectedSeq, ExpectedSeqOrNew, JsonOnly, ModelName, PageAsked, RawBody, TheHouse
 from service.resources import AliasList, AliasResource, MoveList, MoveResource, RollbackResource, moment
 from service.schemas import AliasBody, RollbackBody
 from store.errors import (
@@ -52,7 +52,7 @@ def get_alias(model: ModelName, alias: AliasName, house: TheHouse, response: Res
     responses=declared(ModelNotFound, VersionNotFound, AliasMoved, AliasInvalid, QueryInvalid, *BODY_REFUSALS),
 )
 def move_alias(
-    *, model: ModelName, alias: AliasName, expected: ExpectedSeq, raw: RawBody, house: TheHouse, response: Response
+    *, model: ModelName, alias: AliasName, expected: ExpectedSeqOrNew, raw: RawBody, house: TheHouse, response: Response
 ) -> AliasResource:
     """Points an alias at any version; with If-Match, only if it has not moved since you read it."""
     body = parse(AliasBody, raw)
@@ -88,14 +88,19 @@ def get_alias_history(model: ModelName, alias: AliasName, page: PageAsked, house
     operation_id="roll_back",
     dependencies=[JsonOnly],
     openapi_extra=takes(RollbackBody),
-    responses=declared(ModelNotFound, VersionNotFound, NotOnLine, RollbackTooFar, *BODY_REFUSALS),
+    responses=declared(ModelNotFound, VersionNotFound, NotOnLine, RollbackTooFar, AliasMoved, *BODY_REFUSALS),
 )
-def roll_back(model: ModelName, raw: RawBody, house: TheHouse) -> RollbackResource:
-    """Moves head to an earlier version of its line; the next request is answered by that version."""
+def roll_back(model: ModelName, expected: ExpectedSeq, raw: RawBody, house: TheHouse) -> RollbackResource:
+    """Moves head to an earlier version of its line, which answers the next request.
+
+    With If-Match, only if head has not moved since you read it.
+    """
     body = parse(RollbackBody, raw)
     if (body.to is None) == (body.steps is None):
         raise invalid_body("body", "must have one of `to` and `steps`")
-    move = house.aliases.rollback(model, to=body.to, steps=body.steps or 1, actor=ACTOR, reason=body.reason)
+    move = house.aliases.rollback(
+        model, to=body.to, steps=body.steps or 1, actor=ACTOR, reason=body.reason, expected_seq=expected
+    )
     assert move.version is not None
     return RollbackResource(
         model=model,

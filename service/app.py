@@ -8,11 +8,13 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from starlette.types import Receive, Scope, Send
 
 from service import aliases, batches, health, models, predictions, problems, updates, versions
 from service.house import open_house
 from service.openapi import document
+from service.requests import only_known_parameters
 from store.settings import Settings
 
 SUMMARY = "Labeled batches in, Bayesian versions out, predictions with uncertainty from any of them."
@@ -31,7 +33,13 @@ TAGS = [
 
 
 class Posterity(FastAPI):
-    """FastAPI, whose OpenAPI document also has the bodies that the service reads raw."""
+    """FastAPI, whose OpenAPI document also has the bodies that the service reads raw, and which answers HEAD."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # A HEAD is answered as a GET; uvicorn, which knows it was a HEAD, keeps the body back.
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await super().__call__(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         return document(self)
@@ -45,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         yield
+        house.stopping.set()
         house.engine.dispose()
 
     app = Posterity(
@@ -53,6 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         summary=SUMMARY,
         description=DESCRIPTION,
         openapi_tags=TAGS,
+        dependencies=[Depends(only_known_parameters)],
         lifespan=lifespan,
         redirect_slashes=False,
     )

@@ -6,6 +6,7 @@ Types and names are checked here, so that they are in the OpenAPI document; whet
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -16,6 +17,7 @@ from service.problems import in_words
 from service.rejected import DescriptionInvalid, Fault
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+CLASS_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
 DIGITS: dict[str, JsonValue] = {
     "name": "digits",
     "net": {"kind": "mlp", "hidden": [64]},
@@ -96,7 +98,7 @@ class Input(Part):
 
 class Categorical(Part):
     kind: Literal["categorical"]
-    classes: int | list[str] = Field(description="How many, or their names; labels are then indices or names.")
+    classes: int | list[str] = Field(description="How many, or their names of at most 200 characters.")
 
 
 class Gaussian(Part):
@@ -162,6 +164,7 @@ def read_description(raw: bytes) -> tuple[Model, dict[str, Any]]:
         DescriptionInvalid: it describes no model; the problem says where.
     """
     body = parse(ModelBody, raw, DescriptionInvalid)
+    _check_class_names(body.output)
     posted = body.model_dump(exclude_unset=True, exclude_none=True)
     try:
         model = Model.from_description(posted | {"chunk": body.chunk.model_dump()})
@@ -174,3 +177,15 @@ def read_description(raw: bytes) -> tuple[Model, dict[str, Any]]:
         "retention": body.retention.model_dump(),
     }
     return model, resolved | model.to_description()
+
+
+def _check_class_names(output: Categorical | Gaussian) -> None:
+    # Not in the schema, which answers too: a model that exists is shown whatever its classes are called.
+    names = output.classes if isinstance(output, Categorical) and isinstance(output.classes, list) else []
+    faults = [
+        Fault(f"output.classes.{index}", "must be 1 to 200 characters, none of them a control character")
+        for index, name in enumerate(names)
+        if not CLASS_NAME.fullmatch(name)
+    ]
+    if faults:
+        raise DescriptionInvalid(faults=faults, reason=in_words(faults))

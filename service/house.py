@@ -32,6 +32,17 @@ class House:
     loaded: Loaded
     computing: threading.BoundedSemaphore
     """Held while predicting: as many at once as there are cores, so that the memory for draws has a bound."""
+    stopping: threading.Event
+    """Set once the service no longer waits for what it computes; see `must_go_on`."""
+
+    def must_go_on(self) -> None:
+        """Nothing happens as long as the service runs; long computations ask again and again.
+
+        Raises:
+            Unavailable: the service is stopping, and its process cannot end before this thread does.
+        """
+        if self.stopping.is_set():
+            raise Unavailable(reason="The service is stopping")
 
     def keep(self, data: bytes) -> str:
         """The bytes are in the store; returns their digest.
@@ -59,4 +70,5 @@ def open_house(settings: Settings) -> House:
         blobs=blobs,
         loaded=Loaded(blobs, bytes_max=settings.loaded_bytes_max),
         computing=threading.BoundedSemaphore(os.cpu_count() or 1),
+        stopping=threading.Event(),
     )

@@ -85,11 +85,11 @@ class Target:
 
 async def _target(
     version: Annotated[int | None, Query(ge=0, le=NUMBER_MAX, description="Absent: where `alias` points.")] = None,
-    alias: Annotated[str, Query(max_length=64, pattern=r"^[^\x00]*$")] = HEAD,
+    alias: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$", description=f"Absent: {HEAD}.")] = None,
 ) -> Target:
-    if version is not None and alias != HEAD:
+    if version is not None and alias is not None:
         raise QueryInvalid(reason="version and alias: name one of the two")
-    return Target(version, alias)
+    return Target(version, HEAD if alias is None else alias)
 
 
 WayAsked = Annotated[Way, Depends(_way)]
@@ -181,6 +181,7 @@ def _answer(
     house: House, resolved: Resolved, way: Way, rows: Array, *, headers: dict[str, str] | None = None
 ) -> Response:
     with house.computing:
+        house.must_go_on()
         posterior = house.loaded.posterior(resolved.digest)
         if way.method == "ensemble":
             weights_bytes = 4 * posterior.network.weights
@@ -189,7 +190,7 @@ def _answer(
                 raise SamplesTooMany(samples=way.samples, samples_max=samples_max)
         draws = house.loaded.draws(resolved.digest, method=way.method, samples=way.samples, seed=way.seed)
         try:
-            prediction = predict(posterior, torch.tensor(rows), draws=draws)
+            prediction = predict(posterior, torch.tensor(rows), draws=draws, check=house.must_go_on)
         except InvalidInputs as error:
             raise InputTooLarge(reason=error) from None
     names = posterior.output.names if isinstance(posterior.output, Categorical) else None

@@ -12,6 +12,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 
 from service.rejected import (
     BodyTooLarge,
@@ -28,6 +30,8 @@ from store.errors import Problem
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:posterity:problem:"
+GONE = 499
+"""nginx's status for a client that hung up; nobody is left to read it."""
 
 # What pydantic adds to the place of a fault to say which member of a union it tried.
 UNIONS = {"net", "output"}
@@ -97,12 +101,17 @@ def install(app: FastAPI) -> None:
         logger.warning("the database does not answer: %s", error)
         return respond(Unavailable(reason="The database does not answer"), request.url.path)
 
+    async def on_disconnect(request: Request, _error: Exception) -> Response:
+        logger.info("the client went away before its request to %s was complete", request.url.path)
+        return Response(status_code=GONE)
+
     async def on_anything_else(request: Request, _error: Exception) -> JSONResponse:
         return respond(Internal(), request.url.path)
 
     app.add_exception_handler(Problem, on_problem)
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(ClientDisconnect, on_disconnect)
     for kind in DATABASE_DOWN:
         app.add_exception_handler(kind, on_database_down)
     app.add_exception_handler(Exception, on_anything_else)
@@ -113,8 +122,8 @@ def declared(
 ) -> dict[int | str, dict[str, Any]]:
     """These problems as OpenAPI responses, one per status, each code with its example; and the other responses."""
     by_status: dict[int, list[type[Problem]]] = {}
-    always: tuple[type[Problem], ...] = (Unavailable, Internal)
-    for problem in problems + always:
+    always: tuple[type[Problem], ...] = (QueryInvalid, Unavailable, Internal)
+    for problem in dict.fromkeys(problems + always):
         by_status.setdefault(problem.status, []).append(problem)
     responses: dict[int | str, dict[str, Any]] = also or {}
     return responses | {status: _declared(kinds) for status, kinds in sorted(by_status.items())}

@@ -46,7 +46,7 @@ class DescriptionInvalid(Rejected):
 
 class MediaTypeUnsupported(Rejected):
     code, status, title = "media-type-unsupported", 415, "The body has a media type that this call does not read"
-    message = "This call reads {accepted}; the request says Content-Type: {found}."
+    message = "This call reads {accepted}; the request says {found}."
 
 
 class BodyTooLarge(Rejected):
@@ -114,7 +114,7 @@ class LabelOutOfRange(Rejected):
 
 class WeightsInvalid(Rejected):
     code, status, title = "weights-invalid", 422, "The weights cannot be used"
-    message = "The weights must be one finite number of at least 0 per row, not all 0; got {found}."
+    message = "The weights must be one number from 0 to 1e6 per row, not all 0; got {found}."
 
 
 class SamplesTooMany(Rejected):
@@ -133,7 +133,7 @@ class MethodNotAllowed(Rejected):
 
 
 class Unavailable(Rejected):
-    code, status, title = "unavailable", 503, "The service cannot reach what it stores"
+    code, status, title = "unavailable", 503, "The service cannot answer at the moment"
     message = "{reason}. Nothing was lost; send the request again in a moment."
 
 

@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request
+from fastapi import params as fields
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.requests import HTTPConnection
+from fastapi.routing import APIRoute
 
 from service.house import House
 from service.rejected import (
@@ -21,6 +24,7 @@ from service.rejected import (
     QueryInvalid,
 )
 from service.schemas import NUMBER_MAX
+from store.aliases import Expected
 
 JSON = "application/json"
 SAFETENSORS = "application/x-safetensors"
@@ -47,6 +51,26 @@ AliasName = Annotated[str, Path(alias="alias", pattern=r"^[^\x00-\x1f\x7f]{1,64}
 PathNumber = Annotated[int, Path(ge=0, le=NUMBER_MAX)]
 
 
+async def only_known_parameters(request: Request) -> None:
+    """Every query parameter is one that the call takes, and is given once.
+
+    Raises:
+        QueryInvalid: one would be passed over without a word.
+    """
+    route = request.scope["route"]
+    assert isinstance(route, APIRoute)
+    known = sorted(
+        field.alias for field in get_flat_params(route.dependant) if isinstance(field.field_info, fields.Query)
+    )
+    given = [name for name, _ in request.query_params.multi_items()]
+    for name in given:
+        if name not in known:
+            takes = f"takes {', '.join(known)}" if known else "takes no query parameters"
+            raise QueryInvalid(reason=f"{name[:100]!r} is no query parameter of this call, which {takes}")
+        if given.count(name) > 1:
+            raise QueryInvalid(reason=f"{name}: given {given.count(name)} times")
+
+
 async def _raw_body(request: Request, house: TheHouse) -> bytes:
     """The whole body; a body over the limit is refused before it is read to its end.
 
@@ -70,12 +94,16 @@ def media_type(request: Request, *accepted: str) -> str:
     """The media type of the body, one of these.
 
     Raises:
-        MediaTypeUnsupported: it is another, or the request does not say.
+        MediaTypeUnsupported: it is another, or the request does not say; or the body is compressed.
     """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        found = f"Content-Encoding: {coding[:100]}"
+        raise MediaTypeUnsupported(accepted=f"{' or '.join(accepted)}, not compressed", found=found)
     found = request.headers.get("content-type", "nothing")
     plain = found.partition(";")[0].strip().lower()
     if plain not in accepted:
-        raise MediaTypeUnsupported(accepted=" or ".join(accepted), found=found[:100])
+        raise MediaTypeUnsupported(accepted=" or ".join(accepted), found=f"Content-Type: {found[:100]}")
     return plain
 
 
@@ -168,24 +196,43 @@ def _bad_cursor() -> QueryInvalid:
     return QueryInvalid(reason="cursor: must be the next_cursor of the page before")
 
 
-async def _expected_seq(
-    header: Annotated[
-        str | None,
-        Header(
-            alias="If-Match",
-            description='The ETag that the alias had when you read it; "0": it must never have existed.',
-            examples=['"3"'],
-        ),
-    ] = None,
-) -> int | None:
-    if header is None:
+IfMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-Match",
+        description='The ETag that the alias had when you read it; "0": it must never have existed; *: it must exist.',
+        examples=['"3"'],
+    ),
+]
+
+
+async def _expected(if_match: IfMatch = None) -> Expected:
+    if if_match is None:
         return None
-    if not (etag := ETAG_OF_MOVE.fullmatch(header.strip())):
-        raise QueryInvalid(reason='If-Match: must be the ETag that GET of the alias answered, such as "3"')
+    if if_match.strip() == "*":
+        return "any"
+    if not (etag := ETAG_OF_MOVE.fullmatch(if_match.strip())):
+        raise QueryInvalid(reason='If-Match: must be * or the ETag that GET of the alias answered, such as "3"')
     return int(etag[1])
 
 
-ExpectedSeq = Annotated[int | None, Depends(_expected_seq)]
+ExpectedSeq = Annotated[Expected, Depends(_expected)]
+
+
+async def _expected_or_new(
+    expected: ExpectedSeq,
+    if_none_match: Annotated[
+        str | None, Header(alias="If-None-Match", description="*: the alias must not exist.", examples=["*"])
+    ] = None,
+) -> Expected:
+    if if_none_match is None:
+        return expected
+    if if_none_match.strip() != "*" or expected is not None:
+        raise QueryInvalid(reason="If-None-Match: must be *, without If-Match")
+    return "none"
+
+
+ExpectedSeqOrNew = Annotated[Expected, Depends(_expected_or_new)]
 IfNoneMatch = Annotated[
     str | None, Header(alias="If-None-Match", description="The ETag of the answer you have; 304 if it is still good.")
 ]

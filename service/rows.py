@@ -27,6 +27,9 @@ from service.schemas import BatchBody
 MAGNITUDE_MAX = 1e15
 """The net squares its inputs in float32: larger ones would spoil the chunk for everybody's rows in it."""
 
+WEIGHT_MAX = 1e6
+"""A row that counts for more would drown the rest of its chunk, and the net with it."""
+
 WHOLE = "iu"
 """numpy's letters for the kinds of types that hold whole numbers."""
 
@@ -169,7 +172,8 @@ def _label_array(posted: Posted, expected: str, wanted: str) -> Array:
         raise LabelDtype(expected=wanted, found=error) from None
 
 
-def _weights(posted: Posted, rows: int) -> Array:
+def _weights(posted: Posted, rows: int) -> Array | None:
+    """The weights; None where all are 1, which says the same and so has the same digest."""
     try:
         array = array_of(posted, "weights")
     except (NoArrayError, NotNumbersError) as error:
@@ -177,11 +181,11 @@ def _weights(posted: Posted, rows: int) -> Array:
     if array.shape != (rows,):
         raise WeightsInvalid(found=f"the shape {list(array.shape)} for {rows} rows")
     narrowed, bad = _narrowed(array)
-    if (bad := bad | (narrowed < 0)).any():
+    if (bad := bad | (narrowed < 0) | (narrowed > WEIGHT_MAX)).any():
         raise WeightsInvalid(found=f"{array[bad][0]} for row {_first(bad)}")
     if not narrowed.any():
         raise WeightsInvalid(found="0 for every row")
-    return narrowed
+    return None if (narrowed == 1).all() else narrowed
 
 
 def _narrowed(array: Array) -> tuple[Array, Array]:

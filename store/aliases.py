@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from sqlalchemy import Connection, Engine
 
@@ -13,6 +14,9 @@ from store.values import HEAD, ModelRow, MoveKind, MoveRow
 from store.writes import head_of, insert_move, lock_model
 
 ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")
+
+Expected = int | Literal["any", "none"] | None
+"""The newest move of an alias (0: it never existed), or that it points at "any" version or "none"; None: whatever."""
 
 
 class Aliases:
@@ -30,12 +34,12 @@ class Aliases:
         *,
         actor: str,
         reason: str = "",
-        expected_seq: int | None = None,
+        expected_seq: Expected = None,
     ) -> MoveRow:
         """The alias points at the version; with `expected_seq`, only if its newest move is still that one.
 
         Raises:
-            AliasMoved: it moved meanwhile (or, for 0, it exists).
+            AliasMoved: it moved meanwhile, or is not there, or is there already.
             AliasInvalid: not a name.
         """
         if not ALIAS.fullmatch(alias):
@@ -46,9 +50,7 @@ class Aliases:
             _expect(connection, model, alias, expected_seq)
             return self._insert(connection, model, alias, version, kind=MoveKind.PUT, actor=actor, reason=reason)
 
-    def remove(
-        self, name: str, alias: str, *, actor: str, reason: str = "", expected_seq: int | None = None
-    ) -> MoveRow:
+    def remove(self, name: str, alias: str, *, actor: str, reason: str = "", expected_seq: Expected = None) -> MoveRow:
         """The alias points nowhere; its history stays.
 
         Raises:
@@ -64,15 +66,26 @@ class Aliases:
                 raise AliasNotFound(model=name, alias=alias)
             return self._insert(connection, model, alias, None, kind=MoveKind.REMOVE, actor=actor, reason=reason)
 
-    def rollback(self, name: str, *, to: int | None = None, steps: int = 1, actor: str, reason: str = "") -> MoveRow:
+    def rollback(
+        self,
+        name: str,
+        *,
+        to: int | None = None,
+        steps: int = 1,
+        actor: str,
+        reason: str = "",
+        expected_seq: Expected = None,
+    ) -> MoveRow:
         """Head points at an earlier version of its own line: `to`, or `steps` parents back.
 
         Raises:
+            AliasMoved: head's newest move is another than `expected_seq`.
             NotOnLine: head was not learned from that version.
             RollbackTooFar: the line has fewer versions than `steps`.
         """
         with self.engine.begin() as connection:
             model = lock_model(connection, name)
+            _expect(connection, model, HEAD, expected_seq)
             head = head_of(connection, model)
             earlier = line_of(connection, model.id, head)[1:]
             if to is None:
@@ -109,8 +122,18 @@ class Aliases:
         )
 
 
-def _expect(connection: Connection, model: ModelRow, alias: str, expected_seq: int | None) -> None:
+def _expect(connection: Connection, model: ModelRow, alias: str, expected: Expected) -> None:
     newest = newest_move(connection, model.id, alias)
     seq = 0 if newest is None else newest.seq
-    if expected_seq is not None and expected_seq != seq:
-        raise AliasMoved(alias=alias, model=model.name, seq=seq, expected=expected_seq)
+    exists = newest is not None and newest.version is not None
+    match expected:
+        case None:
+            return
+        case "any":
+            is_met, words = exists, "at any version"
+        case "none":
+            is_met, words = not exists, "absent"
+        case _:
+            is_met, words = seq == expected, str(expected)
+    if not is_met:
+        raise AliasMoved(alias=alias, model=model.name, seq=seq, expected=words)

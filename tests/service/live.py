@@ -76,7 +76,7 @@ class Live:
         return int(published)
 
     def _absorb_oldest(self) -> None:
-        leases = Leases(self.house.engine, lease_seconds=60.0, attempts_max=1)
+        leases = Leases(self.house.engine, lease_seconds=60.0, attempts_max=1, retry_seconds=0.0)
         claim = leases.claim("test")
         assert claim is not None
         prior = bayes.Posterior.from_bytes(self.house.blobs.get(claim.prior_digest))

@@ -42,11 +42,53 @@ def test_if_match_of_0_moves_only_an_alias_that_never_existed(live: Live, model:
     assert (first.status_code, second.status_code) == (200, 412)
 
 
-@pytest.mark.parametrize("etag", ["*", "3", 'W/"3"', '"three"', '"1", "2"'])
+@pytest.mark.parametrize("etag", ["3", 'W/"3"', '"three"', '"1", "2"'])
 def test_an_if_match_that_is_no_etag_of_an_alias_is_refused(live: Live, model: str, etag: str) -> None:
     answer = live.client.put(f"{model}/aliases/head", json={"version": 0}, headers={"If-Match": etag})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "query-invalid")
+
+
+def test_if_match_of_a_star_asks_that_the_alias_exists(live: Live, model: str) -> None:
+    url, any_move = f"{model}/aliases/star", {"If-Match": "*"}
+
+    absent = live.client.put(url, json={"version": 0}, headers=any_move)
+    live.client.put(url, json={"version": 0})
+    present = live.client.put(url, json={"version": 0}, headers=any_move)
+    removed = live.client.delete(url, headers=any_move)
+    gone = live.client.delete(url, headers=any_move)
+
+    assert [answer.status_code for answer in (absent, present, removed, gone)] == [412, 200, 204, 412]
+    assert absent.json()["code"] == gone.json()["code"] == "alias-moved"
+
+
+def test_if_none_match_of_a_star_asks_that_the_alias_does_not_exist(live: Live, model: str) -> None:
+    url, new = f"{model}/aliases/new", {"If-None-Match": "*"}
+
+    answers = [live.client.put(url, json={"version": 0}, headers=new) for _ in range(2)]
+    live.client.delete(url)
+    answers.append(live.client.put(url, json={"version": 0}, headers=new))
+
+    assert [answer.status_code for answer in answers] == [200, 412, 200]
+
+
+@pytest.mark.parametrize("headers", [{"If-None-Match": '"1"'}, {"If-None-Match": "*", "If-Match": "*"}])
+def test_another_if_none_match_is_refused(live: Live, model: str, headers: dict[str, str]) -> None:
+    answer = live.client.put(f"{model}/aliases/new", json={"version": 0}, headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "query-invalid")
+
+
+def test_a_rollback_with_if_match_moves_only_the_head_that_was_read(live: Live, model: str) -> None:
+    read = live.client.get(f"{model}/aliases/head").headers["ETag"]
+    version = live.learn(model)
+
+    late = live.client.post(f"{model}/rollback", json={"to": 0}, headers={"If-Match": read})
+    head = live.client.get(f"{model}/aliases/head")
+    again = live.client.post(f"{model}/rollback", json={"to": 0}, headers={"If-Match": head.headers["ETag"]})
+
+    assert (late.status_code, late.json()["code"]) == (412, "alias-moved")
+    assert (head.json()["version"], again.status_code) == (version, 200)
 
 
 def test_a_removed_alias_is_gone_and_its_history_stays(live: Live, model: str) -> None:

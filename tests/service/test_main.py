@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -52,6 +53,9 @@ def test_an_address_that_others_can_reach_is_refused_unless_allowed(
     ("variables", "arguments", "words"),
     [
         ({}, ["--port", "x"], "port: "),
+        ({"POSTERITY_DATABASE_URL": "garbage"}, [], "database_url: "),
+        ({"POSTERITY_DATABASE_URL": "postgresql+nothing://127.0.0.1/x"}, ["--port", "0"], "database_url: "),
+        ({"POSTERITY_PROT": "1"}, [], "POSTERITY_PROT is no setting"),
         ({"POSTERITY_DATABASE_URL": "mysql://localhost/x"}, [], "database_url: "),
         (
             {"POSTERITY_DATABASE_URL": "postgresql+psycopg://me:secret@127.0.0.1:1/x"},
@@ -78,6 +82,31 @@ def test_settings_that_cannot_be_used_are_refused_with_the_reason(
     said = capfd.readouterr()
     assert words in said.err
     assert "secret" not in said.err + said.out
+
+
+@pytest.mark.parametrize("text", [b"port = [1,\n", b"\xff"])
+def test_a_file_of_settings_that_cannot_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, text: bytes
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "posterity.toml").write_bytes(text)
+
+    assert main([]) == 2
+
+    said = capsys.readouterr().err
+    assert said.startswith("posterity: posterity.toml cannot be read: ")
+    assert said.count("\n") == 1
+
+
+def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, "-m", "service", "--port", port, "--workers", "0"]
+        ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert ended.returncode == 2
+    assert f"posterity: port {port} of 127.0.0.1 cannot be listened on" in ended.stderr
+    assert "Traceback" not in ended.stderr
 
 
 def test_a_data_folder_that_cannot_be_made_is_refused(

@@ -82,5 +82,6 @@ def test_headers_that_matter_are_declared() -> None:
     }
 
     assert headers["post_batch"] == {"Idempotency-Key"}
-    assert headers["move_alias"] == headers["remove_alias"] == {"If-Match"}
+    assert headers["move_alias"] == {"If-Match", "If-None-Match"}
+    assert headers["remove_alias"] == headers["roll_back"] == {"If-Match"}
     assert headers["predict_small"] == headers["download_posterior"] == {"If-None-Match"}

@@ -164,7 +164,7 @@ def test_another_version_with_the_same_posterior_has_another_etag(live: Live, mo
     live.learn(live.create())
     live.post_rows(model)
     live.close(model)
-    leases = Leases(live.house.engine, lease_seconds=60.0, attempts_max=1)
+    leases = Leases(live.house.engine, lease_seconds=60.0, attempts_max=1, retry_seconds=0.0)
     claim = leases.claim("test")
     assert claim is not None
     url, query = f"{model}/predictions", {"inputs": "[[1, 2]]"}

@@ -36,7 +36,7 @@ def test_a_running_update_shows_its_progress_and_a_failed_one_its_error(live: Li
     live.learn(live.create())
     live.post_rows(model)
     path = f"{model}/updates/{live.close(model)}"
-    leases = Leases(live.house.engine, lease_seconds=60.0, attempts_max=1)
+    leases = Leases(live.house.engine, lease_seconds=60.0, attempts_max=1, retry_seconds=0.0)
     claim = leases.claim("test")
     assert claim is not None
 

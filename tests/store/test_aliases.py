@@ -40,6 +40,29 @@ def test_a_rollback_moves_head_along_its_line(aliases: Aliases, history: History
     assert aliases.rollback("digits", actor="ada").version == 0
 
 
+def test_a_rollback_with_another_move_in_mind_is_refused(aliases: Aliases, history: History) -> None:
+    seq = history.alias("digits", HEAD).seq
+
+    with pytest.raises(AliasMoved, match=f"at move {seq}, not {seq - 1}"):
+        aliases.rollback("digits", actor="ada", expected_seq=seq - 1)
+
+    assert aliases.rollback("digits", actor="ada", expected_seq=seq).version == 2
+
+
+def test_a_move_may_ask_that_the_alias_exists_or_that_it_does_not(aliases: Aliases) -> None:
+    with pytest.raises(AliasMoved, match="at move 0, not at any version"):
+        aliases.move("digits", "review", 1, actor="ada", expected_seq="any")
+    aliases.move("digits", "review", 1, actor="ada", expected_seq="none")
+    with pytest.raises(AliasMoved, match="at move 1, not absent"):
+        aliases.move("digits", "review", 2, actor="ada", expected_seq="none")
+
+    aliases.remove("digits", "review", actor="ada", expected_seq="any")
+
+    with pytest.raises(AliasMoved, match="at move 2, not at any version"):
+        aliases.remove("digits", "review", actor="ada", expected_seq="any")
+    assert aliases.move("digits", "review", 1, actor="ada", expected_seq="none").seq == 3
+
+
 def test_a_rollback_by_steps_counts_parents_not_numbers(
     aliases: Aliases, ledger: Ledger, leases: Leases, history: History
 ) -> None:

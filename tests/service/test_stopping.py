@@ -1,0 +1,107 @@
+"""SIGTERM to a real process: what is computed is cut off after the drain, and the process ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from service.__main__ import CUT_SECONDS
+from tests.service.expected import expect_problem
+from tests.service.live import IMAGES
+
+DRAIN_SECONDS = 1
+START = f"import sys; from service.__main__ import main; sys.exit(main(drain_seconds={DRAIN_SECONDS}))"
+LISTENS = "Posterity listens on "
+LENET: dict[str, object] = IMAGES | {
+    "name": "lenet",
+    "net": {"kind": "lenet5"},
+    "input": {"shape": [1, 28, 28], "dtype": "uint8"},
+}
+
+
+@contextmanager
+def process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    settings = {"POSTERITY_DATA_DIR": str(folder), "POSTERITY_PORT": "0", "POSTERITY_WORKERS": "0"}
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(
+            [sys.executable, "-c", START], env=os.environ | settings, stdout=subprocess.PIPE, stderr=log, text=True
+        ) as service,
+    ):
+        try:
+            assert service.stdout is not None
+            url = service.stdout.readline().removeprefix(LISTENS).strip()
+            with httpx.Client(base_url=url, timeout=120.0) as client:
+                yield service, client
+        finally:
+            service.kill()
+
+
+def test_a_long_prediction_is_cut_off_after_the_drain_and_the_process_ends(tmp_path: Path) -> None:
+    with process(tmp_path) as (service, client):
+        assert client.post("/v1/models", json=LENET).status_code == 201
+        body = save({"x": np.zeros((10_000, 1, 28, 28), np.uint8)})
+        answers: list[httpx.Response] = []
+
+        def ask() -> None:
+            headers = {"Content-Type": "application/x-safetensors"}
+            answers.append(client.post("/v1/models/lenet/predictions?samples=256", content=body, headers=headers))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        computing_since(service)
+        service.send_signal(signal.SIGTERM)
+        told = time.monotonic()
+        code = service.wait(timeout=60)
+        took = time.monotonic() - told
+        asking.join()
+
+    log = (tmp_path / "log").read_text()
+    assert code == 0, log
+    assert DRAIN_SECONDS <= took < DRAIN_SECONDS + CUT_SECONDS + 5
+    assert "The service is stopping" in expect_problem(answers[0], "unavailable")["detail"]
+    assert "Traceback" not in log
+
+
+def test_a_request_that_never_ends_is_dropped_after_the_drain_without_a_traceback(tmp_path: Path) -> None:
+    with (
+        process(tmp_path) as (service, client),
+        socket.create_connection((client.base_url.host, client.base_url.port or 0)) as line,
+    ):
+        head = "POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
+        line.sendall(head.encode())
+        assert client.get("/livez").status_code == 200
+        service.send_signal(signal.SIGTERM)
+        code = service.wait(timeout=60)
+
+    log = (tmp_path / "log").read_text()
+    assert code == 0, log
+    assert "Cancel 1 running task" in log
+    assert "Traceback" not in log
+
+
+def computing_since(service: subprocess.Popen[str]) -> None:
+    """Returns once the process has computed for a while: two seconds of processor time more than now."""
+    if not Path(f"/proc/{service.pid}/stat").exists():
+        pytest.skip("needs /proc to see another process compute")
+    start = processor_seconds(service.pid)
+    while processor_seconds(service.pid) < start + 2.0:
+        time.sleep(0.05)
+
+
+def processor_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
