@@ -10,6 +10,7 @@ from client.errors import (
     Unreachable,
     UnusableArray,
     UnusableKey,
+    UnusableUrl,
     UpdateUnpublished,
     WaitTimedOut,
 )
@@ -35,6 +36,7 @@ __all__ = [
     "Unreachable",
     "UnusableArray",
     "UnusableKey",
+    "UnusableUrl",
     "Update",
     "UpdateUnpublished",
     "Version",

@@ -22,7 +22,7 @@ from client import calls, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.retry import policy, unreachable
-from client.wire import Request, checked
+from client.wire import Request, checked, usable_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -68,7 +68,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = usable_url(url)
         self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds, transport=transport, headers=USER_AGENT)
         self._attempts_max = attempts_max
         self._sleep = sleep
@@ -150,7 +150,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.url = url.rstrip("/")
+        self.url = usable_url(url)
         self._http = httpx.AsyncClient(
             base_url=self.url, timeout=timeout_seconds, transport=transport, headers=USER_AGENT
         )

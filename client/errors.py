@@ -55,6 +55,14 @@ class Unreachable(ClientProblem):
         self.url = url
 
 
+class UnusableUrl(ClientProblem):
+    """What was given as the service's URL is none."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(f"{url!r} is no URL of a service; one looks like http://127.0.0.1:8000.")
+        self.url = url
+
+
 class UnexpectedAnswer(ClientProblem):
     """The answer is not what the contract says; client and service are probably of different versions."""
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import save
 
-from client.errors import Fault, ServiceProblem, UnexpectedAnswer, UnusableArray, UnusableKey
+from client.errors import Fault, ServiceProblem, UnexpectedAnswer, UnusableArray, UnusableKey, UnusableUrl
 from client.values import Json
 
 JSON = "application/json"
@@ -58,6 +58,21 @@ def post(*path: object, body: Json, is_repeatable: bool = False) -> Request:
     return Request("POST", url_path(*path), headers={"Content-Type": JSON}, body=content, is_repeatable=is_repeatable)
 
 
+def usable_url(url: str) -> str:
+    """The URL of a service, without a slash at its end.
+
+    Raises:
+        UnusableUrl: it has no http or https in front, or no host.
+    """
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        raise UnusableUrl(url) from error
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise UnusableUrl(url)
+    return url.rstrip("/")
+
+
 def url_path(*parts: object) -> str:
     """`/v1/...` with every part escaped, so that no name can reach another path."""
     return "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
@@ -84,20 +99,19 @@ def safetensors_body(arrays: Mapping[str, NDArray[Any] | None]) -> bytes:
 
 
 def inputs_array(x: ArrayLike) -> NDArray[Any]:
-    """Inputs [rows, *shape] as they travel: floats as float32, whole numbers as uint8 where they fit.
+    """Inputs [rows, *shape] as they travel: as uint8 where all are whole numbers from 0 to 255, else floats as float32.
 
-    The model's own input type is applied, and checked, by the service.
+    So pixels kept as floats suit a uint8 model. The model's own input type is applied, and checked, by the service.
 
     Raises:
         UnusableArray: these are no numbers.
     """
     array = np.asarray(x)
-    if array.dtype.kind == "f":
-        return _narrowed(array)
-    if array.dtype.kind not in "bui":
+    if array.dtype.kind not in "buif":
         raise UnusableArray(f"The inputs are {array.dtype}, and not numbers.")
-    fits = array.dtype.itemsize == 1 or not array.size or (array.min() >= 0 and array.max() <= 255)
-    return array.astype(np.uint8) if fits and array.dtype != np.int8 else array
+    if _are_bytes(array):
+        return array.astype(np.uint8)
+    return _narrowed(array) if array.dtype.kind == "f" else array
 
 
 def labels_array(y: ArrayLike) -> NDArray[Any]:
@@ -112,6 +126,14 @@ def labels_array(y: ArrayLike) -> NDArray[Any]:
     if array.dtype.kind not in "bui":
         raise UnusableArray(f"The labels are {array.dtype}, and not numbers.")
     return array.astype(np.int64)
+
+
+def _are_bytes(array: NDArray[Any]) -> bool:
+    """Whether uint8 holds every number of the array exactly; -0.0, which it would lose the sign of, it does not."""
+    if array.dtype.kind in "bu" and array.dtype.itemsize == 1:
+        return True
+    is_inside = not array.size or bool(array.min() >= 0 and array.max() <= 255)
+    return is_inside and (array.dtype.kind != "f" or not bool((np.signbit(array) | (np.floor(array) != array)).any()))
 
 
 def _narrowed(array: NDArray[Any]) -> NDArray[np.float32]:

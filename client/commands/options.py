@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
-import httpx
 import typer
 from rich.console import Console
 
@@ -27,7 +26,7 @@ def service_at(url: str) -> Iterator[Client]:
     try:
         with Client(url, attempts_max=3) as client:
             yield client
-    except (ClientProblem, httpx.InvalidURL) as error:
+    except ClientProblem as error:
         Console(stderr=True, highlight=False, markup=False).print(f"posterity: {error}", soft_wrap=True)
         raise typer.Exit(1) from error
 

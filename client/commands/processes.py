@@ -32,16 +32,22 @@ def serve(
     become("service", *(part for option in stated for part in option))
 
 
-@app.command(context_settings=PASSED_ON)
-def worker(context: typer.Context) -> None:
-    """Run one more worker, on this machine's settings, until it is stopped."""
-    become("worker", *context.args)
+@app.command()
+def worker() -> None:
+    """Run one more worker, on this machine's settings, until it is stopped.
+
+    It shares the queue with every other worker of the same database, and needs the blobs that they see.
+    """
+    become("worker")
 
 
-@app.command(context_settings=PASSED_ON)
-def migrate(context: typer.Context) -> None:
-    """Bring the database to the present schema."""
-    become("store", "migrate", *context.args)
+@app.command()
+def migrate() -> None:
+    """Bring the database that POSTERITY_DATABASE_URL names to the present schema; doing it again changes nothing.
+
+    Without that variable it is the SQLite file under POSTERITY_DATA_DIR, which `posterity serve` migrates by itself.
+    """
+    become("store", "migrate")
 
 
 @app.command(context_settings=PASSED_ON)

@@ -28,7 +28,14 @@ def ingest(
     url: Url = LOCAL,
     as_json: AsJson = False,
 ) -> None:
-    """Post labeled rows as one batch."""
+    """Post labeled rows as one batch.
+
+    npz, safetensors and JSON hold arrays called x (or inputs), y (or labels) and, if you like, weights.
+
+    CSV holds one row per line: the features of the input, in its order, and a label, a class number or name. The label
+    is the column called label (or labels, y), or the last one if none is. A column called weight (or weights) says how
+    much each row counts. A header may be left out; a first line 0,1,2,… is one, as pandas writes it.
+    """
     with service_at(url) as client:
         rows = fitted(read_rows(contents(file), is_labeled=True), client.model(model))
         batch = client.ingest(model, rows.x, labels_of(rows), rows.weights, key=key)
@@ -53,7 +60,15 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
     url: Url = LOCAL,
     as_json: AsJson = False,
 ) -> None:
-    """Predict rows with their uncertainty, by any version."""
+    """Predict rows with their uncertainty, by any version: head, unless --version or --alias names another.
+
+    npz, safetensors and JSON hold an array called x (or inputs); npy, or a JSON list, is that array itself.
+
+    CSV holds one row per line: the features of the input, in its order, and no label. Columns called label (labels, y)
+    or weight (weights) are left aside. A header may be left out; a first line 0,1,2,… is one, as pandas writes it.
+    """
+    if version is not None and alias is not None:
+        raise typer.BadParameter("give either --version or --alias")
     with service_at(url) as client:
         x = fitted(read_rows(contents(file), is_labeled=False), client.model(model)).x
         answer = client.predict(model, x, version=version, alias=alias, method=method, samples=samples, seed=seed)

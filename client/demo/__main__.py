@@ -24,6 +24,8 @@ from client.errors import ClientProblem, Unreachable
 
 LOG_NAME = "demo-service.log"
 LOG_COLUMNS = 120
+CONFIG_NAME = "posterity.toml"
+"""In a temporary directory it is there and empty, so that the settings of no other place count."""
 
 
 def demo(
@@ -101,7 +103,7 @@ def service_environment(directory: Path, *, is_temporary: bool) -> dict[str, str
         return set_by_user | own
     ignored = ("POSTERITY_DATABASE_URL", "POSTERITY_BLOB_DIR")
     kept = {name: value for name, value in set_by_user.items() if name not in ignored}
-    return kept | own | {"POSTERITY_CONFIG": str(directory / "posterity.toml")}
+    return kept | own | {"POSTERITY_CONFIG": str(directory / CONFIG_NAME)}
 
 
 @contextmanager
@@ -112,6 +114,7 @@ def data_directory(asked_for: Path | None) -> Iterator[Path]:
         yield asked_for
         return
     with TemporaryDirectory(prefix="posterity-demo-") as directory:
+        Path(directory, CONFIG_NAME).touch()
         yield Path(directory)
 
 

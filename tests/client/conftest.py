@@ -10,7 +10,7 @@ import pytest
 
 from client import Client
 from client.demo.process import running_service
-from tests.client.given import description
+from tests.client.given import description, empty_config
 
 NUMBERS = count(1)
 
@@ -18,7 +18,7 @@ NUMBERS = count(1)
 @pytest.fixture(scope="session")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     directory = tmp_path_factory.mktemp("service")
-    own = {"POSTERITY_DATA_DIR": str(directory), "POSTERITY_CONFIG": str(directory / "none.toml")}
+    own = {"POSTERITY_DATA_DIR": str(directory), "POSTERITY_CONFIG": str(empty_config(directory))}
     kept = {name: value for name, value in os.environ.items() if not name.startswith("POSTERITY_")}
     with running_service(kept | own | {"POSTERITY_THREADS": "1"}, log=directory / "service.log") as url:
         yield url

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,3 +27,10 @@ def rows(count: int, *, seed: int = 0) -> tuple[NDArray[np.float32], NDArray[np.
     generator = np.random.default_rng(seed)
     x = generator.normal(size=(count, 2)).astype(np.float32)
     return x, (x[:, 0] > 0).astype(np.int64)
+
+
+def empty_config(directory: Path) -> Path:
+    """A configuration file that sets nothing, so that none from elsewhere counts."""
+    path = directory / "none.toml"
+    path.touch()
+    return path

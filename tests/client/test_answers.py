@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 
 import httpx
+import numpy as np
 import pytest
 from safetensors.numpy import load
 
 from client import ClientProblem, ServiceProblem, UnexpectedAnswer
+from client.wire import inputs_array
 from tests.client.line import Line, accepted, answered, batch, problem
 
 
@@ -72,6 +74,22 @@ def test_whole_numbers_travel_as_uint8_where_they_fit_and_floats_as_float32() ->
         {"x": "int64", "y": "int64"},
         {"x": "float32", "y": "float32", "weights": "uint8"},
     ]
+
+
+@pytest.mark.parametrize(
+    ("x", "dtype"),
+    [
+        ([[0.0, 16.0, 255.0]], "uint8"),
+        ([[0.0, 16.5]], "float32"),
+        ([[-0.0]], "float32"),
+        ([[-1.0]], "float32"),
+        ([[256.0]], "float32"),
+        ([[float("nan")]], "float32"),
+        ([[float("inf")]], "float32"),
+    ],
+)
+def test_floats_travel_as_uint8_where_it_holds_each_of_them_exactly(x: list[list[float]], dtype: str) -> None:
+    assert inputs_array(np.array(x)).dtype == dtype
 
 
 def test_arrays_of_words_are_refused_before_anything_is_sent() -> None:

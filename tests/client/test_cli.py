@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from client import Client
 from client.cli import app
-from tests.client.given import CHUNK_ROWS, description, rows
+from tests.client.given import CHUNK_ROWS, description, empty_config, rows
 
 X, Y = rows(CHUNK_ROWS)
 NOBODY = "http://127.0.0.1:9"
@@ -105,6 +105,9 @@ def test_pending_rows_are_closed_and_waited_for(url: str, model: str) -> None:
         (("aliases", "set", "{model}", "champion", "0", "--if-match", "7"), "alias-moved"),
         (("ingest", "{model}", "-"), "empty"),
         (("ingest", "{model}", "no-such-file"), "no-such-file: No such file"),
+        (("versions", "{model}", "--url", "notaurl"), "'notaurl' is no URL"),
+        (("models", "--url", "http://"), "'http://' is no URL"),
+        (("models", "--url", "http://[::1"), "'http://[::1' is no URL"),
     ],
 )
 def test_what_goes_wrong_is_one_line_on_stderr_and_exit_code_1(
@@ -119,6 +122,21 @@ def test_what_goes_wrong_is_one_line_on_stderr_and_exit_code_1(
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("content", [b"junk", b"a,b,label\n", b"PK\x03\x04", bytes(range(256)), b"\x93NUMPY\x01"])
+def test_a_file_that_holds_no_rows_is_one_line_and_exit_code_1(url: str, model: str, content: bytes) -> None:
+    result = run(url, "ingest", model, "-", stdin=content)
+
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (1, "", 1)
+    assert result.stderr.startswith("posterity: ")
+
+
+def test_whole_numbers_kept_as_floats_suit_a_uint8_model(client: Client) -> None:
+    name = client.create_model(description("pixels", input={"shape": [2], "dtype": "uint8"})).name
+
+    assert client.ingest(name, np.array([[0.0, 16.0]]), [0]).rows == 1
+    assert client.predict(name, np.array([[0.0, 16.0]])).version == 0
+
+
 def test_a_service_that_does_not_answer_is_said_in_one_line() -> None:
     result = run(NOBODY, "models")
 
@@ -128,10 +146,34 @@ def test_a_service_that_does_not_answer_is_said_in_one_line() -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("rollback", "m"), ("rollback", "m", "--to", "1", "--steps", "1"), ("ingest", "m"), ("fly",)],
+    [
+        ("rollback", "m"),
+        ("rollback", "m", "--to", "1", "--steps", "1"),
+        ("predict", "m", "-", "--version", "1", "--alias", "head"),
+        ("ingest", "m"),
+        ("migrate", "everything"),
+        ("fly",),
+    ],
 )
 def test_a_wrong_command_line_is_exit_code_2(arguments: tuple[str, ...]) -> None:
     assert run(NOBODY, *arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("ingest", "the last one"),
+        ("predict", "no label"),
+        ("migrate", "POSTERITY_DATABASE_URL"),
+        ("worker", "until it is stopped"),
+    ],
+)
+def test_help_is_that_of_posterity_and_no_error(command: str, said: str) -> None:
+    done = subprocess.run([*POSTERITY, command, "--help"], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{command} [OPTIONS]" in done.stdout
+    assert said in " ".join(done.stdout.split())
 
 
 def test_the_version_is_that_of_the_installed_package() -> None:
@@ -179,4 +221,4 @@ def doctor(url: str, environment: dict[str, str]) -> subprocess.CompletedProcess
 def surroundings(directory: Path) -> dict[str, str]:
     """An environment whose ledger and blobs are in the directory."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("POSTERITY_")}
-    return kept | {"POSTERITY_DATA_DIR": str(directory), "POSTERITY_CONFIG": str(directory / "none.toml")}
+    return kept | {"POSTERITY_DATA_DIR": str(directory), "POSTERITY_CONFIG": str(empty_config(directory))}

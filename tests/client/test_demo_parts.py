@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from client.demo.__main__ import data_directory, service_environment
 from client.demo.data import DatasetName, DataUnavailable, load_dataset, read_idx
 from client.demo.report import DemoFailed, Report, calibration_error
 
@@ -30,6 +31,18 @@ def test_the_digits_are_posted_or_held_out_each_exactly_once() -> None:
 def test_the_seed_alone_decides_the_order_of_the_rows() -> None:
     assert load_digits(1) == load_digits(1)
     assert load_digits(1) != load_digits(2)
+
+
+def test_a_temporary_demo_reads_no_settings_but_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTERITY_DATABASE_URL", "postgresql+psycopg://production")
+    monkeypatch.setenv("POSTERITY_CONFIG", "/etc/posterity.toml")
+
+    with data_directory(None) as directory:
+        environment = service_environment(directory, is_temporary=True)
+        config = Path(environment["POSTERITY_CONFIG"])
+
+        assert (config.parent, config.read_text()) == (directory, "")
+        assert "POSTERITY_DATABASE_URL" not in environment
 
 
 def test_noise_covers_the_whole_range_of_the_pixels() -> None:

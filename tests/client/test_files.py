@@ -33,6 +33,18 @@ def npz() -> bytes:
     return stream.getvalue()
 
 
+def packed() -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, x=X, y=Y)
+    return stream.getvalue()
+
+
+def npy() -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, X)
+    return stream.getvalue()
+
+
 def as_json() -> bytes:
     return json.dumps({"inputs": X.tolist(), "labels": Y.tolist(), "weights": WEIGHTS.tolist()}).encode()
 
@@ -59,6 +71,35 @@ def test_csv_without_a_header_ends_in_the_label_when_rows_are_labeled() -> None:
     assert (labeled.x.shape, labels_of(labeled).tolist()) == ((2, 2), ["7", "8"])
     assert unlabeled.x.shape == (2, 3)
     assert unlabeled.y is None
+
+
+@pytest.mark.parametrize(
+    ("content", "x", "labels"),
+    [
+        (b"0,1,2\n3,4,1\n5,6,0\n", [[3, 4], [5, 6]], ["1", "0"]),
+        (b"0,1,label\n3,4,cat\n", [[3, 4]], ["cat"]),
+        (b"0,1,target\n3,4,1\n", [[3, 4]], ["1"]),
+        (b"a,b,target\n3,4,1\n", [[3, 4]], ["1"]),
+        (b"a,b,target,weight\n3,4,1,2\n", [[3, 4]], ["1"]),
+        (b"1,2,label\n3,4,1\n", [[3, 4]], ["1"]),
+        (b"\xef\xbb\xbf1,2,3\n", [[1, 2]], ["3"]),
+        (b"1,2,y\n3,4,n\n", [[1, 2], [3, 4]], ["y", "n"]),
+        (b"0,1,cat\n3,4,dog\n", [[0, 1], [3, 4]], ["cat", "dog"]),
+        (b"1,2,cat\n", [[1, 2]], ["cat"]),
+        (b"0,1,0\n3,4,1\n", [[0, 1], [3, 4]], ["0", "1"]),
+    ],
+)
+def test_the_first_line_of_a_csv_is_a_header_or_a_row_and_never_lost(
+    content: bytes, x: list[list[float]], labels: list[str]
+) -> None:
+    rows = read_rows(content, is_labeled=True)
+
+    assert (rows.x.tolist(), labels_of(rows).tolist()) == (x, labels)
+
+
+def test_numbered_columns_are_a_header_without_labels_too() -> None:
+    assert read_rows(b"0,1,2\n3,4,5\n", is_labeled=False).x.tolist() == [[3, 4, 5]]
+    assert read_rows(b"0\n7\n", is_labeled=False).x.tolist() == [[7]]
 
 
 def test_flat_rows_take_the_shape_of_the_model() -> None:
@@ -109,11 +150,58 @@ def test_a_value_that_a_uint8_model_cannot_hold_is_refused(value: float) -> None
         (b"PK\x03\x04 cut short", "not npz"),
         (b"\xff\xfe\x00 no text", "not npz"),
         (b"1,two,3\n", "not npz"),
+        (b"1,2,3\n4,five,6\n", "not npz"),
+        (b"a,b,label\n", "no rows"),
+        (b"0,1,2\n", "no rows"),
+        (b"junk", "no rows"),
+        (b"\x00\x01\x02\x03", "no rows"),
+        (b"[" * 100_000, "not npz"),
+        (b'{"x": [[1]], "weights": [{}]}', "not npz"),
+        (b"\x93NUMPY", "not npz"),
     ],
 )
 def test_what_is_no_rows_is_refused_in_words(content: bytes, reason: str) -> None:
     with pytest.raises(UnusableArray, match=reason):
         read_rows(content, is_labeled=True)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_whatever_breaks_a_file_is_told_and_never_a_traceback(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    whole = [npz(), packed(), npy(), as_json(), as_csv(), save({"x": X, "y": Y, "weights": WEIGHTS}), b"", b"PK"]
+
+    said = [reading(broken(content, generator), is_labeled=bool(seed % 2)) for content in whole * 60]
+
+    assert [one for one in said if "\n" in one] == []
+    assert sum(one != "" for one in said) > 100
+
+
+def broken(content: bytes, generator: np.random.Generator) -> bytes:
+    """The content cut somewhere, with some bytes more, and some others."""
+    found = bytearray(content[: generator.integers(len(content) + 1)] + generator.bytes(int(generator.integers(20))))
+    for place in generator.integers(max(1, len(found)), size=generator.integers(4)):
+        found[place : place + 1] = generator.bytes(1)
+    return bytes(found)
+
+
+def reading(content: bytes, *, is_labeled: bool) -> str:
+    """What is said of the content; nothing where it holds rows."""
+    try:
+        rows = read_rows(content, is_labeled=is_labeled)
+        fitted(rows, described("uint8", [4], "cat", "dog"))
+    except UnusableArray as problem:
+        return str(problem)
+    return ""
+
+
+@pytest.mark.parametrize("y", [np.array(["cat", "dog"]), np.array([{}, {}]), np.array([[], [1]], dtype=object)])
+def test_labels_that_are_no_numbers_are_refused_by_a_model_of_numbers(y: NDArray[Any]) -> None:
+    numbers = parse(
+        Model, model(input={"dtype": "uint8", "shape": [4]}, output={"kind": "gaussian", "dims": 1}), asked=""
+    )
+
+    with pytest.raises(UnusableArray, match="labels are numbers"):
+        fitted(Rows(X, y), numbers)
 
 
 def test_rows_without_labels_cannot_be_ingested() -> None:
