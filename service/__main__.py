@@ -64,6 +64,7 @@ class Server(uvicorn.Server):
         timer = asyncio.get_running_loop().call_later(self.drain_seconds, self.stopping.set)
         await super().shutdown(sockets)
         timer.cancel()
+        self.stopping.set()  # A second Ctrl+C ends the drain early, and the lifespan's own end is then passed over.
 
 
 def main(arguments: Sequence[str] | None = None, *, drain_seconds: int = DRAIN_SECONDS) -> int:

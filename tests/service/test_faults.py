@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from service.loaded import nbytes_of
 from tests.service.expected import expect_problem
 from tests.service.live import INPUTS, ROWS, Live, running
 
@@ -67,6 +68,17 @@ def test_blobs_that_cannot_be_written_refuse_the_batch_and_make_the_service_not_
     expect_problem(posted, "unavailable")
     expect_problem(own.client.get("/readyz"), "unavailable")
     assert own.client.get(model).json()["rows"] == 0
+
+
+def test_a_service_that_is_stopping_begins_no_prediction(own: Live) -> None:
+    model = own.create()
+    posterior = own.house.loaded.posterior(own.client.get(f"{model}/versions/0").json()["digest"])
+    own.house.stopping.set()
+
+    answer = own.client.post(f"{model}/predictions", json=INPUTS)
+
+    assert "The service is stopping" in expect_problem(answer, "unavailable")["detail"]
+    assert own.house.loaded.nbytes == nbytes_of(posterior)
 
 
 def test_an_unexpected_error_is_answered_without_its_words(own: Live, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -52,16 +52,7 @@ def process(folder: Path) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]
 
 def test_a_long_prediction_is_cut_off_after_the_drain_and_the_process_ends(tmp_path: Path) -> None:
     with process(tmp_path) as (service, client):
-        assert client.post("/v1/models", json=LENET).status_code == 201
-        body = save({"x": np.zeros((10_000, 1, 28, 28), np.uint8)})
-        answers: list[httpx.Response] = []
-
-        def ask() -> None:
-            headers = {"Content-Type": "application/x-safetensors"}
-            answers.append(client.post("/v1/models/lenet/predictions?samples=256", content=body, headers=headers))
-
-        asking = threading.Thread(target=ask)
-        asking.start()
+        asking, answers = ask_for_much(client)
         computing_since(service)
         service.send_signal(signal.SIGTERM)
         told = time.monotonic()
@@ -74,6 +65,20 @@ def test_a_long_prediction_is_cut_off_after_the_drain_and_the_process_ends(tmp_p
     assert DRAIN_SECONDS <= took < DRAIN_SECONDS + CUT_SECONDS + 5
     assert "The service is stopping" in expect_problem(answers[0], "unavailable")["detail"]
     assert "Traceback" not in log
+
+
+def test_a_second_ctrl_c_does_not_wait_for_a_long_prediction(tmp_path: Path) -> None:
+    with process(tmp_path) as (service, client):
+        asking, _ = ask_for_much(client)
+        computing_since(service)
+        service.send_signal(signal.SIGINT)
+        while "Waiting for connections to close" not in (tmp_path / "log").read_text():
+            time.sleep(0.01)
+        service.send_signal(signal.SIGINT)
+        code = service.wait(timeout=30)
+        asking.join()
+
+    assert code == 0, (tmp_path / "log").read_text()
 
 
 def test_a_request_that_never_ends_is_dropped_after_the_drain_without_a_traceback(tmp_path: Path) -> None:
@@ -91,6 +96,22 @@ def test_a_request_that_never_ends_is_dropped_after_the_drain_without_a_tracebac
     assert code == 0, log
     assert "Cancel 1 running task" in log
     assert "Traceback" not in log
+
+
+def ask_for_much(client: httpx.Client) -> tuple[threading.Thread, list[httpx.Response]]:
+    """A prediction of a minute or more is on its way, in a thread; and where its answer will be, if there is one."""
+    assert client.post("/v1/models", json=LENET).status_code == 201
+    body = save({"x": np.zeros((10_000, 1, 28, 28), np.uint8)})
+    answers: list[httpx.Response] = []
+
+    def ask() -> None:
+        headers = {"Content-Type": "application/x-safetensors"}
+        with suppress(httpx.TransportError):
+            answers.append(client.post("/v1/models/lenet/predictions?samples=256", content=body, headers=headers))
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    return asking, answers
 
 
 def computing_since(service: subprocess.Popen[str]) -> None:
