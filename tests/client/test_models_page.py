@@ -82,3 +82,21 @@ def test_the_smallest_images_are_those_that_the_page_says(kind: str, side: int) 
     Model.from_description({**described, "input": {"shape": [1, side, side]}})
     with pytest.raises(InvalidDescription):
         Model.from_description({**described, "input": {"shape": [1, side - 1, side - 1]}})
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "fits", "exceeds"),
+    [
+        ("input", "std", 1e-6, 0.9e-6),
+        ("input", "std", 1e9, 1.1e9),
+        ("input", "mean", -1e9, -1.1e9),
+        ("prior", "sigma", 1e-6, 0.9e-6),
+        ("prior", "sigma", 1000, 1001),
+    ],
+)
+def test_the_bounds_are_those_that_the_page_says(part: str, field: str, fits: float, exceeds: float) -> None:
+    by_hand = next(block for block in BLOCKS if block["name"] == "by-hand")
+
+    Model.from_description({**by_hand, part: {**by_hand[part], field: fits}})
+    with pytest.raises(InvalidDescription):
+        Model.from_description({**by_hand, part: {**by_hand[part], field: exceeds}})
