@@ -74,12 +74,15 @@ def whole(value: object, where: str, *, least: int, most: int = 2**31 - 1) -> in
     return value
 
 
-def number(value: object, where: str, *, above: float = -math.inf, most: float = math.inf) -> float:
+def number(
+    value: object, where: str, *, above: float = -math.inf, least: float = -math.inf, most: float = math.inf
+) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidDescription(where, f"must be a number, not {kind_of(value)}")
-    if not (math.isfinite(value) and above < value <= most):
-        bounds = f"above {above:g}" if most == math.inf else f"above {above:g} and at most {most:g}"
-        raise InvalidDescription(where, f"must be finite, {bounds}, not {value}")
+    if not (math.isfinite(value) and above < value and least <= value <= most):
+        bounds = (("above", above), ("at least", least), ("at most", most))
+        named = [f"{words} {bound:g}" for words, bound in bounds if math.isfinite(bound)]
+        raise InvalidDescription(where, f"must be {' and '.join(['finite', *named])}, not {value}")
     return float(value)
 
 

@@ -13,6 +13,9 @@ from bayes.layers import Shape
 Dtype = Literal["uint8", "float32"]
 TORCH_DTYPE: dict[Dtype, torch.dtype] = {"uint8": torch.uint8, "float32": torch.float32}
 
+SCALE_LEAST, SCALE_MOST = 1e-6, 1e9
+"""Bounds of std, and the upper one of |mean|: (1e9 / 1e-6)^2, times the variance of the widest prior, is a float32."""
+
 
 @dataclass(frozen=True)
 class Input:
@@ -58,6 +61,8 @@ class Input:
 def read_input(value: object, where: str = "input") -> Input:
     """The input that the JSON describes; the scale defaults to 255 for uint8 and 1 for float32.
 
+    For both types std lies between 1e-6 and 1e9, and mean between -1e9 and 1e9.
+
     Raises:
         InvalidDescription: it describes none.
     """
@@ -67,10 +72,8 @@ def read_input(value: object, where: str = "input") -> Input:
     if not shape:
         raise InvalidDescription(f"{where}.shape", "must name at least one side")
     dtype: Dtype = fields.choice("dtype", ("uint8", "float32"), "float32")
-    mean = _scales(fields.take("mean", 0.0), fields.at("mean"), shape[0])
-    std = _scales(fields.take("std", 255.0 if dtype == "uint8" else 1.0), fields.at("std"), shape[0])
-    for index, scale in enumerate(std):
-        number(scale, f"{where}.std.{index}" if len(std) > 1 else f"{where}.std", above=0.0)
+    mean = _scales(fields.take("mean", 0.0), fields.at("mean"), shape[0], least=-SCALE_MOST)
+    std = _scales(fields.take("std", 255.0 if dtype == "uint8" else 1.0), fields.at("std"), shape[0], least=SCALE_LEAST)
     fields.close()
     return Input(shape, dtype, mean, std)
 
@@ -85,11 +88,11 @@ def write_input(rows: Input) -> dict[str, object]:
     }
 
 
-def _scales(value: object, where: str, length: int) -> tuple[float, ...]:
+def _scales(value: object, where: str, length: int, *, least: float) -> tuple[float, ...]:
     if isinstance(value, int | float):
-        return (number(value, where),)
+        return (number(value, where, least=least, most=SCALE_MOST),)
     if not isinstance(value, list | tuple):
         raise InvalidDescription(where, f"must be a number or a list of {length}, not {kind_of(value)}")
     if len(value) != length:
         raise InvalidDescription(where, f"has {len(value)} numbers; the first axis of the input has {length}")
-    return tuple(number(item, f"{where}.{index}") for index, item in enumerate(value))
+    return tuple(number(item, f"{where}.{i}", least=least, most=SCALE_MOST) for i, item in enumerate(value))

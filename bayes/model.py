@@ -12,11 +12,15 @@ from bayes.outputs import Output, read_output, write_output
 from bayes.recipe import Recipe, resolve
 
 CHUNK_ROWS = 500
+SIGMA_LEAST, SIGMA_MOST = 1e-6, 1e3
 
 
 @dataclass(frozen=True)
 class GaussianPrior:
-    """Every weight starts as N(0, sigma^2); None: 2 / sqrt(fan-in) for each layer's weights, 0.2 for its biases."""
+    """Every weight starts as N(0, sigma^2); None: 2 / sqrt(fan-in) for each layer's weights, 0.2 for its biases.
+
+    Sigma lies between 1e-6 and 1000, where precision and variance of the weights are far from the ends of float32.
+    """
 
     sigma: float | None = None
 
@@ -82,4 +86,4 @@ def _read_prior(value: object) -> GaussianPrior:
     fields.choice("kind", ("gaussian",))
     sigma = fields.take("sigma", None)
     fields.close()
-    return GaussianPrior(None if sigma is None else number(sigma, "prior.sigma", above=0.0))
+    return GaussianPrior(None if sigma is None else number(sigma, "prior.sigma", least=SIGMA_LEAST, most=SIGMA_MOST))

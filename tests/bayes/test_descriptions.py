@@ -117,6 +117,11 @@ def layers(*listed: object) -> Description:
         ({"input": {"shape": [4], "std": 0}}, "input.std"),
         ({"input": {"shape": [4], "std": [1, 1, 1, 0]}}, "input.std.3"),
         ({"input": {"shape": [4], "std": [1, -1, 1, 1]}}, "input.std.1"),
+        ({"input": {"shape": [4], "std": 9e-7}}, "input.std"),
+        ({"input": {"shape": [4], "std": [1, 1, 1.1e9, 1]}}, "input.std.2"),
+        ({"input": {"shape": [4], "dtype": "uint8", "std": 1e-300}}, "input.std"),
+        ({"input": {"shape": [4], "mean": 1.1e9}}, "input.mean"),
+        ({"input": {"shape": [4], "dtype": "uint8", "mean": [0, -1e300, 0, 0]}}, "input.mean.1"),
         ({"output": {"kind": "poisson"}}, "output.kind"),
         ({"output": {"kind": "categorical"}}, "output.classes"),
         ({"output": {"kind": "categorical", "classes": 1}}, "output.classes"),
@@ -130,6 +135,10 @@ def layers(*listed: object) -> Description:
         ({"prior": "wide"}, "prior"),
         ({"prior": {"kind": "laplace"}}, "prior.kind"),
         ({"prior": {"kind": "gaussian", "sigma": -1}}, "prior.sigma"),
+        ({"prior": {"kind": "gaussian", "sigma": 0}}, "prior.sigma"),
+        ({"prior": {"kind": "gaussian", "sigma": 9e-7}}, "prior.sigma"),
+        ({"prior": {"kind": "gaussian", "sigma": 1001}}, "prior.sigma"),
+        ({"prior": {"kind": "gaussian", "sigma": 1e20}}, "prior.sigma"),
         ({"prior": {"kind": "gaussian", "mu": 0}}, "prior.mu"),
         ({"recipe": "best"}, "recipe"),
         ({"recipe": {"optimizer": "sgd"}}, "recipe.optimizer"),
@@ -155,6 +164,20 @@ def test_a_description_that_cannot_be_used_is_refused_by_the_path_of_its_fault(
 
     assert fault.value.where == where
     assert fault.value.message
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"prior": {"kind": "gaussian", "sigma": 1e20}}, "prior.sigma: must be finite and at least 1e-06 and at most"),
+        ({"input": {"shape": [4], "mean": 1e20}}, "input.mean: must be finite and at least -1e\\+09 and at most 1e"),
+        ({"recipe": {"lr_final": 2}}, "recipe.lr_final: must be finite and above 0 and at most 1, not 2"),
+        ({"recipe": {"lr": 0}}, "recipe.lr: must be finite and above 0, not 0"),
+    ],
+)
+def test_a_number_out_of_its_bounds_is_told_them(described: Description, part: Description, message: str) -> None:
+    with pytest.raises(InvalidDescription, match=message):
+        Model.from_description(described | part)
 
 
 @pytest.mark.parametrize("missing", ["net", "input", "output"])
