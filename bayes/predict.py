@@ -1,7 +1,8 @@
 """Predictions with their uncertainty, from weights drawn once."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Literal, assert_never
 
 import torch
@@ -20,7 +21,9 @@ from bayes.posterior import Posterior
 
 Method = Literal["ensemble", "mean"]
 ACTIVATIONS_MAX = 2**22
+"""The most numbers in a tensor made on the way, unless the draws of a single row need more: 32 MiB in float64."""
 SLICE_ROWS_MAX = 512
+LOG2_E = 1 / math.log(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,12 +101,16 @@ def predict(
     seed: int = 0,
     draws: Draws | None = None,
     device: torch.device | str = "cpu",
+    check: Callable[[], None] = lambda: None,
 ) -> Prediction:
     """What the posterior says of each row of inputs [rows, *shape].
 
     "ensemble" averages the predictions of drawn nets; "mean" asks the one net of the mean weights and so sees no
     uncertainty of the weights. `draws`, made before by `draw` or `mean_draw`, stands for method, samples and seed.
     The same request gives the same bytes.
+
+    Rows are answered in slices, so what all draws say of all rows is never held. `check` is called before every
+    slice; what it raises stops the work.
 
     Raises:
         InvalidInputs: the inputs do not fit the model, or are so large that its outputs overflow.
@@ -117,18 +124,15 @@ def predict(
                 draws = mean_draw(posterior, device=device)
             case _:
                 assert_never(method)
+    rows = max(1, min(SLICE_ROWS_MAX, ACTIVATIONS_MAX // (draws.samples * draws.network.width)))
+    answers: list[Prediction] = []
     with torch.inference_mode(), deterministic(draws.device):
-        outputs = _outputs(draws, inputs)
-        if not bool((is_finite := outputs.isfinite().flatten(1).all(1)).all()):
-            row = int(is_finite.logical_not().nonzero()[0])
-            raise InvalidInputs(f"row {row} holds numbers so large that the net's outputs for it are not finite")
-        match posterior.output:
-            case Categorical():
-                return _categorical(outputs)
-            case Gaussian():
-                return _gaussian(posterior.output, draws.own, outputs)
-            case _:
-                assert_never(posterior.output)
+        for index, part in enumerate(torch.split(inputs, rows)):
+            check()
+            outputs = _evaluate(draws, draws.input.scale(part.to(draws.device)))
+            _check_finite(outputs, first_row=index * rows)
+            answers.append(_reduce(draws, outputs))
+        return _join(answers)
 
 
 def _draws(posterior: Posterior, stack: Callable[[Tensors], LayerWeights], device: torch.device | str) -> Draws:
@@ -140,13 +144,6 @@ def _draws(posterior: Posterior, stack: Callable[[Tensors], LayerWeights], devic
         weights={name: LayerWeights(w.to(device), b.to(device)) for name, (w, b) in weights.items()},
         own=posterior.layer(OWN),
     )
-
-
-def _outputs(draws: Draws, inputs: Tensor) -> Tensor:
-    """The outputs of every drawn net for every row, float64 on the CPU [rows, draws, units]."""
-    rows = max(1, min(SLICE_ROWS_MAX, ACTIVATIONS_MAX // (draws.samples * draws.network.width)))
-    parts = [_evaluate(draws, draws.input.scale(part.to(draws.device))) for part in torch.split(inputs, rows)]
-    return torch.cat(parts) if parts else torch.empty((0, draws.samples, draws.output.units), dtype=torch.float64)
 
 
 def _evaluate(draws: Draws, x: Tensor) -> Tensor:
@@ -166,15 +163,48 @@ def _evaluate(draws: Draws, x: Tensor) -> Tensor:
                 return F.conv2d(x, weight.flatten(0, 1), bias.flatten(), stride, padding, groups=groups)
 
     outputs = forward(draws.network, x, linear)
-    return outputs.view(-1, draws.samples, draws.output.units).double().cpu()
+    # Contiguous, as sums over the draws of strided outputs round differently for other numbers of rows.
+    return outputs.view(-1, draws.samples, draws.output.units).double().cpu().contiguous()
+
+
+def _check_finite(outputs: Tensor, *, first_row: int) -> None:
+    is_finite = outputs.isfinite().flatten(1).all(1)
+    if not bool(is_finite.all()):
+        row = first_row + int(is_finite.logical_not().nonzero()[0])
+        raise InvalidInputs(f"row {row} holds numbers so large that the net's outputs for it are not finite")
+
+
+def _reduce(draws: Draws, outputs: Tensor) -> Prediction:
+    match draws.output:
+        case Categorical():
+            return _categorical(outputs)
+        case Gaussian():
+            return _gaussian(draws.output, draws.own, outputs)
+        case _:
+            assert_never(draws.output)
+
+
+def _join(answers: Sequence[Prediction]) -> Prediction:
+    kind = type(answers[0])
+    return kind(*(torch.cat([getattr(answer, field.name) for answer in answers]) for field in fields(kind)))
 
 
 def _categorical(outputs: Tensor) -> CategoricalPrediction:
-    each = outputs.softmax(-1)
+    each = _softmax(outputs)
     probabilities = each.mean(1)
     entropy = torch.special.entr(probabilities).sum(-1)
     aleatoric = torch.special.entr(each).sum(-1).mean(1)
     return CategoricalPrediction(probabilities, entropy, aleatoric, (entropy - aleatoric).clamp(min=0.0))
+
+
+def _softmax(outputs: Tensor) -> Tensor:
+    """The softmax over the last axis, to float64 rounding.
+
+    torch's own wakes its threads, and so does exp from 128 numbers on; where cores are busy, that takes milliseconds
+    even for a single row.
+    """
+    powers = (outputs - outputs.amax(-1, keepdim=True)).mul_(LOG2_E).exp2_()
+    return powers.div_(powers.sum(-1, keepdim=True))
 
 
 def _gaussian(output: Gaussian, own: Tensors, outputs: Tensor) -> GaussianPrediction:
