@@ -59,29 +59,28 @@ class Chunk:
             sha.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
         return f"sha256:{sha.hexdigest()}"
 
+    def check(self, rows: Input, output: Output) -> None:
+        """The rows fit a model with this input and output.
 
-def check(chunk: Chunk, rows: Input, output: Output) -> None:
-    """The chunk's rows fit a model with this input and output.
-
-    Raises:
-        InvalidChunk: they do not.
-    """
-    try:
-        rows.check(chunk.inputs)
-    except InvalidInputs as fault:
-        raise InvalidChunk(str(fault)) from fault
-    labels = chunk.labels
-    match output:
-        case Categorical(classes):
-            if labels.dtype != torch.int64 or labels.dim() != 1:
-                raise InvalidChunk(f"labels are {labels.dtype} {list(labels.shape)}; the model takes int64 [rows]")
-            if int(labels.min()) < 0 or int(labels.max()) >= classes:
-                raise InvalidChunk(f"labels must be class indices from 0 to {classes - 1}")
-        case Gaussian(dims):
-            if labels.dtype != torch.float32 or labels.shape[1:] != (dims,):
-                found = f"{labels.dtype} {list(labels.shape)}"
-                raise InvalidChunk(f"labels are {found}; the model takes float32 [rows, {dims}]")
-            if not bool(torch.isfinite(labels).all()):
-                raise InvalidChunk("labels contain NaN or infinity")
-        case _:
-            assert_never(output)
+        Raises:
+            InvalidChunk: they do not.
+        """
+        try:
+            rows.check(self.inputs)
+        except InvalidInputs as fault:
+            raise InvalidChunk(str(fault)) from fault
+        labels = self.labels
+        match output:
+            case Categorical(classes):
+                if labels.dtype != torch.int64 or labels.dim() != 1:
+                    raise InvalidChunk(f"labels are {labels.dtype} {list(labels.shape)}; the model takes int64 [rows]")
+                if int(labels.min()) < 0 or int(labels.max()) >= classes:
+                    raise InvalidChunk(f"labels must be class indices from 0 to {classes - 1}")
+            case Gaussian(dims):
+                if labels.dtype != torch.float32 or labels.shape[1:] != (dims,):
+                    found = f"{labels.dtype} {list(labels.shape)}"
+                    raise InvalidChunk(f"labels are {found}; the model takes float32 [rows, {dims}]")
+                if not bool(torch.isfinite(labels).all()):
+                    raise InvalidChunk("labels contain NaN or infinity")
+            case _:
+                assert_never(output)

@@ -46,8 +46,11 @@ def descend(
     noise: Noise,
     shuffle: torch.Generator,
     progress: Callable[[Progress], None] | None,
+    check: Callable[[], None],
 ) -> int:
     """Changes the tensors of q in place towards the objective's minimum; returns the number of steps.
+
+    `check` is called before every step, `progress` about 50 times; what they raise ends the descent.
 
     Raises:
         UpdateDiverged: the loss is not finite.
@@ -57,6 +60,7 @@ def descend(
     optimizer, rates = _adam(q, recipe)
     loss_sum, counted = rows.weights.new_zeros(()), 0
     for step, index in enumerate(_passes(objective, recipe.epochs, shuffle), start=1):
+        check()
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * decay(step, steps, recipe.lr_final)
         loss = objective.minibatch(q, rows.at(index.to(rows.labels.device)), noise)
@@ -82,10 +86,17 @@ def decay(step: int, steps: int, final: float) -> float:
 
 
 @torch.no_grad()
-def evidence(q: Parts, objective: Objective, rows: Rows, noise: Noise) -> float:
-    """The expected log likelihood of all rows in nats, estimated with one draw of the noise for each row."""
-    parts = [rows.at(slice(at, at + EVALUATION_ROWS)) for at in range(0, objective.rows, EVALUATION_ROWS)]
-    return -sum(float((part.weights * objective.nll(q, part, noise)).sum(dtype=torch.float64)) for part in parts)
+def evidence(q: Parts, objective: Objective, rows: Rows, noise: Noise, *, check: Callable[[], None]) -> float:
+    """The expected log likelihood of all rows in nats, estimated with one draw of the noise for each row.
+
+    `check` is called before every slice of rows; what it raises ends the evaluation.
+    """
+    nats = 0.0
+    for at in range(0, objective.rows, EVALUATION_ROWS):
+        check()
+        part = rows.at(slice(at, at + EVALUATION_ROWS))
+        nats -= float((part.weights * objective.nll(q, part, noise)).sum(dtype=torch.float64))
+    return nats
 
 
 def _passes(objective: Objective, epochs: int, shuffle: torch.Generator) -> Iterator[Tensor]:

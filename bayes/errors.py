@@ -32,7 +32,7 @@ class FamilyMismatch(BayesError):
 
 
 class UpdateDiverged(BayesError):
-    """The loss left the finite numbers during an update; nothing was learned."""
+    """An update's loss, posterior or report left the finite numbers; nothing was learned."""
 
 
 class DeviceUnusable(BayesError):

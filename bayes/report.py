@@ -1,6 +1,8 @@
 """What an update has to say for itself: how far it is, and how it went."""
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, astuple, dataclass
 
 from bayes.objective import Parts
 from bayes.posterior import Posterior
@@ -45,6 +47,13 @@ class Report:
     device: str
     warnings: tuple[str, ...]
 
+    @property
+    def is_finite(self) -> bool:
+        """Every number of the bound and of the layers is finite, as JSON can tell no others."""
+        of_layers = (self.kl_nats, self.snr_median, self.log_sigma_moved)
+        numbers = [*astuple(self.elbo), *(number for layers in of_layers for number in layers.values())]
+        return all(math.isfinite(number) for number in numbers)
+
     def to_dict(self) -> dict[str, object]:
         """The report as JSON."""
         return {**asdict(self), "warnings": list(self.warnings)}
@@ -56,6 +65,11 @@ def describe(q: Posterior, p: Posterior, start: Parts) -> dict[str, dict[str, fl
         layer.name: q.rules.describe(q.layer(layer.name), p.layer(layer.name), start[layer.name])
         for layer in q.network.weighted
     }
+
+
+def fact_of(described: Mapping[str, Mapping[str, float]], fact: str) -> dict[str, float]:
+    """One fact of each layer whose family has any to tell."""
+    return {layer: facts[fact] for layer, facts in described.items() if facts}
 
 
 def warnings_of(

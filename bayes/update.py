@@ -4,13 +4,13 @@ import json
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from bayes import likelihoods
-from bayes.chunk import Chunk, check
+from bayes.chunk import Chunk
 from bayes.descent import Rows, descend, evidence
 from bayes.determinism import deterministic, generator, standard_normal
 from bayes.divergence import kl_divergence
@@ -20,7 +20,17 @@ from bayes.likelihoods import OWN
 from bayes.objective import Objective, Parts
 from bayes.posterior import Posterior, join
 from bayes.recipe import Recipe
-from bayes.report import Bound, Progress, Report, describe, warnings_of
+from bayes.report import Bound, Progress, Report, describe, fact_of, warnings_of
+
+
+@dataclass(frozen=True, eq=False)
+class Fit:
+    """Where an update started and what it came to, on the CPU; data_nats: what its data say of the latter."""
+
+    start: Parts
+    tensors: Tensors
+    steps: int
+    data_nats: float
 
 
 def absorb(
@@ -30,60 +40,81 @@ def absorb(
     *,
     device: torch.device | str = "cpu",
     progress: Callable[[Progress], None] | None = None,
+    check: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[Posterior, Report]:
-    """The posterior after the chunk, and how it came about.
+    """The posterior after the chunk, and how it came about; every number in both is finite.
 
-    The same prior, chunk and recipe give the same bytes on the same kind of device and number of threads. What
-    `progress` raises stops the update and leaves nothing behind.
+    The same prior, chunk and recipe give the same bytes on the same kind of device and number of threads.
+
+    `check` is called before every step and every slice of the final evaluation, and must be quick; `progress` is
+    told about 50 times. What they raise stops the update and leaves nothing behind.
 
     Raises:
         InvalidChunk: the chunk's rows do not fit the model.
-        UpdateDiverged: the loss or the result is not finite.
+        UpdateDiverged: the loss, the posterior or a number of its report is not finite, as of a sigma so near 0
+            that it is none in float32.
 
     Source: Kochurov et al. 2018: q_t is the q nearest to q_{t-1}(w) p(D_t | w), made a distribution.
     """
-    check(chunk, prior.input, prior.output)
+    chunk.check(prior.input, prior.output)
     began, place = clock(), torch.device(device)
-    content = content_of(prior, chunk, recipe)
-    start = starting_point(prior, chunk, recipe, generator("cpu", *content, "weights"))
-    with deterministic(place):
-        rows = Rows.of(chunk, prior.input, place)
-        objective = Objective(
-            network=prior.network,
-            rules=prior.rules,
-            output=prior.output,
-            prior=_to({layer.name: prior.layer(layer.name) for layer in prior.network.weighted}, place),
-            beta=recipe.beta,
-            rows=chunk.rows,
-            weight=float(rows.weights.sum(dtype=torch.float64)),
-            batch_rows=min(recipe.batch_rows, chunk.rows),
-        )
-        noise = standard_normal(generator(place, *content, "noise"))
-        shuffle = generator("cpu", *content, "shuffle")
-        q = _to(start, place)
-        steps = descend(q, objective, rows, recipe=recipe, noise=noise, shuffle=shuffle, progress=progress)
-        data_nats = evidence(q, objective, rows, noise)
-    tensors = {name: tensor.detach().cpu() for name, tensor in join(q).items()}
-    posterior = replace(prior, tensors=tensors, chunks=prior.chunks + 1)
-    kl_nats = kl_divergence(posterior, prior)
-    described = describe(posterior, prior, start)
+    fit = _fit(prior, chunk, recipe, place, progress=progress, check=check)
+    posterior = replace(prior, tensors=fit.tensors, chunks=prior.chunks + 1)
+    kl_nats, described = kl_divergence(posterior, prior), describe(posterior, prior, fit.start)
     kl_sum = sum(kl_nats.values())
-    if not math.isfinite(data_nats - kl_sum) or not all(bool(t.isfinite().all()) for t in tensors.values()):
-        raise UpdateDiverged(f"after {steps} steps the posterior or its bound is not finite; a lower lr may help")
     report = Report(
-        elbo=Bound(data_nats - recipe.beta * kl_sum, data_nats, kl_sum, recipe.beta),
+        elbo=Bound(fit.data_nats - recipe.beta * kl_sum, fit.data_nats, kl_sum, recipe.beta),
         kl_nats=kl_nats,
-        snr_median={layer: facts["snr_median"] for layer, facts in described.items() if facts},
-        log_sigma_moved={layer: facts["log_sigma_moved"] for layer, facts in described.items() if facts},
-        steps=steps,
+        snr_median=fact_of(described, "snr_median"),
+        log_sigma_moved=fact_of(described, "log_sigma_moved"),
+        steps=fit.steps,
         epochs=recipe.epochs,
         rows=chunk.rows,
         seconds=clock() - began,
         device=str(place),
-        warnings=warnings_of(described, prior, recipe, steps),
+        warnings=warnings_of(described, prior, recipe, fit.steps),
     )
+    if not report.is_finite or not all(bool(tensor.isfinite().all()) for tensor in fit.tensors.values()):
+        raise UpdateDiverged(
+            f"after {fit.steps} steps the posterior or its report is not finite; a lower lr or lr_log_sigma may help"
+        )
     return posterior, report
+
+
+def _fit(
+    prior: Posterior,
+    chunk: Chunk,
+    recipe: Recipe,
+    device: torch.device,
+    *,
+    progress: Callable[[Progress], None] | None,
+    check: Callable[[], None],
+) -> Fit:
+    content = content_of(prior, chunk, recipe)
+    start = starting_point(prior, chunk, recipe, generator("cpu", *content, "weights"))
+    noise = standard_normal(generator(device, *content, "noise"))
+    shuffle = generator("cpu", *content, "shuffle")
+    with deterministic(device):
+        rows = Rows.of(chunk, prior.input, device)
+        objective = _objective(prior, recipe, rows)
+        q = _to(start, device)
+        steps = descend(q, objective, rows, recipe=recipe, noise=noise, shuffle=shuffle, progress=progress, check=check)
+        data_nats = evidence(q, objective, rows, noise, check=check)
+    return Fit(start, {name: tensor.detach().cpu() for name, tensor in join(q).items()}, steps, data_nats)
+
+
+def _objective(prior: Posterior, recipe: Recipe, rows: Rows) -> Objective:
+    return Objective(
+        network=prior.network,
+        rules=prior.rules,
+        output=prior.output,
+        prior=_to({layer.name: prior.layer(layer.name) for layer in prior.network.weighted}, rows.weights.device),
+        beta=recipe.beta,
+        rows=len(rows.weights),
+        weight=float(rows.weights.sum(dtype=torch.float64)),
+        batch_rows=min(recipe.batch_rows, len(rows.weights)),
+    )
 
 
 def content_of(prior: Posterior, chunk: Chunk, recipe: Recipe) -> tuple[str, str, str]:

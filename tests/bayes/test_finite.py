@@ -1,0 +1,94 @@
+"""What leaves an update is finite, or the update diverged."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bayes import Bound, Chunk, Model, Posterior, Report, UpdateDiverged, absorb, root, update
+
+FINE = Report(
+    elbo=Bound(-3.0, -2.0, 1.0, 1.0),
+    kl_nats={"dense1": 1.0},
+    snr_median={"dense1": 1.0},
+    log_sigma_moved={"dense1": 1.0},
+    steps=1,
+    epochs=1,
+    rows=1,
+    seconds=1.0,
+    device="cpu",
+    warnings=(),
+)
+
+
+@pytest.fixture
+def noisy() -> tuple[Model, Posterior, Chunk]:
+    """A line through 0 whose prior predicts nearly 0, for labels of 0: every draw says that sigma is too wide."""
+    model = Model.from_description(
+        {
+            "net": {"kind": "mlp", "hidden": []},
+            "input": {"shape": [4], "dtype": "float32"},
+            "output": {"kind": "gaussian", "noise": 1.0},
+            "prior": {"kind": "gaussian", "sigma": 1.0},
+            "recipe": {"epochs": 1, "batch_rows": 30, "lr_final": 1.0, "beta": 1e-6},
+        }
+    )
+    prior = root(model)
+    prior = replace(prior, tensors={**prior.tensors, "dense1.weight.mu": torch.full((1, 4), 1e-6)})
+    inputs = torch.randn(30, 4, generator=torch.Generator().manual_seed(0))
+    return model, prior, Chunk(inputs, torch.zeros(30, 1))
+
+
+def test_a_sigma_that_underflows_ends_the_update_with_an_error(noisy: tuple[Model, Posterior, Chunk]) -> None:
+    model, prior, chunk = noisy
+    _, report = absorb(prior, chunk, replace(model.recipe, lr_log_sigma=20.0))
+    assert report.is_finite
+
+    with pytest.raises(UpdateDiverged, match="after 1 steps the posterior or its report is not finite"):
+        absorb(prior, chunk, replace(model.recipe, lr_log_sigma=200.0))
+
+
+def test_a_weight_out_of_the_finite_numbers_ends_the_update_even_where_no_data_hear_of_it(
+    described: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def descend(q: dict[str, dict[str, torch.Tensor]], *_: object, **__: object) -> int:
+        q["dense1"]["bias.mu"][0] = -math.inf
+        return 1
+
+    monkeypatch.setattr(update, "descend", descend)
+    model = Model.from_description(described | {"family": "point"})
+
+    with pytest.raises(UpdateDiverged, match="after 1 steps the posterior"):
+        absorb(root(model), Chunk(torch.ones(3, 4), torch.arange(3)), model.recipe)
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("field", ["kl_nats", "snr_median", "log_sigma_moved"])
+def test_a_report_with_a_layer_out_of_the_finite_numbers_is_not_finite(field: str, number: float) -> None:
+    assert FINE.is_finite
+
+    assert not replace(FINE, **{field: {"dense1": 1.0, "dense2": number}}).is_finite  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("field", ["elbo", "data_nats", "kl_nats"])
+def test_a_report_with_a_bound_out_of_the_finite_numbers_is_not_finite(field: str) -> None:
+    assert not replace(FINE, elbo=replace(FINE.elbo, **{field: math.inf})).is_finite
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+@pytest.mark.parametrize("sigma", [1e-6, 1e3])
+def test_the_ends_of_the_bounds_of_a_description_can_be_learned_from(
+    described: dict[str, object], dtype: str, sigma: float
+) -> None:
+    ends: dict[str, object] = {
+        "input": {"shape": [4], "dtype": dtype, "mean": [-1e9, 1e9, 0, 0], "std": [1e-6, 1e-6, 1e9, 1e-6]},
+        "prior": {"kind": "gaussian", "sigma": sigma},
+        "recipe": {"epochs": 3, "batch_rows": 4},
+    }
+    model = Model.from_description(described | ends)
+    inputs = torch.zeros(8, 4, dtype=torch.uint8 if dtype == "uint8" else torch.float32)
+
+    _, report = absorb(root(model), Chunk(inputs, torch.arange(8) % 3), model.recipe)
+
+    assert report.is_finite

@@ -1,0 +1,57 @@
+"""Each knob of an update turns what it says, from the recipe through to the posterior."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from bayes import Chunk, Model, Posterior, absorb, root, update
+from bayes.determinism import generator
+from bayes.posterior import join
+from bayes.update import content_of, starting_point
+
+
+@pytest.fixture
+def _same_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Updates of different content are given the same randomness."""
+    monkeypatch.setattr(update, "content_of", lambda *_: ("the", "same", "content"))
+
+
+@pytest.mark.usefixtures("_same_noise")
+@pytest.mark.parametrize("batch_rows", [7, 20])
+def test_rows_of_weight_two_are_rows_under_half_the_beta(
+    images: Model, image_chunk: Chunk, learned: Posterior, batch_rows: int
+) -> None:
+    recipe = replace(images.recipe, batch_rows=batch_rows)
+    heavy = Chunk(image_chunk.inputs, image_chunk.labels, torch.full((20,), 2.0))
+
+    of_heavy, heavy_report = absorb(learned, heavy, recipe)
+    of_half, half_report = absorb(learned, image_chunk, replace(recipe, beta=recipe.beta / 2))
+
+    for key, tensor in of_half.tensors.items():
+        assert torch.equal(of_heavy.tensors[key], tensor), key
+    assert heavy_report.elbo.data_nats == pytest.approx(2 * half_report.elbo.data_nats)
+
+
+@pytest.mark.usefixtures("_same_noise")
+def test_beta_is_heard(images: Model, image_chunk: Chunk, learned: Posterior) -> None:
+    one, _ = absorb(learned, image_chunk, images.recipe)
+    other, _ = absorb(learned, image_chunk, replace(images.recipe, beta=images.recipe.beta / 2))
+
+    assert one.digest != other.digest
+
+
+@pytest.mark.parametrize(("lr", "lr_log_sigma"), [(1e-3, 5e-2), (5e-2, 1e-3)])
+def test_the_first_step_moves_means_by_lr_and_log_sigma_by_its_own_rate(
+    images: Model, image_chunk: Chunk, lr: float, lr_log_sigma: float
+) -> None:
+    recipe = replace(images.recipe, epochs=1, batch_rows=20, lr_final=1.0, lr=lr, lr_log_sigma=lr_log_sigma)
+    prior, weights = root(images), generator("cpu", *content_of(root(images), image_chunk, recipe), "weights")
+    start = join(starting_point(prior, image_chunk, recipe, weights))
+
+    posterior, report = absorb(prior, image_chunk, recipe)
+
+    assert report.steps == 1
+    for key, tensor in posterior.tensors.items():
+        moved = float((tensor - start[key]).abs().max())
+        assert moved == pytest.approx(lr_log_sigma if key.endswith("log_sigma") else lr, rel=1e-2), key
