@@ -14,6 +14,8 @@ from types import FrameType
 import torch
 from sqlalchemy.exc import OperationalError
 
+from bayes.devices import usable
+from bayes.errors import DeviceUnusable
 from store.blobs import Blobs
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
@@ -42,23 +44,21 @@ def main() -> int:
     worker = Worker(
         owner=f"{socket.gethostname()}:{os.getpid()}",
         ledger=Ledger(engine),
-        leases=Leases(engine, lease_seconds=settings.lease_seconds, attempts_max=settings.attempts_max),
+        leases=Leases(
+            engine,
+            lease_seconds=settings.lease_seconds,
+            attempts_max=settings.attempts_max,
+            retry_seconds=settings.retry_seconds,
+        ),
         history=History(engine),
         blobs=Blobs(settings.blobs),
-        device=resolve_device(settings.device),
+        device=usable(settings.device),
         stop=stop,
     )
     logging.getLogger("posterity.worker").info("Worker %s is ready on %s.", worker.owner, worker.device)
     worker.run()
     engine.dispose()
     return 0
-
-
-def resolve_device(device: str) -> str:
-    """`auto` is CUDA where there is one, else the CPU."""
-    if device != "auto":
-        return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
@@ -70,12 +70,14 @@ def _stop_on_signals(stop: threading.Event) -> None:
 
 
 def _stop_with_parent(stop: threading.Event) -> None:
-    sys.stdin.buffer.read()
+    # Not through sys.stdin: its lock, held here, would abort the interpreter when it ends.
+    while os.read(sys.stdin.fileno(), 4096):
+        continue
     stop.set()
 
 
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DatabaseNotCurrent, OperationalError) as error:
+    except (DatabaseNotCurrent, DeviceUnusable, OperationalError) as error:
         sys.exit(f"posterity worker: {error}")

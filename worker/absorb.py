@@ -34,9 +34,12 @@ def absorb(
     device: str,
     missing_labels: list[str],
     progress: Callable[[bayes.Progress], None],
+    check: Callable[[], None],
     clock: Clock = time.perf_counter,
 ) -> Absorbed:
     """The posterior of the claim's prior and chunk is in the blobs; before it, the prior was scored on the chunk.
+
+    `check` is called at every step; what it raises stops the work.
 
     Raises:
         BlobMissing, BlobCorrupt: the prior's or a batch's bytes are not what the ledger names.
@@ -46,8 +49,8 @@ def absorb(
     model = bayes.Model.from_description(claim.description)
     prior = bayes.Posterior.from_bytes(blobs.get(claim.prior_digest))
     chunk = read_chunk([blobs.get(digest) for digest in claim.batch_digests])
-    prequential = score_before_learning(prior, chunk, device=device)
-    posterior, report = bayes.absorb(prior, chunk, model.recipe, device=device, progress=progress)
+    prequential = score_before_learning(prior, chunk, device=device, check=check)
+    posterior, report = bayes.absorb(prior, chunk, model.recipe, device=device, progress=progress, check=check)
     digest = blobs.put(posterior.to_bytes())
     facts: dict[str, Any] = {
         **report.to_dict(),
@@ -73,12 +76,14 @@ def read_chunk(batches: list[bytes]) -> bayes.Chunk:
     )
 
 
-def score_before_learning(prior: bayes.Posterior, chunk: bayes.Chunk, *, device: str) -> dict[str, float | None]:
+def score_before_learning(
+    prior: bayes.Posterior, chunk: bayes.Chunk, *, device: str, check: Callable[[], None]
+) -> dict[str, float | None]:
     """The prior's scores on rows that it has not learned from (test-then-train), as the service would predict them.
 
     A score that is beyond the numbers of JSON is None.
     """
-    prediction = bayes.predict(prior, chunk.inputs, device=device)
+    prediction = bayes.predict(prior, chunk.inputs, device=device, check=check)
     scores = bayes.score(prediction, chunk.labels)
     return {"rows": chunk.rows, **{name: value if math.isfinite(value) else None for name, value in scores.items()}}
 

@@ -7,9 +7,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from sqlalchemy.exc import OperationalError
-
 import bayes
+from store.engine import DATABASE_DOWN
 from store.errors import Problem
 from store.leases import Leases
 from store.values import Claim, Progress
@@ -51,13 +50,16 @@ class Heartbeat:
         self._thread.join()
 
     def progress(self, progress: bayes.Progress) -> None:
-        """The progress is told to the ledger at the next beat.
+        """The progress is told to the ledger at the next beat."""
+        self._newest = Progress(step=progress.step, steps=progress.steps, elbo=progress.elbo)
+
+    def check(self) -> None:
+        """Going on is of use.
 
         Raises:
             LeaseLost, HeadMoved: the last beat found that publishing would be refused.
             Stopping: the worker was told to stop.
         """
-        self._newest = Progress(step=progress.step, steps=progress.steps, elbo=progress.elbo)
         if self._trouble is not None:
             raise self._trouble
         if self._stop.is_set():
@@ -67,7 +69,7 @@ class Heartbeat:
         while not self._over.wait(min(BEAT_SECONDS_MAX, self._claim.lease_seconds / RENEWALS_PER_LEASE)):
             try:
                 self._leases.renew(self._claim, self._newest)
-            except OperationalError as error:
+            except DATABASE_DOWN as error:
                 log.warning("The ledger did not take the heartbeat of update %s: %s", self._claim.update, error)
             except Problem as trouble:
                 self._trouble = trouble

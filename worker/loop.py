@@ -7,11 +7,12 @@ import threading
 from dataclasses import dataclass
 
 import torch
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import SQLAlchemyError
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 from bayes import BayesError
 from store.blobs import Blobs
+from store.engine import DATABASE_DOWN
 from store.errors import HeadMoved, LeaseLost, Problem
 from store.history import History
 from store.leases import Leases
@@ -46,7 +47,7 @@ class Worker:
             try:
                 with waker_for(self.leases.reading) as waker:
                     self._work(waker)
-            except OperationalError as error:
+            except DATABASE_DOWN as error:
                 log.warning("The ledger does not answer; trying again in %s s: %s", OUTAGE_SECONDS, error)
                 self.stop.wait(OUTAGE_SECONDS)
 
@@ -73,7 +74,7 @@ class Worker:
         except (HeadMoved, Stopping) as reason:
             log.info("Given back: %s: %s", name, str(reason) or "the worker stops")
             self._release(claim)
-        except OperationalError:
+        except DATABASE_DOWN:
             # The ledger does not answer: nothing can be said to it. The lease runs out, and another attempt follows.
             raise
         except Exception as error:  # Whatever it was: the update must say so, and others must go on.
@@ -88,12 +89,13 @@ class Worker:
                 device=self.device,
                 missing_labels=self.history.missing_labels(claim.model, version=claim.prior, chunk=claim.chunk),
                 progress=heartbeat.progress,
+                check=heartbeat.check,
             )
 
     def _publish(self, claim: Claim, absorbed: Absorbed) -> int:
         # Asking twice is harmless: once published, the lease is gone.
         asking = Retrying(
-            retry=retry_if_exception_type(OperationalError),
+            retry=retry_if_exception_type(DATABASE_DOWN),
             stop=stop_after_delay(claim.lease_seconds),
             wait=wait_random_exponential(multiplier=0.1, max=2.0),
             reraise=True,
@@ -115,8 +117,10 @@ class Worker:
 
     def _fail(self, claim: Claim, error: Exception) -> None:
         code, message = explain(error)
+        # The same prior, chunk and recipe give the same error; anything else may pass.
+        is_final = isinstance(error, BayesError)
         try:
-            self.leases.fail(claim, code=code, message=message)
+            self.leases.fail(claim, code=code, message=message, is_final=is_final)
         except LeaseLost as lost:
             log.warning("Dropped: %s", lost)
 
@@ -131,6 +135,8 @@ def explain(error: Exception) -> tuple[str, str]:
         return "storage-failed", f"The blobs could not be read or written: {error}."
     if isinstance(error, BayesError):
         return _kebab(type(error).__name__), str(error)
+    if isinstance(error, SQLAlchemyError):
+        return "ledger-refused", f"The ledger refused the result ({type(error).__name__}); the worker's log says why."
     return "internal", f"{type(error).__name__}: {error}"
 
 

@@ -39,7 +39,7 @@ def ledger(engine: Engine) -> Ledger:
 
 @pytest.fixture
 def leases(engine: Engine) -> Leases:
-    return Leases(engine, lease_seconds=15.0, attempts_max=3)
+    return Leases(engine, lease_seconds=15.0, attempts_max=3, retry_seconds=0.0)
 
 
 @pytest.fixture
@@ -156,6 +156,7 @@ def test_an_update_that_diverges_fails_readably_and_the_next_chunk_goes_on(
 
     failed = history.update("moons", 1)
     assert (failed.state, failed.error_code) == (UpdateState.FAILED, "update-diverged")
+    assert failed.attempt == 1
     assert history.evidence("moons", 1).batches == [2]
 
 
@@ -195,7 +196,7 @@ def test_a_rollback_stops_the_update_early_and_it_starts_again_from_the_new_head
         accept(ledger, blobs, key, rows(40, seed=ord(key)))
     take_all(worker)
     accept(ledger, blobs, "c", rows(40, seed=9))
-    quick = Leases(engine, lease_seconds=0.5, attempts_max=3)
+    quick = Leases(engine, lease_seconds=0.5, attempts_max=3, retry_seconds=0.0)
     claim = claimed(quick)
 
     Aliases(engine).rollback("moons", to=1, actor="ada")
@@ -213,7 +214,7 @@ def test_a_heartbeat_keeps_the_lease_for_longer_than_it_lasts_and_tells_the_prog
 ) -> None:
     a_model(ledger, blobs)
     accept(ledger, blobs, "a", rows(40, seed=1))
-    quick = Leases(engine, lease_seconds=0.5, attempts_max=3)
+    quick = Leases(engine, lease_seconds=0.5, attempts_max=3, retry_seconds=0.0)
     claim = claimed(quick)
     taken_at = history.update("moons", 1).started_at
     assert taken_at is not None
@@ -234,7 +235,7 @@ def test_a_heartbeat_keeps_the_lease_for_longer_than_it_lasts_and_tells_the_prog
 def test_a_heartbeat_stops_the_work_of_a_cancelled_update(ledger: Ledger, blobs: Blobs, engine: Engine) -> None:
     a_model(ledger, blobs)
     accept(ledger, blobs, "a", rows(40, seed=1))
-    quick = Leases(engine, lease_seconds=0.5, attempts_max=3)
+    quick = Leases(engine, lease_seconds=0.5, attempts_max=3, retry_seconds=0.0)
     claim = claimed(quick)
     ledger.cancel("moons", 1)
 
@@ -242,15 +243,15 @@ def test_a_heartbeat_stops_the_work_of_a_cancelled_update(ledger: Ledger, blobs:
         go_on(heartbeat)
 
 
-def test_progress_after_the_word_to_stop_stops_the_work(leases: Leases, ledger: Ledger, blobs: Blobs) -> None:
+def test_the_first_check_after_the_word_to_stop_stops_the_work(leases: Leases, ledger: Ledger, blobs: Blobs) -> None:
     a_model(ledger, blobs)
     accept(ledger, blobs, "a", rows(40, seed=1))
     stop = threading.Event()
     with Heartbeat(leases, claimed(leases), stop) as heartbeat:
-        heartbeat.progress(bayes.Progress(step=1, steps=2, elbo=0.0))
+        heartbeat.check()
         stop.set()
         with pytest.raises(Stopping):
-            heartbeat.progress(bayes.Progress(step=2, steps=2, elbo=0.0))
+            heartbeat.check()
 
 
 def test_a_running_worker_closes_old_chunks_and_wakes_for_new_ones(
@@ -274,7 +275,7 @@ def test_a_running_worker_closes_old_chunks_and_wakes_for_new_ones(
 
 def go_on(heartbeat: Heartbeat) -> None:
     for _ in until_too_late():
-        heartbeat.progress(bayes.Progress(step=1, steps=2, elbo=0.0))
+        heartbeat.check()
 
 
 def until_too_late() -> Iterator[None]:
