@@ -12,41 +12,34 @@ MARK = "MARK_OF_THE_DEMO"
 
 
 def test_the_demo_holds_all_its_checks_and_leaves_nothing_running(tmp_path: Path) -> None:
-    mark = uuid4().hex
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("POSTERITY_")}
-    environment |= {MARK: mark, "TMPDIR": str(tmp_path)}
+    done = demo(tmp_path)
 
-    demo = subprocess.run(
-        [sys.executable, "-m", "client.demo"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-    )
-
-    assert demo.returncode == 0, demo.stdout + demo.stderr
-    assert "All 7 checks hold" in demo.stdout
-    assert running_with(mark) == []
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "All 7 checks hold" in done.stdout
     assert [path.name for path in tmp_path.iterdir() if "posterity" in path.name] == []
 
 
 def test_a_demo_whose_step_fails_says_so_and_exits_non_zero(tmp_path: Path) -> None:
-    mark = uuid4().hex
-    environment = os.environ | {MARK: mark, "TMPDIR": str(tmp_path), "POSTERITY_THREADS": "none"}
+    done = demo(tmp_path, POSTERITY_THREADS="none")
 
-    demo = subprocess.run(
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def demo(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """The demo, run to its end; nothing that it started is running."""
+    mark = uuid4().hex
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("POSTERITY_")}
+    done = subprocess.run(
         [sys.executable, "-m", "client.demo"],
-        env=environment,
+        env=inherited | settings | {MARK: mark, "TMPDIR": str(folder)},
         capture_output=True,
         text=True,
         timeout=180,
         check=False,
     )
-
-    assert demo.returncode == 1
-    assert "Traceback" not in demo.stderr
     assert running_with(mark) == []
+    return done
 
 
 def running_with(mark: str) -> list[int]:
