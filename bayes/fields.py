@@ -31,9 +31,6 @@ class Fields:
     def at(self, key: str) -> str:
         return f"{self.where}.{key}" if self.where else key
 
-    def has(self, key: str) -> bool:
-        return key in self._left
-
     def take(self, key: str, default: object = ...) -> object:
         if key not in self._left and default is ...:
             raise InvalidDescription(self.at(key), "is missing")

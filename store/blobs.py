@@ -59,9 +59,6 @@ class Blobs:
             raise BlobCorrupt(digest=digest, found=found)
         return data
 
-    def exists(self, digest: str) -> bool:
-        return self.path(digest).exists()
-
     def path(self, digest: str) -> Path:
         assert DIGEST.fullmatch(digest), digest
         hexadecimal = digest.removeprefix("sha256:")

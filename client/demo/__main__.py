@@ -94,8 +94,8 @@ def service_environment(directory: Path, *, is_temporary: bool) -> dict[str, str
     """The settings of the demo's service.
 
     A directory that was asked for goes with the other settings asked for; with a temporary one the demo stays away
-    from any real database. Tensor operations take one thread unless POSTERITY_THREADS says otherwise: two that wait
-    for each other on a busy machine were measured to take ten times as long as one.
+    from any real database. Tensor operations take one thread unless POSTERITY_THREADS says otherwise, so that
+    the figures do not depend on how many cores a machine has.
     """
     set_by_user = {"POSTERITY_THREADS": "1"} | os.environ
     own = {"POSTERITY_DATA_DIR": str(directory)}
