@@ -1,8 +1,9 @@
-"""Adam down the objective, minibatch by minibatch."""
+"""Steps down the objective, minibatch by minibatch."""
 
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +18,16 @@ from bayes.report import Progress
 
 PROGRESS_MAX = 50
 EVALUATION_ROWS = 500
+
+
+class Optimizer(Protocol):
+    """What changes the parameters of an update in place."""
+
+    def step(self, batch: Batch, decay: float) -> Tensor:
+        """One step on a minibatch, at this part of the learning rates; returns its loss, detached."""
+
+    def finish(self) -> None:
+        """After the last step: the parameters hold what was learned."""
 
 
 @dataclass(frozen=True)
@@ -38,17 +49,16 @@ class Rows:
 
 
 def descend(
-    q: Parts,
+    optimizer: Optimizer,
     objective: Objective,
     rows: Rows,
     *,
     recipe: Recipe,
-    noise: Noise,
     shuffle: torch.Generator,
     progress: Callable[[Progress], None] | None,
     check: Callable[[], None],
 ) -> int:
-    """Changes the tensors of q in place towards the objective's minimum; returns the number of steps.
+    """The optimizer has gone over the rows as often as the recipe says; returns the number of steps.
 
     `check` is called before every step, `progress` about 50 times; what they raise ends the descent.
 
@@ -57,17 +67,11 @@ def descend(
     """
     steps = recipe.epochs * math.ceil(objective.rows / objective.batch_rows)
     every = math.ceil(steps / PROGRESS_MAX)
-    optimizer, rates = _adam(q, recipe)
     loss_sum, counted = rows.weights.new_zeros(()), 0
     for step, index in enumerate(_passes(objective, recipe.epochs, shuffle), start=1):
         check()
-        for group, rate in zip(optimizer.param_groups, rates, strict=True):
-            group["lr"] = rate * decay(step, steps, recipe.lr_final)
-        loss = objective.minibatch(q, rows.at(index.to(rows.labels.device)), noise)
-        optimizer.zero_grad()
-        torch.autograd.backward(loss)
-        optimizer.step()
-        loss_sum += loss.detach()
+        batch = rows.at(index.to(rows.labels.device))
+        loss_sum += optimizer.step(batch, decay(step, steps, recipe.lr_final))
         counted += len(index)
         if step % every == 0 or step == steps:
             mean = float(loss_sum) * objective.batch_rows / counted
@@ -76,6 +80,7 @@ def descend(
             if progress is not None:
                 progress(Progress(step, steps, -objective.weight * mean))
             loss_sum, counted = torch.zeros_like(loss_sum), 0
+    optimizer.finish()
     return steps
 
 
@@ -95,22 +100,11 @@ def evidence(q: Parts, objective: Objective, rows: Rows, noise: Noise, *, check:
     for at in range(0, objective.rows, EVALUATION_ROWS):
         check()
         part = rows.at(slice(at, at + EVALUATION_ROWS))
-        nats -= float((part.weights * objective.nll(q, part, noise)).sum(dtype=torch.float64))
+        drawn = objective.complete(q, noise, len(part.labels))
+        nats -= float((part.weights * objective.nll(drawn, part, noise)).sum(dtype=torch.float64))
     return nats
 
 
 def _passes(objective: Objective, epochs: int, shuffle: torch.Generator) -> Iterator[Tensor]:
     for _ in range(epochs):
         yield from torch.split(torch.randperm(objective.rows, generator=shuffle), objective.batch_rows)
-
-
-def _adam(q: Parts, recipe: Recipe) -> tuple[torch.optim.Optimizer, list[float]]:
-    """Adam over the tensors of q that are learned, and the rate of each of its groups."""
-    named = [(key, tensor) for tensors in q.values() for key, tensor in tensors.items()]
-    means = [tensor for key, tensor in named if key.endswith("mu")]
-    widths = [tensor for key, tensor in named if key.endswith("log_sigma")]
-    for tensor in (*means, *widths):
-        tensor.requires_grad_()
-    groups = [(group, rate) for group, rate in ((means, recipe.lr), (widths, recipe.lr_log_sigma)) if group]
-    optimizer = torch.optim.Adam([{"params": group} for group, _ in groups], lr=recipe.lr, fused=True)
-    return optimizer, [rate for _, rate in groups]

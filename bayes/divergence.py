@@ -2,13 +2,19 @@
 
 import torch
 
+from bayes.determinism import generator, standard_normal
 from bayes.errors import FamilyMismatch
 from bayes.posterior import Posterior, shapes
+
+DRAWS = 256
 
 
 @torch.no_grad()
 def kl_divergence(q: Posterior, p: Posterior) -> dict[str, float]:
     """KL(q || p) of each layer in nats, computed in float64; their sum is that of the nets.
+
+    For a family with auxiliary variables it is that of the joint distributions, estimated with 256 draws of them that
+    depend on q and p alone.
 
     Raises:
         FamilyMismatch: the two differ in family, or in the names or shapes of their tensors.
@@ -17,9 +23,12 @@ def kl_divergence(q: Posterior, p: Posterior) -> dict[str, float]:
         raise FamilyMismatch(f"a posterior of family {q.family!r} cannot be measured against one of {p.family!r}")
     if shapes(q) != shapes(p):
         raise FamilyMismatch("the two posteriors belong to different nets")
-    return {
-        layer.name: float(q.rules.kl(_double(q, layer.name), _double(p, layer.name))) for layer in q.network.weighted
-    }
+    noise = standard_normal(generator("cpu", q.digest, p.digest, "kl"))
+    kl_nats = {}
+    for layer in q.network.weighted:
+        drawn = q.rules.complete(_double(q, layer.name), noise, DRAWS)
+        kl_nats[layer.name] = float(q.rules.kl(drawn, q.rules.ready(_double(p, layer.name))))
+    return kl_nats
 
 
 def _double(posterior: Posterior, layer: str) -> dict[str, torch.Tensor]:

@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from bayes.chunk import Chunk
-from bayes.families.parts import Tensors
+from bayes.families.parts import Rate, Tensors
 from bayes.layers import Shape
 from bayes.outputs import Categorical, Gaussian, Output
 
@@ -50,6 +50,11 @@ def start(output: Output, own: Tensors, chunk: Chunk) -> dict[str, Tensor]:
     scale = (share * (labels - location).square()).sum(0).sqrt()
     varies = scale > 1e-6 * location.abs()
     return {**own, "location": location.float(), "scale": torch.where(varies, scale, 1.0).float()}
+
+
+def rate(key: str) -> Rate | None:
+    """The learning rate of an own tensor; None: it never changes."""
+    return "lr_log_sigma" if key == "log_sigma" else None
 
 
 def nll(output: Output, own: Tensors, outputs: Tensor, labels: Tensor) -> Tensor:

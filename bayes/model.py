@@ -49,16 +49,18 @@ class Model:
         chunk = Fields(fields.take("chunk", {}), "chunk")
         net, rows = read_net(fields.take("net")), read_input(fields.take("input"))
         output = read_output(fields.take("output"))
+        family = fields.choice("family", family_names(), "ffg")
         model = cls(
             net=net,
             input=rows,
             output=output,
-            family=fields.choice("family", family_names(), "ffg"),
+            family=family,
             prior=_read_prior(fields.take("prior", {"kind": "gaussian"})),
             recipe=resolve(
                 fields.take("recipe", "auto"),
                 rows=chunk.whole("rows", least=1, default=CHUNK_ROWS),
                 weights=network(net, rows.shape, output.units).weights,
+                family=family,
             ),
         )
         fields.close()

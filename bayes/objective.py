@@ -52,16 +52,26 @@ class Objective:
         minibatch is short.
         """
         part = len(batch.labels) / self.batch_rows
-        misfit = (batch.weights * self.nll(q, batch, noise)).sum() * (self.rows / (self.weight * self.batch_rows))
-        return misfit + (part * self.beta / self.weight) * self.kl(q)
+        q = self.complete(q, noise, len(batch.labels))
+        return self.misfit(q, batch, noise) + (part * self.beta / self.weight) * self.kl(q)
 
     def whole(self, q: Parts, batch: Batch, noise: Noise) -> Tensor:
         """The loss of the whole chunk, given as one batch."""
+        q = self.complete(q, noise, len(batch.labels))
         misfit = (batch.weights * self.nll(q, batch, noise)).sum() / self.weight
         return misfit + (self.beta / self.weight) * self.kl(q)
 
+    def misfit(self, q: Parts, batch: Batch, noise: Noise) -> Tensor:
+        """The data's part of the loss of one step; q is complete."""
+        return (batch.weights * self.nll(q, batch, noise)).sum() * (self.rows / (self.weight * self.batch_rows))
+
+    def complete(self, q: Parts, noise: Noise, rows: int) -> Parts:
+        """The parameters with one draw of their auxiliary variables for so many rows."""
+        names = [layer.name for layer in self.network.weighted]
+        return {**q, **{name: self.rules.complete(q[name], noise, rows) for name in names}}
+
     def nll(self, q: Parts, batch: Batch, noise: Noise) -> Tensor:
-        """The negative log likelihood of each row in nats under one draw of the noise, [rows]."""
+        """The negative log likelihood of each row in nats under one draw of the noise, [rows]; q is complete."""
 
         def linear(layer: Weighted, x: Tensor) -> Tensor:
             return self.rules.linear(layer, q[layer.name], x, noise)
@@ -70,6 +80,6 @@ class Objective:
         return likelihoods.nll(self.output, q[likelihoods.OWN], outputs, batch.labels)
 
     def kl(self, q: Parts) -> Tensor:
-        """KL(q || prior) in nats, summed over the layers; a scalar."""
+        """KL(q || prior) in nats, summed over the layers; a scalar. q is complete, the prior ready."""
         layers = self.network.weighted
         return torch.stack([self.rules.kl(q[layer.name], self.prior[layer.name]) for layer in layers]).sum()

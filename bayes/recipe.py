@@ -3,7 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from bayes.errors import InvalidDescription
+from bayes.families import FamilyName
 from bayes.fields import Fields
+
+OptimizerName = Literal["adam", "ivon"]
 
 EVIDENCE_MAX = 50_000
 SEED_MAX = 2**63 - 1
@@ -14,6 +18,7 @@ class Recipe:
     """How a chunk is absorbed.
 
     Attributes:
+        optimizer: "adam" on means and log standard deviations, or "ivon": variational online Newton, for family ffg.
         epochs: passes over the chunk.
         batch_rows: rows of a minibatch; the last one of a pass may have fewer.
         lr: Adam's learning rate of the means.
@@ -22,10 +27,12 @@ class Recipe:
         lr_final: the part of both rates left at the last step; flat for the first half, then linear.
         beta: weight of the KL to the prior; every row counts 1 / beta times.
         log_sigma_start: where log sigma starts in the first update of a line, where the prior is wider.
+        curvature_decay: the part of the curvature estimate that ivon keeps in a step.
+        prior_power: alpha of the prior q^alpha root^(1 - alpha); below 1 it forgets, for streams that drift.
         seed: enters the randomness of the update along with the prior and the chunk.
     """
 
-    optimizer: Literal["adam"]
+    optimizer: OptimizerName
     epochs: int
     batch_rows: int
     lr: float
@@ -33,6 +40,8 @@ class Recipe:
     lr_final: float
     beta: float
     log_sigma_start: float
+    curvature_decay: float
+    prior_power: float
     seed: int
 
     def to_description(self) -> dict[str, object]:
@@ -58,11 +67,13 @@ def auto(rows: int, weights: int) -> Recipe:
         lr_final=0.02,
         beta=min(1.0, rows / min(weights, EVIDENCE_MAX)),
         log_sigma_start=-5.0,
+        curvature_decay=0.99,
+        prior_power=1.0,
         seed=0,
     )
 
 
-def resolve(value: object, where: str = "recipe", *, rows: int, weights: int) -> Recipe:
+def resolve(value: object, where: str = "recipe", *, rows: int, weights: int, family: FamilyName = "ffg") -> Recipe:
     """The recipe that the JSON describes, the fields it leaves out chosen by `auto`.
 
     Raises:
@@ -73,7 +84,7 @@ def resolve(value: object, where: str = "recipe", *, rows: int, weights: int) ->
         return chosen
     fields = Fields(value, where)
     recipe = Recipe(
-        optimizer=fields.choice("optimizer", ("adam",), chosen.optimizer),
+        optimizer=fields.choice("optimizer", ("adam", "ivon"), chosen.optimizer),
         epochs=fields.whole("epochs", least=1, most=100_000, default=chosen.epochs),
         batch_rows=fields.whole("batch_rows", least=1, default=chosen.batch_rows),
         lr=fields.number("lr", above=0.0, default=chosen.lr),
@@ -81,7 +92,11 @@ def resolve(value: object, where: str = "recipe", *, rows: int, weights: int) ->
         lr_final=fields.number("lr_final", above=0.0, most=1.0, default=chosen.lr_final),
         beta=fields.number("beta", above=0.0, default=chosen.beta),
         log_sigma_start=fields.number("log_sigma_start", above=-20.0, most=5.0, default=chosen.log_sigma_start),
+        curvature_decay=fields.number("curvature_decay", above=0.0, most=1.0, default=chosen.curvature_decay),
+        prior_power=fields.number("prior_power", above=0.0, most=1.0, default=chosen.prior_power),
         seed=fields.whole("seed", least=0, most=SEED_MAX, default=chosen.seed),
     )
     fields.close()
+    if recipe.optimizer == "ivon" and family != "ffg":
+        raise InvalidDescription(fields.at("optimizer"), f"ivon is for the family ffg, not {family}")
     return recipe

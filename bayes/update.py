@@ -5,17 +5,21 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
 from bayes import likelihoods
+from bayes.adam import Adam
 from bayes.chunk import Chunk
-from bayes.descent import Rows, descend, evidence
+from bayes.descent import Optimizer, Rows, descend, evidence
 from bayes.determinism import deterministic, generator, standard_normal
 from bayes.divergence import kl_divergence
 from bayes.errors import UpdateDiverged
-from bayes.families.parts import Tensors
+from bayes.families.parts import Noise, Tensors
+from bayes.forgetting import forgotten
+from bayes.ivon import Ivon
 from bayes.likelihoods import OWN
 from bayes.objective import Objective, Parts
 from bayes.posterior import Posterior, join
@@ -38,6 +42,7 @@ def absorb(
     chunk: Chunk,
     recipe: Recipe,
     *,
+    root: Posterior | None = None,
     device: torch.device | str = "cpu",
     progress: Callable[[Progress], None] | None = None,
     check: Callable[[], None] = lambda: None,
@@ -45,13 +50,15 @@ def absorb(
 ) -> tuple[Posterior, Report]:
     """The posterior after the chunk, and how it came about; every number in both is finite.
 
-    The same prior, chunk and recipe give the same bytes on the same kind of device and number of threads.
+    The same prior, chunk, recipe and root give the same bytes on the same kind of device and number of threads. Only a
+    recipe with a `prior_power` below 1 needs the root of the prior's line.
 
     `check` is called before every step and every slice of the final evaluation, and must be quick; `progress` is
     told about 50 times. What they raise stops the update and leaves nothing behind.
 
     Raises:
         InvalidChunk: the chunk's rows do not fit the model.
+        FamilyMismatch: the recipe forgets, and the root is missing or of another family or net.
         UpdateDiverged: the loss, the posterior or a number of its report is not finite, as of a sigma so near 0
             that it is none in float32.
 
@@ -59,9 +66,10 @@ def absorb(
     """
     chunk.check(prior.input, prior.output)
     began, place = clock(), torch.device(device)
-    fit = _fit(prior, chunk, recipe, place, progress=progress, check=check)
+    held = forgotten(prior, root, recipe.prior_power)
+    fit = _fit(prior, held, chunk, recipe, device=place, progress=progress, check=check)
     posterior = replace(prior, tensors=fit.tensors, chunks=prior.chunks + 1)
-    kl_nats, described = kl_divergence(posterior, prior), describe(posterior, prior, fit.start)
+    kl_nats, described = kl_divergence(posterior, held), describe(posterior, held, fit.start)
     kl_sum = sum(kl_nats.values())
     report = Report(
         elbo=Bound(fit.data_nats - recipe.beta * kl_sum, fit.data_nats, kl_sum, recipe.beta),
@@ -84,10 +92,11 @@ def absorb(
 
 def _fit(
     prior: Posterior,
+    held: Posterior,
     chunk: Chunk,
     recipe: Recipe,
-    device: torch.device,
     *,
+    device: torch.device,
     progress: Callable[[Progress], None] | None,
     check: Callable[[], None],
 ) -> Fit:
@@ -97,19 +106,32 @@ def _fit(
     shuffle = generator("cpu", *content, "shuffle")
     with deterministic(device):
         rows = Rows.of(chunk, prior.input, device)
-        objective = _objective(prior, recipe, rows)
+        objective = _objective(held, recipe, rows)
         q = _to(start, device)
-        steps = descend(q, objective, rows, recipe=recipe, noise=noise, shuffle=shuffle, progress=progress, check=check)
+        optimizer = _optimizer(q, objective, recipe, noise)
+        steps = descend(optimizer, objective, rows, recipe=recipe, shuffle=shuffle, progress=progress, check=check)
         data_nats = evidence(q, objective, rows, noise, check=check)
-    return Fit(start, {name: tensor.detach().cpu() for name, tensor in join(q).items()}, steps, data_nats)
+    return Fit(start, {name: tensor.detach().cpu().contiguous() for name, tensor in join(q).items()}, steps, data_nats)
+
+
+def _optimizer(q: Parts, objective: Objective, recipe: Recipe, noise: Noise) -> Optimizer:
+    match recipe.optimizer:
+        case "adam":
+            return Adam(q, objective, recipe, noise)
+        case "ivon":
+            return Ivon(q, objective, recipe, noise)
+        case _:
+            assert_never(recipe.optimizer)
 
 
 def _objective(prior: Posterior, recipe: Recipe, rows: Rows) -> Objective:
+    device = rows.weights.device
+    layers = _to({layer.name: prior.layer(layer.name) for layer in prior.network.weighted}, device)
     return Objective(
         network=prior.network,
         rules=prior.rules,
         output=prior.output,
-        prior=_to({layer.name: prior.layer(layer.name) for layer in prior.network.weighted}, rows.weights.device),
+        prior={name: prior.rules.ready(tensors) for name, tensors in layers.items()},
         beta=recipe.beta,
         rows=len(rows.weights),
         weight=float(rows.weights.sum(dtype=torch.float64)),
@@ -125,20 +147,26 @@ def content_of(prior: Posterior, chunk: Chunk, recipe: Recipe) -> tuple[str, str
 def starting_point(prior: Posterior, chunk: Chunk, recipe: Recipe, generator: torch.Generator) -> dict[str, Tensors]:
     """Where the update of this prior starts: at the prior itself, where the KL is 0.
 
-    A layer whose means are all 0, as a root prior's are, is no place to start from, as equal units stay equal: there
-    the weights' means are drawn after He et al. 2015, N(0, 2 / fan-in), and log sigma starts as the recipe says.
+    From a root, log sigma starts at most where the recipe says. A layer whose means are all 0 is no place to start
+    from, as equal units stay equal: there the weights' means are drawn after He et al. 2015, N(0, 2 / fan-in).
     """
     layers: dict[str, Tensors] = {}
     for layer in prior.network.weighted:
         tensors = prior.layer(layer.name)
-        if not bool(tensors["weight.mu"].any()):
+        weight = tensors["weight.mu"]
+        if is_blank := not bool(weight.any()):
             weight = torch.randn(layer.weight_shape, generator=generator) * math.sqrt(2 / layer.fan_in)
-            layers[layer.name] = prior.rules.start(tensors, weight, recipe.log_sigma_start)
-        else:
-            layers[layer.name] = tensors
+        is_start = is_blank or prior.chunks == 0
+        layers[layer.name] = prior.rules.start(tensors, weight, recipe.log_sigma_start) if is_start else tensors
     own = prior.layer(OWN)
     return {**layers, OWN: likelihoods.start(prior.output, own, chunk) if prior.chunks == 0 else own}
 
 
 def _to(parts: Parts, device: torch.device) -> dict[str, dict[str, Tensor]]:
-    return {name: {key: t.to(device, copy=True) for key, t in tensors.items()} for name, tensors in parts.items()}
+    """Copies on the device; kernels lie with their channels last, as convolutions on CPU and GPU are fastest."""
+    return {name: {key: _copied(t, device) for key, t in tensors.items()} for name, tensors in parts.items()}
+
+
+def _copied(tensor: Tensor, device: torch.device) -> Tensor:
+    layout = torch.channels_last if tensor.dim() == 4 else torch.contiguous_format
+    return tensor.to(device, copy=True, memory_format=layout)

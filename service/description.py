@@ -118,7 +118,7 @@ class GaussianPrior(Part):
 class Recipe(Part):
     """How a chunk is absorbed; what is absent is chosen from `chunk.rows` when the model is created."""
 
-    optimizer: Literal["adam"] | None = None
+    optimizer: Literal["adam", "ivon"] | None = None
     epochs: int | None = Field(None, description="Passes over the chunk.")
     batch_rows: int | None = Field(None, description="Rows of one minibatch.")
     lr: float | None = Field(None, description="Learning rate of the means.")
@@ -126,6 +126,8 @@ class Recipe(Part):
     lr_final: float | None = Field(None, description="Part of both rates that is left at the last step.")
     beta: float | None = Field(None, description="Weight of the KL to the prior.")
     log_sigma_start: float | None = Field(None, description="Where log sigma starts in the first update of a line.")
+    curvature_decay: float | None = Field(None, description="Part of the curvature that ivon keeps in a step.")
+    prior_power: float | None = Field(None, description="Power of the prior against the root; below 1 it forgets.")
     seed: int | None = None
 
 

@@ -83,6 +83,7 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
             chunk=chunk,
             prior=head.version,
             prior_digest=find_version(connection, model, head.version).digest,
+            root_digest=find_version(connection, model, 0).digest,
             batch_digests=_digests(connection, model, chunk),
             lease_seconds=lease.seconds,
         )

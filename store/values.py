@@ -173,6 +173,7 @@ class Claim:
     chunk: ChunkRow
     prior: int
     prior_digest: str
+    root_digest: str
     batch_digests: tuple[str, ...]
     lease_seconds: float
 

@@ -50,7 +50,10 @@ def absorb(
     prior = bayes.Posterior.from_bytes(blobs.get(claim.prior_digest))
     chunk = read_chunk([blobs.get(digest) for digest in claim.batch_digests])
     prequential = score_before_learning(prior, chunk, device=device, check=check)
-    posterior, report = bayes.absorb(prior, chunk, model.recipe, device=device, progress=progress, check=check)
+    root = bayes.Posterior.from_bytes(blobs.get(claim.root_digest)) if model.recipe.prior_power < 1 else None
+    posterior, report = bayes.absorb(
+        prior, chunk, model.recipe, root=root, device=device, progress=progress, check=check
+    )
     digest = blobs.put(posterior.to_bytes())
     facts: dict[str, Any] = {
         **report.to_dict(),

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bayes.families import ffg, point
-from bayes.families.parts import LayerWeights, Noise, Tensors
+from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
 from bayes.layers import Shape, Weighted
 
 FamilyName = Literal["ffg", "point"]
@@ -19,23 +19,35 @@ class Family(Protocol):
     def shapes(self, layer: Weighted) -> dict[str, Shape]:
         """The layer's tensors."""
 
-    def root(self, layer: Weighted, sigma: float | None) -> dict[str, Tensor]:
-        """The prior before any rows: every mean 0."""
+    def rate(self, key: str) -> Rate | None:
+        """The learning rate of the layer's tensor of this key; None: it never changes."""
+
+    def root(self, layer: Weighted, gaussians: Gaussians) -> dict[str, Tensor]:
+        """The prior before any rows that says these Gaussians of the weights."""
 
     def start(self, prior: Tensors, weight: Tensor, log_sigma_start: float) -> dict[str, Tensor]:
         """Where the first update of a line starts, with these means of the weights."""
 
+    def ready(self, p: Tensors) -> Tensors:
+        """The prior with what its many KLs share, worked out once."""
+
+    def complete(self, q: Tensors, noise: Noise, rows: int) -> Tensors:
+        """The posterior with a draw of its auxiliary variables, where it has any, for so many rows."""
+
     def linear(self, layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
-        """One random output of the layer for each row of x, such that gradients reach q."""
+        """One random output of the layer for each row of x, such that gradients reach q, which is complete."""
 
     def kl(self, q: Tensors, p: Tensors) -> Tensor:
-        """KL(q || p) in nats, a scalar."""
+        """KL(q || p) in nats, a scalar; with auxiliary variables an unbiased estimate, given the draw in q."""
 
     def mean(self, q: Tensors) -> LayerWeights:
         """The mean weights, stacked as one draw."""
 
     def draw(self, q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:
         """Independent draws of the weights, stacked along a new first axis."""
+
+    def forget(self, q: Tensors, root: Tensors, power: float) -> Tensors:
+        """The prior proportional to q^power root^(1 - power)."""
 
     def describe(self, q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:
         """What a reader of the update's report should know about the layer."""

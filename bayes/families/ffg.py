@@ -1,14 +1,11 @@
 """Fully factorized Gaussian: every weight w ~ N(mu, sigma^2) by itself, stored as mu and log sigma."""
 
-import math
-
 import torch
 from torch import Tensor
 
-from bayes.families.parts import LayerWeights, Noise, Tensors
+from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
 from bayes.layers import Shape, Weighted, apply
 
-BIAS_SIGMA = 0.2
 VARIANCE_FLOOR = 1e-10
 
 
@@ -22,15 +19,18 @@ def shapes(layer: Weighted) -> dict[str, Shape]:
     }
 
 
-def root(layer: Weighted, sigma: float | None) -> dict[str, Tensor]:
-    """N(0, sigma^2) for every weight; None: sigma = 2 / sqrt(fan-in), 0.2 for biases."""
-    weight_sigma = 2 / math.sqrt(layer.fan_in) if sigma is None else sigma
-    bias_sigma = BIAS_SIGMA if sigma is None else sigma
+def rate(key: str) -> Rate | None:
+    """Means move at `lr`, log standard deviations at `lr_log_sigma`."""
+    return "lr" if key.endswith("mu") else "lr_log_sigma"
+
+
+def root(layer: Weighted, gaussians: Gaussians) -> dict[str, Tensor]:  # noqa: ARG001
+    """These Gaussians themselves."""
     return {
-        "weight.mu": torch.zeros(layer.weight_shape),
-        "weight.log_sigma": torch.full(layer.weight_shape, math.log(weight_sigma)),
-        "bias.mu": torch.zeros(layer.bias_shape),
-        "bias.log_sigma": torch.full(layer.bias_shape, math.log(bias_sigma)),
+        "weight.mu": gaussians.weight_mu,
+        "weight.log_sigma": gaussians.weight_log_sigma,
+        "bias.mu": gaussians.bias_mu,
+        "bias.log_sigma": gaussians.bias_log_sigma,
     }
 
 
@@ -45,6 +45,16 @@ def start(prior: Tensors, weight: Tensor, log_sigma_start: float) -> dict[str, T
         "bias.mu": prior["bias.mu"].clone(),
         "bias.log_sigma": prior["bias.log_sigma"].clamp(max=log_sigma_start),
     }
+
+
+def ready(p: Tensors) -> Tensors:
+    """The prior as it is."""
+    return p
+
+
+def complete(q: Tensors, noise: Noise, rows: int) -> Tensors:  # noqa: ARG001
+    """The posterior as it is: it has no auxiliary variables."""
+    return q
 
 
 def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
@@ -82,6 +92,15 @@ def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:
     return LayerWeights(_draw(q, "weight", samples, generator), _draw(q, "bias", samples, generator))
 
 
+def forget(q: Tensors, root: Tensors, power: float) -> Tensors:
+    r"""The Gaussians proportional to q^power root^(1 - power), weight by weight.
+
+    .. math:: \frac{1}{s^2} = \frac{\alpha}{\sigma^2} + \frac{1-\alpha}{s_0^2}, \quad
+        m = s^2 \left( \frac{\alpha \mu}{\sigma^2} + \frac{(1-\alpha) m_0}{s_0^2} \right)
+    """
+    return {**_blend(q, root, power, "weight"), **_blend(q, root, power, "bias")}
+
+
 def describe(q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:
     """Of the layer's weights: the median |mu| / sigma, the median sigma over the prior's, mean |move of log sigma|."""
     log_sigma = q["weight.log_sigma"]
@@ -96,6 +115,14 @@ def _kl(q: Tensors, p: Tensors, part: str) -> Tensor:
     narrower = p[f"{part}.log_sigma"] - q[f"{part}.log_sigma"]
     moved = (q[f"{part}.mu"] - p[f"{part}.mu"]) * (-p[f"{part}.log_sigma"]).exp()
     return (narrower + 0.5 * ((-2 * narrower).exp() - 1 + moved.square())).sum()
+
+
+def _blend(q: Tensors, root: Tensors, power: float, part: str) -> dict[str, Tensor]:
+    mu, log_sigma = f"{part}.mu", f"{part}.log_sigma"
+    kept = power * (-2 * q[log_sigma]).exp()
+    lent = (1 - power) * (-2 * root[log_sigma]).exp()
+    precision = kept + lent
+    return {mu: (kept * q[mu] + lent * root[mu]) / precision, log_sigma: -0.5 * precision.log()}
 
 
 def _draw(q: Tensors, part: str, samples: int, generator: torch.Generator) -> Tensor:

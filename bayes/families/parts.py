@@ -1,12 +1,23 @@
 """The values that families share."""
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import Tensor
 
 Tensors = Mapping[str, Tensor]
 Noise = Callable[[Tensor], Tensor]
+Rate = Literal["lr", "lr_log_sigma"]
+"""The recipe's learning rate of a tensor."""
+
+
+class Gaussians(NamedTuple):
+    """Independent Gaussians over one layer's weights [*weight_shape] and biases [*bias_shape]."""
+
+    weight_mu: Tensor
+    weight_log_sigma: Tensor
+    bias_mu: Tensor
+    bias_log_sigma: Tensor
 
 
 class LayerWeights(NamedTuple):

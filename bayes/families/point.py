@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from bayes.families.parts import LayerWeights, Noise, Tensors
+from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
 from bayes.layers import Shape, Weighted, apply
 
 
@@ -12,14 +12,29 @@ def shapes(layer: Weighted) -> dict[str, Shape]:
     return {"weight.mu": layer.weight_shape, "bias.mu": layer.bias_shape}
 
 
-def root(layer: Weighted, sigma: float | None) -> dict[str, Tensor]:  # noqa: ARG001
-    """Every weight 0; the prior's width means nothing to a point."""
-    return {"weight.mu": torch.zeros(layer.weight_shape), "bias.mu": torch.zeros(layer.bias_shape)}
+def rate(key: str) -> Rate | None:  # noqa: ARG001
+    """Every tensor is a mean."""
+    return "lr"
+
+
+def root(layer: Weighted, gaussians: Gaussians) -> dict[str, Tensor]:  # noqa: ARG001
+    """The means; the prior's width means nothing to a point."""
+    return {"weight.mu": gaussians.weight_mu, "bias.mu": gaussians.bias_mu}
 
 
 def start(prior: Tensors, weight: Tensor, log_sigma_start: float) -> dict[str, Tensor]:  # noqa: ARG001
     """The given weights and the prior's biases."""
     return {"weight.mu": weight, "bias.mu": prior["bias.mu"].clone()}
+
+
+def ready(p: Tensors) -> Tensors:
+    """The prior as it is."""
+    return p
+
+
+def complete(q: Tensors, noise: Noise, rows: int) -> Tensors:  # noqa: ARG001
+    """The point as it is: it has no auxiliary variables."""
+    return q
 
 
 def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:  # noqa: ARG001
@@ -40,6 +55,11 @@ def mean(q: Tensors) -> LayerWeights:
 def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:  # noqa: ARG001
     """The point: all its draws are equal, so one stands for all."""
     return mean(q)
+
+
+def forget(q: Tensors, root: Tensors, power: float) -> Tensors:  # noqa: ARG001
+    """The point as it is: no prior holds it."""
+    return q
 
 
 def describe(q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:  # noqa: ARG001

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bayes import Bound, Chunk, Model, Posterior, Report, UpdateDiverged, absorb, root, update
+from bayes.adam import Adam
 
 FINE = Report(
     elbo=Bound(-3.0, -2.0, 1.0, 1.0),
@@ -52,8 +53,9 @@ def test_a_sigma_that_underflows_ends_the_update_with_an_error(noisy: tuple[Mode
 def test_a_weight_out_of_the_finite_numbers_ends_the_update_even_where_no_data_hear_of_it(
     described: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def descend(q: dict[str, dict[str, torch.Tensor]], *_: object, **__: object) -> int:
-        q["dense1"]["bias.mu"][0] = -math.inf
+    def descend(optimizer: Adam, *_: object, **__: object) -> int:
+        with torch.no_grad():
+            optimizer.q["dense1"]["bias.mu"][0] = -math.inf
         return 1
 
     monkeypatch.setattr(update, "descend", descend)

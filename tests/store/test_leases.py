@@ -38,7 +38,7 @@ def test_a_claim_names_the_chunk_the_prior_and_the_batches_in_order(ledger: Ledg
     claim = claimed(leases)
 
     assert (claim.model, claim.update, claim.attempt) == ("digits", 1, 1)
-    assert (claim.prior, claim.prior_digest) == (0, ROOT)
+    assert (claim.prior, claim.prior_digest, claim.root_digest) == (0, ROOT, ROOT)
     assert claim.batch_digests == (digest("a"), digest("b"))
     assert claim.chunk.rows == 5
 
