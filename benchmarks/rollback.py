@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import json
 import os
-import platform
-import subprocess
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -21,12 +18,12 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_digits
 
+from benchmarks import record
 from client.client import Client
 from client.demo.process import running_service
 
 ROUNDS = 200
 SEED = 0
-RESULT = Path(__file__).parent / "results" / "rollback.json"
 DESCRIPTION: dict[str, Any] = {
     "name": "digits",
     "net": {"kind": "mlp", "hidden": [64]},
@@ -46,9 +43,9 @@ def main() -> None:
         "rounds": ROUNDS,
         "seed": SEED,
         **{name: spread(values) for name, values in seconds.items()},
-        **surroundings(),
+        **record.surroundings(),
     }
-    RESULT.write_text(json.dumps(result, indent=2) + "\n")
+    record.write("rollback", result)
     print(json.dumps(result, indent=2))
 
 
@@ -86,16 +83,6 @@ def spread(seconds: list[float]) -> dict[str, float]:
     cuts = quantiles(seconds, n=20)
     found = {"median": median(seconds), "p5": cuts[0], "p95": cuts[-1], "max": max(seconds)}
     return {f"{name}_ms": round(1000 * value, 2) for name, value in found.items()}
-
-
-def surroundings() -> dict[str, Any]:
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True)
-    return {
-        "commit": commit.stdout.strip(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
-        "python": platform.python_version(),
-        "torch": version("torch"),
-    }
 
 
 if __name__ == "__main__":

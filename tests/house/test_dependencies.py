@@ -15,12 +15,16 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 RUNTIME = [Requirement(line) for line in PROJECT["dependencies"]]
 DEVELOPMENT = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
+PEERS = [Requirement(line) for line in PROJECT["optional-dependencies"]["peers"]]
 PINS = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines())
 REASONS = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text()
 DECISIONS = ROOT / "docs" / "decisions"
 
 
-@pytest.mark.parametrize(("heading", "requirements"), [("## To run it", RUNTIME), ("## To develop it", DEVELOPMENT)])
+@pytest.mark.parametrize(
+    ("heading", "requirements"),
+    [("## To run it", RUNTIME), ("## To develop it", DEVELOPMENT), ("## To measure the neighbours", PEERS)],
+)
 def test_every_dependency_has_its_line_of_reason_and_every_line_its_dependency(
     heading: str, requirements: list[Requirement]
 ) -> None:
@@ -32,7 +36,7 @@ def test_every_dependency_has_its_line_of_reason_and_every_line_its_dependency(
     assert all(reason.endswith(".") for reason in reasons.values())
 
 
-@pytest.mark.parametrize("requirement", [*RUNTIME, *DEVELOPMENT], ids=lambda requirement: requirement.name)
+@pytest.mark.parametrize("requirement", [*RUNTIME, *DEVELOPMENT, *PEERS], ids=lambda requirement: requirement.name)
 def test_every_dependency_is_pinned_within_its_range(requirement: Requirement) -> None:
     pins = {canonicalize_name(name): version for name, version in PINS.items()}
 

@@ -1,0 +1,38 @@
+"""A result as it is kept: figures, and the surroundings that they hold for."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def write(name: str, result: Mapping[str, Any]) -> None:
+    """results/<name>.json holds the result, whole at every moment."""
+    path = RESULTS / f"{name}.json"
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(result, indent=2) + "\n")
+    partial.replace(path)
+
+
+def surroundings() -> dict[str, Any]:
+    """Commit, machine and versions; the commit ends in "+" where tracked files differ from it."""
+    commit = _git("rev-parse", "--short", "HEAD")
+    return {
+        "commit": f"{commit}+" if _git("status", "--porcelain", "--untracked-files=no") else commit,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "python": platform.python_version(),
+        "torch": version("torch"),
+    }
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
+    return done.stdout.strip()
