@@ -2,8 +2,10 @@
 
 import torch
 
+from bayes import likelihoods
 from bayes.determinism import generator, standard_normal
 from bayes.errors import FamilyMismatch
+from bayes.likelihoods import OWN
 from bayes.posterior import Posterior, shapes
 
 DRAWS = 256
@@ -11,7 +13,9 @@ DRAWS = 256
 
 @torch.no_grad()
 def kl_divergence(q: Posterior, p: Posterior) -> dict[str, float]:
-    """KL(q || p) of each layer in nats, computed in float64; their sum is that of the nets.
+    """KL(q || p) of each layer in nats, computed in float64; their sum is that of the posteriors.
+
+    A learned noise is told as the layer "output".
 
     For a family with auxiliary variables it is that of the joint distributions, estimated with 256 draws of them that
     depend on q and p alone.
@@ -28,7 +32,8 @@ def kl_divergence(q: Posterior, p: Posterior) -> dict[str, float]:
     for layer in q.network.weighted:
         drawn = q.rules.complete(_double(q, layer.name), noise, DRAWS)
         kl_nats[layer.name] = float(q.rules.kl(drawn, q.rules.ready(_double(p, layer.name))))
-    return kl_nats
+    learned = likelihoods.kl(_double(q, OWN), _double(p, OWN))
+    return kl_nats if learned is None else {**kl_nats, OWN: float(learned)}
 
 
 def _double(posterior: Posterior, layer: str) -> dict[str, torch.Tensor]:

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
+from bayes import likelihoods
 from bayes.errors import FamilyMismatch
+from bayes.likelihoods import OWN
 from bayes.posterior import Posterior, join, shapes
 
 
@@ -27,4 +29,5 @@ def forgotten(prior: Posterior, root: Posterior | None, power: float) -> Posteri
         layer.name: prior.rules.forget(prior.layer(layer.name), root.layer(layer.name), power)
         for layer in prior.network.weighted
     }
-    return replace(prior, tensors={**prior.tensors, **join(layers)})
+    own = likelihoods.forget(prior.layer(OWN), root.layer(OWN), power)
+    return replace(prior, tensors={**prior.tensors, **join({**layers, OWN: own})})

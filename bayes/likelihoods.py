@@ -13,33 +13,39 @@ from bayes.layers import Shape
 from bayes.outputs import Categorical, Gaussian, Output
 
 OWN = "output"  # Among the layers of a posterior, the name of the likelihood's own tensors.
+NOISE_MU, NOISE_LOG_SIGMA = "log_noise.mu", "log_noise.log_sigma"
+ROOT = {"location": 0.0, "scale": 1.0, NOISE_MU: -1.0, NOISE_LOG_SIGMA: 0.0}
+START = {NOISE_MU: 0.0, NOISE_LOG_SIGMA: -3.0}
 
 
 def shapes(output: Output) -> dict[str, Shape]:
     """The likelihood's own tensors.
 
-    A Gaussian output keeps the location and scale of its labels, so that the net works on standardized ones, and,
-    where its noise is learned, `log_sigma`: the log of the noise in units of the scale.
+    A Gaussian output keeps the location and scale of its labels, so that the net works on standardized ones. Where its
+    noise is learned, the log of the noise in units of the scale is Gaussian too, with a mean and a log sigma.
     """
     match output:
         case Categorical():
             return {}
         case Gaussian(dims, noise):
-            learned = {"log_sigma": (dims,)} if noise is None else {}
+            learned = {NOISE_MU: (dims,), NOISE_LOG_SIGMA: (dims,)} if noise is None else {}
             return {"location": (dims,), "scale": (dims,), **learned}
         case _:
             assert_never(output)
 
 
 def root(output: Output) -> dict[str, Tensor]:
-    """The own tensors before any rows: location 0, scale 1, log sigma 0."""
-    return {key: torch.full(shape, float(key == "scale")) for key, shape in shapes(output).items()}
+    """The own tensors before any rows: location 0, scale 1, and N(-1, 1) for the log of a learned noise.
+
+    So the mean of the noise's square is 1: that of standardized labels that nothing explains.
+    """
+    return {key: torch.full(shape, ROOT[key]) for key, shape in shapes(output).items()}
 
 
 def start(output: Output, own: Tensors, chunk: Chunk) -> dict[str, Tensor]:
-    """The own tensors as the first update of a line starts: location and scale of its labels.
+    """The own tensors as the first update of a line starts: location and scale of its labels, a learned noise near 1.
 
-    They stay what the first chunk makes them. Labels that do not vary keep the scale 1.
+    Location and scale stay what the first chunk makes them. Labels that do not vary keep the scale 1.
     """
     if isinstance(output, Categorical):
         return {}
@@ -49,12 +55,13 @@ def start(output: Output, own: Tensors, chunk: Chunk) -> dict[str, Tensor]:
     location = (share * labels).sum(0)
     scale = (share * (labels - location).square()).sum(0).sqrt()
     varies = scale > 1e-6 * location.abs()
-    return {**own, "location": location.float(), "scale": torch.where(varies, scale, 1.0).float()}
+    learned = {key: torch.full_like(own[key], value) for key, value in START.items() if key in own}
+    return {**own, **learned, "location": location.float(), "scale": torch.where(varies, scale, 1.0).float()}
 
 
 def rate(key: str) -> Rate | None:
     """The learning rate of an own tensor; None: it never changes."""
-    return "lr_log_sigma" if key == "log_sigma" else None
+    return "lr_log_sigma" if key in START else None
 
 
 def nll(output: Output, own: Tensors, outputs: Tensor, labels: Tensor) -> Tensor:
@@ -70,9 +77,9 @@ def nll(output: Output, own: Tensors, outputs: Tensor, labels: Tensor) -> Tensor
         case Categorical():
             return F.cross_entropy(outputs, labels, reduction="none")
         case Gaussian():
-            log_sigma = log_noise(output, own)
-            off = (labels - location_of(own, outputs)) * (-log_sigma).exp()
-            return (0.5 * (off.square() + math.log(2 * math.pi)) + log_sigma).sum(1)
+            mean, variance = _log_noise(output, own)
+            off = (labels - location_of(own, outputs)) * (variance - mean).exp()
+            return (0.5 * (off.square() + math.log(2 * math.pi)) + mean).sum(1)
         case _:
             assert_never(output)
 
@@ -83,7 +90,33 @@ def location_of(own: Tensors, outputs: Tensor) -> Tensor:
 
 
 def log_noise(output: Gaussian, own: Tensors) -> Tensor:
-    """Log of the noise's standard deviation in label units, [dims]."""
+    """Half the log of the mean of the noise's square, [dims]: log of what a prediction has to allow, in label units."""
+    mean, variance = _log_noise(output, own)
+    return mean + variance
+
+
+def kl(q: Tensors, p: Tensors) -> Tensor | None:
+    """KL(q || p) of the learned noise in nats, summed over the dimensions; None where none is learned."""
+    if NOISE_MU not in q:
+        return None
+    narrower = p[NOISE_LOG_SIGMA] - q[NOISE_LOG_SIGMA]
+    moved = (q[NOISE_MU] - p[NOISE_MU]) * (-p[NOISE_LOG_SIGMA]).exp()
+    return (narrower + 0.5 * ((-2 * narrower).exp() - 1 + moved.square())).sum()
+
+
+def forget(own: Tensors, root: Tensors, power: float) -> dict[str, Tensor]:
+    """The own tensors whose learned noise is proportional to own^power root^(1 - power)."""
+    if NOISE_MU not in own:
+        return dict(own)
+    kept = power * (-2 * own[NOISE_LOG_SIGMA]).exp()
+    lent = (1 - power) * (-2 * root[NOISE_LOG_SIGMA]).exp()
+    precision = kept + lent
+    mu = (kept * own[NOISE_MU] + lent * root[NOISE_MU]) / precision
+    return {**own, NOISE_MU: mu, NOISE_LOG_SIGMA: -0.5 * precision.log()}
+
+
+def _log_noise(output: Gaussian, own: Tensors) -> tuple[Tensor, Tensor]:
+    """Mean and variance of the log of the noise's standard deviation in label units, [dims]."""
     if output.noise is None:
-        return own["log_sigma"] + own["scale"].log()
-    return torch.full_like(own["scale"], math.log(output.noise))
+        return own[NOISE_MU] + own["scale"].log(), (2 * own[NOISE_LOG_SIGMA]).exp()
+    return torch.full_like(own["scale"], math.log(output.noise)), torch.zeros_like(own["scale"])

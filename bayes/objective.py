@@ -80,6 +80,7 @@ class Objective:
         return likelihoods.nll(self.output, q[likelihoods.OWN], outputs, batch.labels)
 
     def kl(self, q: Parts) -> Tensor:
-        """KL(q || prior) in nats, summed over the layers; a scalar. q is complete, the prior ready."""
-        layers = self.network.weighted
-        return torch.stack([self.rules.kl(q[layer.name], self.prior[layer.name]) for layer in layers]).sum()
+        """KL(q || prior) in nats of the layers and a learned noise; a scalar. q is complete, the prior ready."""
+        layers = [self.rules.kl(q[layer.name], self.prior[layer.name]) for layer in self.network.weighted]
+        noise = likelihoods.kl(q[likelihoods.OWN], self.prior[likelihoods.OWN])
+        return torch.stack(layers if noise is None else [*layers, noise]).sum()

@@ -126,12 +126,13 @@ def _optimizer(q: Parts, objective: Objective, recipe: Recipe, noise: Noise) -> 
 
 def _objective(prior: Posterior, recipe: Recipe, rows: Rows) -> Objective:
     device = rows.weights.device
-    layers = _to({layer.name: prior.layer(layer.name) for layer in prior.network.weighted}, device)
+    names = [layer.name for layer in prior.network.weighted]
+    parts = _to({name: prior.layer(name) for name in (*names, OWN)}, device)
     return Objective(
         network=prior.network,
         rules=prior.rules,
         output=prior.output,
-        prior={name: prior.rules.ready(tensors) for name, tensors in layers.items()},
+        prior={**parts, **{name: prior.rules.ready(parts[name]) for name in names}},
         beta=recipe.beta,
         rows=len(rows.weights),
         weight=float(rows.weights.sum(dtype=torch.float64)),

@@ -34,6 +34,30 @@ def test_rows_of_weight_two_are_rows_under_half_the_beta(
 
 
 @pytest.mark.usefixtures("_same_noise")
+@pytest.mark.parametrize("noise", [None, 0.5])
+@pytest.mark.parametrize("family", ["ffg", "point"])
+def test_rows_with_numbers_of_weight_two_are_rows_under_half_the_beta(family: str, noise: float | None) -> None:
+    model = Model.from_description(
+        {
+            "net": {"kind": "mlp", "hidden": [4]},
+            "input": {"shape": [3]},
+            "output": {"kind": "gaussian", "dims": 2, "noise": noise},
+            "family": family,
+            "recipe": {"epochs": 4, "batch_rows": 8, "beta": 0.5},
+        }
+    )
+    rows = torch.randn(20, 5, generator=torch.Generator().manual_seed(0))
+    prior, _ = absorb(root(model), Chunk(rows[:, :3], rows[:, 3:]), model.recipe)
+    heavy = Chunk(rows[:, :3], rows[:, 3:], torch.full((20,), 2.0))
+
+    of_heavy, _ = absorb(prior, heavy, model.recipe)
+    of_half, _ = absorb(prior, replace(heavy, weights=None), replace(model.recipe, beta=0.25))
+
+    for key, tensor in of_half.tensors.items():
+        assert torch.equal(of_heavy.tensors[key], tensor), key
+
+
+@pytest.mark.usefixtures("_same_noise")
 def test_beta_is_heard(images: Model, image_chunk: Chunk, learned: Posterior) -> None:
     one, _ = absorb(learned, image_chunk, images.recipe)
     other, _ = absorb(learned, image_chunk, replace(images.recipe, beta=images.recipe.beta / 2))

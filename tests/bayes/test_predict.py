@@ -90,7 +90,7 @@ def test_a_gaussian_ensemble_has_the_moments_of_its_nets(regression: tuple[Poste
     each = own["location"] + own["scale"] * one_by_one(draw(posterior, samples=6, seed=3), inputs)
     torch.testing.assert_close(prediction.mean, each.mean(1), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(prediction.epistemic_std, each.std(1, correction=0), rtol=1e-4, atol=1e-5)
-    noise = own["scale"] * own["log_sigma"].exp()
+    noise = own["scale"] * (own["log_noise.mu"] + (2 * own["log_noise.log_sigma"]).exp()).exp()
     torch.testing.assert_close(prediction.noise_std, noise.expand(30, 2))
     total = prediction.epistemic_std.square() + prediction.noise_std.square()
     torch.testing.assert_close(prediction.std.square(), total)

@@ -210,4 +210,4 @@ def test_labels_keep_the_location_and_scale_of_the_first_chunk(described: dict[s
     assert float(first.tensors["output.location"]) == pytest.approx(float(rows[:, 0].mean() * 3 + 100))
     for key in ("output.location", "output.scale"):
         assert torch.equal(first.tensors[key], second.tensors[key])
-    assert not torch.equal(first.tensors["output.log_sigma"], second.tensors["output.log_sigma"])
+    assert not torch.equal(first.tensors["output.log_noise.mu"], second.tensors["output.log_noise.mu"])
