@@ -1,0 +1,96 @@
+"""`python -m benchmarks.paper`: perform what is not there yet, then write the page."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import get_args
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from benchmarks.paper import images, results
+from benchmarks.paper.choice import chosen
+from benchmarks.paper.lines import Line
+from benchmarks.paper.perform import perform
+from benchmarks.paper.sets import Experiment, SetName, experiments
+from benchmarks.paper.tables import COLUMNS, cells
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    asked = parser().parse_args(arguments)
+    console = Console()
+    wanted = chosen(experiments(asked.size), asked)
+    folder = asked.results or (images.cache_folder() / "tuning" if asked.tune else results.FOLDER)
+    lines = {f"{e.name} {row.label} {line.seed}": line for e in wanted for row in e.rows for line in row.lines}
+    left = {label: line for label, line in lines.items() if asked.again or results.read(folder, line) is None}
+    console.print(f"{len(lines)} lines, {len(lines) - len(left)} of them in {folder} already.")
+    try:
+        absorb_all(left, asked, folder, console)
+    except KeyboardInterrupt:
+        console.print("Stopped. What is finished is kept; the same command goes on from there.")
+        sys.exit(130)
+    for experiment in wanted:
+        console.print(shown(experiment, folder))
+
+
+def parser() -> argparse.ArgumentParser:
+    known = argparse.ArgumentParser(prog="python -m benchmarks.paper", description="The experiments of the paper.")
+    size = known.add_mutually_exclusive_group()
+    for name in get_args(SetName):
+        size.add_argument(f"--{name}", dest="size", action="store_const", const=name, default="full")
+    known.add_argument("--data", type=Path, required=True, help="root of the data sets; downloaded to it if absent")
+    known.add_argument("--only", nargs="+", default=[], metavar="EXPERIMENT")
+    known.add_argument("--methods", nargs="+", default=[], metavar="LABEL", help="rows of the tables")
+    known.add_argument("--seeds", nargs="+", type=int, default=[])
+    known.add_argument("--parts", type=int, help="stop after so many parts")
+    known.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE[,VALUE]", help="fields of the recipe")
+    known.add_argument("--tune", action="store_true", help="score on rows of the training set, kept out of the parts")
+    known.add_argument("--again", action="store_true", help="perform also what is there")
+    known.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
+    known.add_argument("--device", default="cpu")
+    known.add_argument("--results", type=Path, help="folder of the results")
+    return known
+
+
+def absorb_all(lines: Mapping[str, Line], asked: argparse.Namespace, folder: Path, console: Console) -> None:
+    """The folder has a result of every line; bars say how far each one is."""
+    for dataset in sorted({line.dataset for line in lines.values()}):
+        images.read(dataset, asked.data, announce=console.print)
+    labels = {line.key: label for label, line in lines.items()}
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console) as bars:
+        whole = bars.add_task("all lines", total=len(labels))
+        shown: dict[str, TaskID] = {}
+
+        def told(key: str, done: float) -> None:
+            if key not in shown:
+                shown[key] = bars.add_task(labels[key], total=100)
+            bars.update(shown[key], completed=round(100 * done), visible=done < 1)
+            bars.update(whole, completed=sum(bars.tasks[bar].finished for bar in shown.values()))
+
+        unique = {line.key: line for line in lines.values()}
+        perform(list(unique.values()), asked.data, folder, processes=asked.jobs, told=told)
+
+
+def shown(experiment: Experiment, folder: Path) -> Table:
+    table = Table("", *COLUMNS, title=experiment.title)
+    for row in experiment.rows:
+        kept = [result for line in row.lines if (result := results.read(folder, line)) is not None]
+        table.add_row(row.label, *cells(kept))
+    return table
+
+
+if __name__ == "__main__":
+    main()

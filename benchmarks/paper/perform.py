@@ -1,0 +1,86 @@
+"""Lines performed side by side, in processes of one thread each."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from multiprocessing import get_context
+from multiprocessing.queues import Queue
+from pathlib import Path
+from queue import Empty
+
+import torch
+
+from benchmarks.paper import results
+from benchmarks.paper.lines import Line, run
+
+Told = tuple[str, float]
+"""The key of a line, and the part of it that is done."""
+
+POLL_SECONDS = 0.2
+PARENT_SECONDS = 1.0
+
+_told: Queue[Told] | None = None
+
+
+def perform(
+    lines: Sequence[Line], data: Path, folder: Path, *, processes: int, told: Callable[[str, float], None]
+) -> None:
+    """The folder has the results of the lines, each written as soon as it is there.
+
+    `told` hears the part that is done of a line, by its key. What a line raises ends all, once the others under way
+    are done; where this process dies, its children end within a second.
+    """
+    context = get_context("spawn")
+    queue: Queue[Told] = context.Queue()
+    with ProcessPoolExecutor(processes, context, _begin, (queue, os.getpid())) as pool:
+        waiting = {pool.submit(_perform, line, data, folder) for line in lines}
+        try:
+            while waiting:
+                _drain(queue, told)
+                waiting -= _done(waiting)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _done(waiting: set[Future[None]]) -> set[Future[None]]:
+    done = {future for future in waiting if future.done()}
+    for future in done:
+        future.result()
+    return done
+
+
+def _drain(queue: Queue[Told], told: Callable[[str, float], None]) -> None:
+    try:
+        while True:
+            told(*queue.get(timeout=POLL_SECONDS))
+    except Empty:
+        return
+
+
+def _begin(queue: Queue[Told], parent: int) -> None:
+    """The child computes in one thread, leaves Ctrl-C to its parent, and does not outlive it."""
+    global _told  # noqa: PLW0603
+    _told = queue
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(PARENT_SECONDS)
+    os._exit(1)
+
+
+def _perform(line: Line, data: Path, folder: Path) -> None:
+    assert _told is not None
+    queue = _told
+    queue.put((line.key, 0.0))
+    results.write(folder, run(line, data, lambda done: queue.put((line.key, done))))
+    queue.put((line.key, 1.0))
