@@ -4,7 +4,22 @@ Method: Kochurov, Garipov, Podoprikhin, Molchanov, Ashukha, Vetrov, "Bayesian In
 Networks", ICLR 2018 workshop. The equations are in docs/mathematics.md.
 """
 
-from bayes.calibration import accuracy, brier, ece, entropy, gaussian_nll, nll, rmse, score
+from bayes.calibration import (
+    Reliability,
+    accuracy,
+    auroc,
+    brier,
+    coverage,
+    crps,
+    ece,
+    entropy,
+    gaussian_nll,
+    interval_width,
+    nll,
+    reliability,
+    rmse,
+    score,
+)
 from bayes.chunk import Chunk
 from bayes.divergence import kl_divergence
 from bayes.errors import (
@@ -65,21 +80,27 @@ __all__ = [
     "Prediction",
     "Progress",
     "Recipe",
+    "Reliability",
     "Report",
     "UnreadablePosterior",
     "UpdateDiverged",
     "absorb",
     "accuracy",
+    "auroc",
     "brier",
+    "coverage",
+    "crps",
     "digest_of",
     "draw",
     "ece",
     "entropy",
     "gaussian_nll",
+    "interval_width",
     "kl_divergence",
     "mean_draw",
     "nll",
     "predict",
+    "reliability",
     "rmse",
     "root",
     "score",

@@ -1,6 +1,7 @@
 """How right predictions are, and how well they know it."""
 
 import math
+from dataclasses import dataclass
 from typing import assert_never
 
 import torch
@@ -26,20 +27,61 @@ def brier(probabilities: Tensor, labels: Tensor) -> float:
     return float((probabilities.double() - truth).square().sum(1).mean())
 
 
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """What became of the rows in each bin (lower, upper] of confidence that has any; float64, [bins] each.
+
+    confidence is the mean probability of the predicted class, accuracy the part of the rows where it is the label.
+    """
+
+    lower: Tensor
+    upper: Tensor
+    confidence: Tensor
+    accuracy: Tensor
+    rows: Tensor
+
+
+def reliability(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> Reliability:
+    """The rows by how sure the prediction was, in equal bins; bins without rows are left out.
+
+    Source: DeGroot and Fienberg 1983, "The Comparison and Evaluation of Forecasters".
+    """
+    confidence, predicted = probabilities.double().max(1)
+    index = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    rows, confidences, rights = (
+        torch.zeros(bins, dtype=torch.float64).index_add_(0, index, counted)
+        for counted in (torch.ones_like(confidence), confidence, (predicted == labels).double())
+    )
+    (held,) = rows.nonzero(as_tuple=True)
+    rows = rows[held]
+    return Reliability(held / bins, (held + 1) / bins, confidences[held] / rows, rights[held] / rows, rows)
+
+
 def ece(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> float:
     """The expected calibration error: over equal bins (a, b] of confidence, the mean |accuracy - confidence|.
 
     Source: Guo, Pleiss, Sun, Weinberger 2017, "On Calibration of Modern Neural Networks", eq. 3.
     """
-    confidence, predicted = probabilities.double().max(1)
-    off = (predicted == labels).double() - confidence
-    index = (confidence * bins).ceil().long().clamp(1, bins) - 1
-    return float(torch.zeros(bins, dtype=torch.float64).index_add_(0, index, off).abs().sum() / len(labels))
+    found = reliability(probabilities, labels, bins=bins)
+    return float((found.rows * (found.accuracy - found.confidence).abs()).sum() / len(labels))
 
 
 def entropy(probabilities: Tensor) -> Tensor:
     """The entropy of each row's probabilities in nats, [rows]."""
     return -torch.xlogy(probabilities.double(), probabilities.double()).sum(1)
+
+
+def auroc(inside: Tensor, outside: Tensor) -> float:
+    """The probability that a row from outside scores higher than one from inside, [rows] each; a tie counts half.
+
+    With the entropy as score it says how well doubt tells strange rows from usual ones: 1 always, 0.5 not at all.
+
+    Source: Mann and Whitney 1947; Hanley and McNeil 1982: this is the area under the ROC curve.
+    """
+    usual, strange = inside.double().sort().values, outside.double()
+    below = torch.searchsorted(usual, strange)
+    up_to = torch.searchsorted(usual, strange, right=True)
+    return int((below + up_to).sum()) / (2 * len(inside) * len(outside))
 
 
 def rmse(prediction: GaussianPrediction, labels: Tensor) -> float:
@@ -53,8 +95,36 @@ def gaussian_nll(prediction: GaussianPrediction, labels: Tensor) -> float:
     return float((0.5 * (off.square() + math.log(2 * math.pi)) + prediction.std.log()).sum(1).mean())
 
 
+def crps(prediction: GaussianPrediction, labels: Tensor) -> float:
+    r"""The mean continuous ranked probability score of N(mean, std^2) over rows and dimensions, in label units.
+
+    .. math:: \sigma \left( z (2 \Phi(z) - 1) + 2 \phi(z) - \pi^{-1/2} \right), \quad z = (y - \mu) / \sigma
+
+    Source: Gneiting and Raftery 2007, "Strictly Proper Scoring Rules, Prediction, and Estimation", eq. 21, as a loss.
+    """
+    off = (labels - prediction.mean) / prediction.std
+    density = (-0.5 * off.square()).exp() / math.sqrt(2 * math.pi)
+    reach = off * torch.erf(off / math.sqrt(2)) + 2 * density - 1 / math.sqrt(math.pi)
+    return float((prediction.std * reach).mean())
+
+
+def coverage(prediction: GaussianPrediction, labels: Tensor, *, level: float = 0.9) -> float:
+    """The part of the labels, over rows and dimensions, that lie in the prediction's intervals of this level."""
+    lower, upper = prediction.interval(level)
+    return float(((lower <= labels) & (labels <= upper)).double().mean())
+
+
+def interval_width(prediction: GaussianPrediction, *, level: float = 0.9) -> float:
+    """The mean width of the prediction's intervals of this level over rows and dimensions, in label units."""
+    lower, upper = prediction.interval(level)
+    return float((upper - lower).mean())
+
+
 def score(prediction: Prediction, labels: Tensor) -> dict[str, float]:
-    """The scores of a prediction against its labels: accuracy, nll, ece and brier, or rmse and nll."""
+    """The scores of a prediction against its labels.
+
+    Of classes: accuracy, nll, ece and brier. Of numbers: rmse, nll and the coverage of 90 % intervals.
+    """
     match prediction:
         case CategoricalPrediction(probabilities):
             return {
@@ -64,6 +134,10 @@ def score(prediction: Prediction, labels: Tensor) -> dict[str, float]:
                 "brier": brier(probabilities, labels),
             }
         case GaussianPrediction():
-            return {"rmse": rmse(prediction, labels), "nll": gaussian_nll(prediction, labels)}
+            return {
+                "rmse": rmse(prediction, labels),
+                "nll": gaussian_nll(prediction, labels),
+                "coverage": coverage(prediction, labels),
+            }
         case _:
             assert_never(prediction)

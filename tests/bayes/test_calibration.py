@@ -1,17 +1,25 @@
 import math
 
+import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
+from torch.distributions import Normal
 
 from bayes import (
     CategoricalPrediction,
     GaussianPrediction,
     accuracy,
+    auroc,
     brier,
+    coverage,
+    crps,
     ece,
     entropy,
     gaussian_nll,
+    interval_width,
     nll,
+    reliability,
     rmse,
     score,
 )
@@ -59,6 +67,32 @@ def test_a_confidence_on_the_edge_of_a_bin_belongs_to_the_lower_bin() -> None:
     assert ece(torch.tensor([[1.0, 0.0]]), torch.tensor([0]), bins=2) == 0.0
 
 
+def test_reliability_tells_each_bin_with_rows_by_its_edges_confidence_accuracy_and_rows() -> None:
+    found = reliability(PROBABILITIES, LABELS, bins=5)
+
+    assert found.rows.tolist() == [1, 2, 1]
+    assert found.lower.tolist() == pytest.approx([0.4, 0.6, 0.8])
+    assert found.upper.tolist() == pytest.approx([0.6, 0.8, 1.0])
+    assert found.confidence.tolist() == [0.5, 0.75, 0.875]
+    assert found.accuracy.tolist() == [0.0, 0.5, 1.0]
+
+
+@pytest.mark.parametrize("choices", [2, 5, 10**9])
+def test_auroc_is_that_of_scikit_learn_with_ties_and_without(choices: int) -> None:
+    stream = torch.Generator().manual_seed(choices)
+    inside = torch.randint(0, choices, (40,), generator=stream)
+    outside = torch.randint(choices // 3, choices + 1, (25,), generator=stream)
+
+    truth = np.repeat([0, 1], [40, 25])
+    assert auroc(inside, outside) == pytest.approx(roc_auc_score(truth, torch.cat([inside, outside])), rel=1e-12)
+
+
+def test_auroc_is_one_when_every_strange_row_scores_higher_and_half_when_all_score_the_same() -> None:
+    assert auroc(torch.tensor([0.0, 1.0]), torch.tensor([1.5, 2.0])) == 1
+    assert auroc(torch.tensor([1.5, 2.0]), torch.tensor([0.0, 1.0])) == 0
+    assert auroc(torch.ones(3), torch.ones(7)) == 0.5
+
+
 def test_entropy_of_a_sure_row_is_zero_and_of_an_even_row_log_classes() -> None:
     rows = torch.tensor([[1.0, 0.0, 0.0, 0.0], [0.25, 0.25, 0.25, 0.25]])
 
@@ -73,6 +107,36 @@ def test_rmse_and_nll_of_a_gaussian_are_those_by_hand() -> None:
     assert gaussian_nll(gaussian(), labels) == pytest.approx(by_hand)
 
 
+def test_an_interval_holds_its_level_of_the_normal_distribution() -> None:
+    lower, upper = gaussian().interval(0.8)
+
+    spread = Normal(gaussian().mean, gaussian().std)
+    torch.testing.assert_close(spread.cdf(lower), torch.full_like(lower, 0.1))  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(spread.cdf(upper), torch.full_like(upper, 0.9))  # type: ignore[no-untyped-call]
+
+
+def test_coverage_counts_the_labels_within_and_width_is_that_between_the_ends() -> None:
+    one_sigma = math.erf(1 / math.sqrt(2))
+    labels = torch.tensor([[3.0], [4.1]], dtype=torch.float64)
+
+    assert coverage(gaussian(), labels - 0.001, level=one_sigma) == 0.5
+    assert coverage(gaussian(), labels - 0.2, level=one_sigma) == 1.0
+    assert coverage(gaussian(), labels + 0.1, level=one_sigma) == 0.0
+    assert interval_width(gaussian(), level=one_sigma) == pytest.approx(4.0)
+
+
+def test_crps_is_the_integral_of_the_squared_distance_of_the_distribution_functions() -> None:
+    labels = torch.tensor([[3.0], [4.1]], dtype=torch.float64)
+    points = torch.linspace(-40, 40, 800_001, dtype=torch.float64)
+    spread = Normal(gaussian().mean, gaussian().std)
+
+    steps = spread.cdf(points) - (points >= labels).double()  # type: ignore[no-untyped-call]
+
+    assert crps(gaussian(), labels) == pytest.approx(
+        float(torch.trapezoid(steps.square(), points, dim=1).mean()), rel=1e-4
+    )
+
+
 def test_a_score_has_what_fits_the_output() -> None:
     zeros = torch.zeros(4)
     classes = score(CategoricalPrediction(PROBABILITIES, zeros, zeros, zeros), LABELS)
@@ -84,4 +148,8 @@ def test_a_score_has_what_fits_the_output() -> None:
         "ece": ece(PROBABILITIES, LABELS),
         "brier": brier(PROBABILITIES, LABELS),
     }
-    assert set(numbers) == {"rmse", "nll"}
+    assert numbers == {
+        "rmse": pytest.approx(math.sqrt(8)),
+        "nll": pytest.approx(gaussian_nll(gaussian(), torch.tensor([[1.0], [6.0]]))),
+        "coverage": 0.5,
+    }
