@@ -1,8 +1,10 @@
 """The layers a net is made of, and a net put in place: every shape known, every weighted layer named."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from math import prod
+from types import MappingProxyType
 from typing import assert_never
 
 import torch.nn.functional as F  # noqa: N812
@@ -52,11 +54,17 @@ Layer = Dense | Conv | MaxPool | Relu | Softplus | Flatten
 
 @dataclass(frozen=True)
 class Weighted:
-    """A dense or convolution layer in its place: `inputs` units or channels go in, under a name of its own."""
+    """A dense or convolution layer in its place: `inputs` units or channels go in, under a name of its own.
+
+    A convolution sees its channels in `groups` parts, each by filters of its own. One without biases has a bias of
+    shape (0,).
+    """
 
     name: str
     layer: Dense | Conv
     inputs: int
+    groups: int = 1
+    is_biased: bool = True
 
     @property
     def weight_shape(self) -> Shape:
@@ -64,11 +72,11 @@ class Weighted:
             case Dense(units):
                 return units, self.inputs
             case Conv(filters, kernel):
-                return filters, self.inputs, kernel, kernel
+                return filters, self.inputs // self.groups, kernel, kernel
 
     @property
     def bias_shape(self) -> Shape:
-        return (self.weight_shape[0],)
+        return (self.weight_shape[0] if self.is_biased else 0,)
 
     @property
     def fan_in(self) -> int:
@@ -79,20 +87,49 @@ Step = Weighted | MaxPool | Relu | Softplus | Flatten
 
 
 @dataclass(frozen=True)
+class Affine:
+    """A scale and a shift of each channel that no update moves, as a BatchNorm with this epsilon has them."""
+
+    name: str
+    channels: int
+    epsilon: float
+
+
+Linear = Callable[[Weighted, Tensor], Tensor]
+Scaling = Callable[[Affine, Tensor], Tensor]
+NO_FIXED: Mapping[str, Tensor] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
 class Network:
-    """Layers in their places. `width` is the size of the largest activation of one row, in numbers."""
+    """A net in place behind inputs of one shape; `run` computes it, as `forward` says.
 
-    steps: tuple[Step, ...]
+    `weighted` and `affine` are in the order in which a row passes them. `width` is the size of the largest activation
+    of one row, in numbers. In a chain each step takes what the one before it gives.
+    """
+
+    weighted: tuple[Weighted, ...]
+    run: Callable[[Tensor, Linear, Scaling], Tensor]
     width: int
-
-    @property
-    def weighted(self) -> tuple[Weighted, ...]:
-        return tuple(step for step in self.steps if isinstance(step, Weighted))
+    affine: tuple[Affine, ...] = ()
+    is_chain: bool = True
 
     @property
     def weights(self) -> int:
         """The number of weights, biases among them."""
         return sum(prod(layer.weight_shape) + prod(layer.bias_shape) for layer in self.weighted)
+
+
+def forward(network: Network, x: Tensor, linear: Linear, fixed: Mapping[str, Tensor] = NO_FIXED) -> Tensor:
+    """What the network makes of rows x [rows, *shape], where `linear` does the part of each weighted layer.
+
+    `fixed` holds `<name>.scale` and `<name>.shift` [channels] of each affine layer.
+    """
+
+    def scaling(layer: Affine, x: Tensor) -> Tensor:
+        return scaled(x, fixed[f"{layer.name}.scale"], fixed[f"{layer.name}.shift"])
+
+    return network.run(x, linear, scaling)
 
 
 def place(layers: Sequence[Layer], input_shape: Shape, where: str = "net.layers") -> Network:
@@ -116,7 +153,8 @@ def place(layers: Sequence[Layer], input_shape: Shape, where: str = "net.layers"
             case _:
                 steps.append(layer)
         shape, width = after, max(width, prod(after))
-    return Network(tuple(steps), width)
+    weighted = tuple(step for step in steps if isinstance(step, Weighted))
+    return Network(weighted, partial(_chain, tuple(steps)), width)
 
 
 def shape_after(layer: Layer, shape: Shape, where: str) -> Shape:
@@ -151,9 +189,8 @@ def _windows(shape: Shape, size: int, padding: int, stride_where: tuple[int, str
     return tuple((side + 2 * padding - size) // stride + 1 for side in shape[1:])
 
 
-def forward(network: Network, x: Tensor, linear: Callable[[Weighted, Tensor], Tensor]) -> Tensor:
-    """What the network makes of rows x [rows, *shape], where `linear` does the part of each weighted layer."""
-    for step in network.steps:
+def _chain(steps: Sequence[Step], x: Tensor, linear: Linear, scaling: Scaling) -> Tensor:  # noqa: ARG001
+    for step in steps:
         match step:
             case Weighted():
                 x = linear(step, x)
@@ -171,9 +208,15 @@ def forward(network: Network, x: Tensor, linear: Callable[[Weighted, Tensor], Te
 
 
 def apply(layer: Weighted, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The layer's linear map with these weights."""
+    """The layer's linear map with these weights; a bias of no numbers is none."""
+    bias = bias if layer.is_biased else None
     match layer.layer:
         case Dense():
             return F.linear(x, weight, bias)
         case Conv(_, _, padding, stride):
-            return F.conv2d(x, weight, bias, stride=stride, padding=padding)
+            return F.conv2d(x, weight, bias, stride, padding, groups=layer.groups)
+
+
+def scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Each channel of x [rows, channels, height, width] times its scale, plus its shift."""
+    return x * scale.view(-1, 1, 1) + shift.view(-1, 1, 1)

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 
 from bayes.errors import InvalidDescription
-from bayes.fields import Fields, sequence, whole
+from bayes.fields import Fields, kind_of, sequence, whole
 from bayes.layers import Conv, Dense, Flatten, Layer, MaxPool, Network, Relu, Shape, Softplus, place
 
-NetKind = Literal["mlp", "lenet5", "3conv3fc", "layers"]
+NetKind = Literal["mlp", "lenet5", "3conv3fc", "layers", "torchvision"]
 LayerKind = Literal["dense", "conv", "maxpool", "relu", "softplus", "flatten"]
 
 WEIGHTS_MAX = 100_000_000
@@ -36,7 +36,16 @@ class Layers:
     kind: Literal["layers"] = "layers"
 
 
-Net = Mlp | LeNet5 | Conv3Fc3 | Layers
+@dataclass(frozen=True)
+class Torchvision:
+    """A classification model of torchvision; its last layer is the output layer."""
+
+    name: str
+    kind: Literal["torchvision"] = "torchvision"
+
+
+Layered = Mlp | LeNet5 | Conv3Fc3 | Layers
+Net = Layered | Torchvision
 
 # Pooling commutes with the monotone activations behind it and leaves them a quarter of the work.
 LENET5: tuple[Layer, ...] = (
@@ -52,8 +61,8 @@ CONV3FC3: tuple[Layer, ...] = (
 )
 
 
-def expand(net: Net, outputs: int) -> tuple[Layer, ...]:
-    """The net's layers, with the dense layer of `outputs` units that ends every net.
+def expand(net: Layered, outputs: int) -> tuple[Layer, ...]:
+    """The net's layers, with the dense layer of `outputs` units that ends them.
 
     LeNet-5-caffe as the Bayesian literature uses it, with an activation behind each convolution (Caffe's own
     has the last one only); 3Conv3FC as in kumar-shridhar/PyTorch-BayesianCNN.
@@ -77,17 +86,28 @@ def network(net: Net, input_shape: Shape, outputs: int) -> Network:
     """The net in place behind inputs of this shape.
 
     Raises:
-        InvalidDescription: the layers do not fit the input or each other, or there are too many weights.
+        InvalidDescription: the layers do not fit the input or each other, or cannot be learned, or there are too many
+            weights.
     """
+    placed = _traced(net, input_shape, outputs) if isinstance(net, Torchvision) else _placed(net, input_shape, outputs)
+    if placed.weights > WEIGHTS_MAX:
+        raise InvalidDescription("net", f"has {placed.weights} weights; at most {WEIGHTS_MAX} are accepted")
+    return placed
+
+
+def _placed(net: Layered, input_shape: Shape, outputs: int) -> Network:
     try:
-        placed = place(expand(net, outputs), input_shape)
+        return place(expand(net, outputs), input_shape)
     except InvalidDescription as fault:
         if isinstance(net, Layers):
             raise
         raise InvalidDescription("net", f"{net.kind} does not fit inputs {input_shape}: {fault.message}") from fault
-    if placed.weights > WEIGHTS_MAX:
-        raise InvalidDescription("net", f"has {placed.weights} weights; at most {WEIGHTS_MAX} are accepted")
-    return placed
+
+
+def _traced(net: Torchvision, input_shape: Shape, outputs: int) -> Network:
+    from bayes import torchvision_nets  # noqa: PLC0415 - Seconds and memory that only such a net is worth.
+
+    return torchvision_nets.trace(net.name, input_shape, outputs)
 
 
 def read_net(value: object, where: str = "net") -> Net:
@@ -97,7 +117,7 @@ def read_net(value: object, where: str = "net") -> Net:
         InvalidDescription: it describes none.
     """
     fields = Fields(value, where)
-    kind: NetKind = fields.choice("kind", ("mlp", "lenet5", "3conv3fc", "layers"))
+    kind: NetKind = fields.choice("kind", get_args(NetKind))
     net: Net
     match kind:
         case "mlp":
@@ -110,6 +130,8 @@ def read_net(value: object, where: str = "net") -> Net:
         case "layers":
             listed = sequence(fields.take("layers"), fields.at("layers"))
             net = Layers(tuple(_read_layer(layer, f"{where}.layers.{i}") for i, layer in enumerate(listed)))
+        case "torchvision":
+            net = Torchvision(_read_name(fields.take("name"), fields.at("name")))
         case _:
             assert_never(kind)
     fields.close()
@@ -125,8 +147,19 @@ def write_net(net: Net) -> dict[str, object]:
             return {"kind": net.kind}
         case Layers(layers):
             return {"kind": net.kind, "layers": [_write_layer(layer) for layer in layers]}
+        case Torchvision(name):
+            return {"kind": net.kind, "name": name}
         case _:
             assert_never(net)
+
+
+def _read_name(value: object, where: str) -> str:
+    from bayes import torchvision_nets  # noqa: PLC0415 - As in `_traced`.
+
+    if not isinstance(value, str):
+        raise InvalidDescription(where, f"must be a string, not {kind_of(value)}")
+    torchvision_nets.check_name(value, where)
+    return value
 
 
 def _read_layer(value: object, where: str) -> Layer:
