@@ -23,11 +23,12 @@ def write(name: str, result: Mapping[str, Any]) -> None:
 
 
 def surroundings() -> dict[str, Any]:
-    """Commit, machine and versions; the commit ends in "+" where tracked files differ from it."""
+    """Commit, machine, how busy it is, and versions; the commit ends in "+" where tracked files differ from it."""
     commit = _git("rev-parse", "--short", "HEAD")
     return {
         "commit": f"{commit}+" if _git("status", "--porcelain", "--untracked-files=no") else commit,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+        "load_average": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         "torch": version("torch"),
     }

@@ -16,6 +16,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.func import functional_call
 
+from bayes.descent import decay
 from benchmarks.mnist import PIXEL_MAX, Rows
 from benchmarks.peers.lenet import layers, lenet5
 
@@ -80,7 +81,7 @@ class Posteriors:
             return temperature * log_prior - F.cross_entropy(outputs, batch.labels), outputs
 
         steps = own.epochs * -(-count // own.batch_rows)
-        optimizer = torchopt.adam(lr=lambda step: own.lr * decay(int(step) / steps, own.lr_final))
+        optimizer = torchopt.adam(lr=lambda step: own.lr * decay(int(step) + 1, steps, own.lr_final))
         start: Any = torch.tensor(own.sigma_start).log().item()
         if self._sds is not None:
             start = {name: sd.log() for name, sd in self._sds.items()}
@@ -128,7 +129,7 @@ class TorchBlue:
         loss = vi.KullbackLeiblerLoss(Categorical(), dataset_size=count, heat=own.beta)
         steps = own.epochs * -(-count // own.batch_rows)
         optimizer = torch.optim.Adam(self._net.parameters(), lr=own.lr, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: decay(step / steps, own.lr_final))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: decay(step + 1, steps, own.lr_final))
         self._net.return_log_probs = True
         for batch in passes(rows, own, self._generator):
             optimizer.zero_grad()
@@ -149,11 +150,6 @@ class TorchBlue:
                 mean, log_std = module.get_variational_parameters(variable)
                 module.prior[variable].mean = mean.detach().clone()
                 module.prior[variable].log_std = log_std.detach().clone()
-
-
-def decay(done: float, final: float) -> float:
-    """The part of the rate when this part of the steps is done: 1 for the first half, then linear down to `final`."""
-    return min(1.0, 1.0 - (1.0 - final) * (2 * done - 1.0))
 
 
 def passes(rows: Rows, settings: Settings, generator: torch.Generator) -> Iterator[Rows]:
