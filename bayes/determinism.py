@@ -30,7 +30,9 @@ def standard_normal(stream: torch.Generator) -> Noise:
     """Noise that gives, for any tensor, standard normal numbers of its shape from the stream."""
 
     def noise(like: Tensor) -> Tensor:
-        return torch.empty_like(like, requires_grad=False).normal_(generator=stream)
+        # In one piece, whatever the layout of `like`: torch fills strided tensors ten times slower.
+        numbers = torch.randn(like.numel(), generator=stream, device=like.device, dtype=like.dtype)
+        return numbers.as_strided(like.shape, torch.empty_like(like, requires_grad=False).stride())
 
     return noise
 

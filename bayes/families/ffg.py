@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor
 
+from bayes.families.fused import divergence, perturbed
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
 from bayes.layers import Shape, Weighted, apply
-
-VARIANCE_FLOOR = 1e-10
 
 
 def shapes(layer: Weighted) -> dict[str, Shape]:
@@ -69,7 +68,7 @@ def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
     """
     mean = apply(layer, x, q["weight.mu"], q["bias.mu"])
     variance = apply(layer, x.square(), (2 * q["weight.log_sigma"]).exp(), (2 * q["bias.log_sigma"]).exp())
-    return mean + (variance + VARIANCE_FLOOR).sqrt() * noise(mean)
+    return perturbed(mean, variance, noise(mean))
 
 
 def kl(q: Tensors, p: Tensors) -> Tensor:
@@ -112,9 +111,8 @@ def describe(q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:
 
 
 def _kl(q: Tensors, p: Tensors, part: str) -> Tensor:
-    narrower = p[f"{part}.log_sigma"] - q[f"{part}.log_sigma"]
-    moved = (q[f"{part}.mu"] - p[f"{part}.mu"]) * (-p[f"{part}.log_sigma"]).exp()
-    return (narrower + 0.5 * ((-2 * narrower).exp() - 1 + moved.square())).sum()
+    mu, log_sigma = f"{part}.mu", f"{part}.log_sigma"
+    return divergence(q[mu], q[log_sigma], p[mu], p[log_sigma])
 
 
 def _blend(q: Tensors, root: Tensors, power: float, part: str) -> dict[str, Tensor]:

@@ -72,19 +72,22 @@ def parameters(mu: Tensor, log_sigma: Tensor) -> Parameters:
 
 
 def optimum(prior: Belief, rows: Batch, beta: float) -> Belief:
-    """Where the product's objective is least, by Newton's method from the prior."""
+    """Where the product's objective is least, by Newton's method from the prior, its Hessian from differences."""
     bound = objective(NETWORK, parameters(prior.mu, prior.sigma.log()), rows.weights, beta=beta, output=OUTPUT)
 
     def loss(theta: Tensor) -> Tensor:
         q = parameters(theta[: FEATURES + 1], theta[FEATURES + 1 :])
         return torch.stack([bound.whole(q, rows, noise) for noise in POINTS]).mean()
 
+    def gradient(theta: Tensor) -> Tensor:
+        theta = theta.clone().requires_grad_()
+        return torch.autograd.grad(loss(theta), theta)[0]
+
     theta = torch.cat([prior.mu, prior.sigma.log()])
+    steps = 1e-6 * torch.eye(len(theta), dtype=torch.float64)
     for _ in range(40):
-        theta.requires_grad_()
-        (gradient,) = torch.autograd.grad(loss(theta), theta, create_graph=True)
-        hessian = torch.stack([torch.autograd.grad(g, theta, retain_graph=True)[0] for g in gradient])
-        theta = (theta - torch.linalg.solve(hessian, gradient)).detach()
+        hessian = torch.stack([(gradient(theta + step) - gradient(theta - step)) / 2e-6 for step in steps])
+        theta = theta - torch.linalg.solve(hessian, gradient(theta))
     return Belief(theta[: FEATURES + 1], theta[FEATURES + 1 :].exp())
 
 
