@@ -137,15 +137,19 @@ def predict(
     method: str | None = None,
     samples: int | None = None,
     seed: int | None = None,
+    interval: float | None = None,
 ) -> Call[Prediction]:
     """What a version (head unless stated) answers for inputs [rows, *shape], with its uncertainty.
 
+    `interval` is the probability with which the intervals of a model of numbers are to hold, above 0 and below 1.
+
     The same version, seed and inputs give the same answer, bit for bit.
     """
+    how = {"method": method, "samples": samples, "seed": seed, "interval": interval}
     request = Request(
         "POST",
         url_path("models", model, "predictions"),
-        query=stated({"version": version, "alias": alias, "method": method, "samples": samples, "seed": seed}),
+        query=stated({"version": version, "alias": alias, **how}),
         headers={"Content-Type": SAFETENSORS},
         body=safetensors_body({"x": inputs_array(x)}),
         is_repeatable=True,

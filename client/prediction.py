@@ -18,8 +18,8 @@ class Prediction:
     """What one version answers for a block of inputs.
 
     A model of classes fills `labels`, `probabilities`, `entropy`, `aleatoric` and `mutual_information`; a
-    model of numbers fills `mean`, `std`, `epistemic_std` and `noise_std`. Asking for the other kind's arrays
-    raises AttributeError.
+    model of numbers fills `mean`, `std`, `epistemic_std`, `noise_std`, `lower` and `upper`, and `interval`, the
+    probability that a number lies from lower to upper. Asking for the other kind's arrays raises AttributeError.
     """
 
     model: str
@@ -28,6 +28,7 @@ class Prediction:
     method: str
     samples: int | None
     seed: int | None
+    interval: float | None
     arrays: Mapping[str, NDArray[Any]] = field(repr=False)
     raw: Json = field(repr=False)
 
@@ -82,6 +83,16 @@ class Prediction:
     def noise_std(self) -> Floats:
         return self._array("noise_std")
 
+    @property
+    def lower(self) -> Floats:
+        """Lower ends of the central intervals, [rows, dims], in label units."""
+        return self._array("lower")
+
+    @property
+    def upper(self) -> Floats:
+        """Upper ends of the central intervals, [rows, dims], in label units."""
+        return self._array("upper")
+
     def _array(self, name: str) -> NDArray[Any]:
         if name not in self.arrays:
             raise AttributeError(f"This prediction has {', '.join(self.arrays)}, and no {name}.")
@@ -104,6 +115,7 @@ def parse_prediction(answer: Json, *, asked: str) -> Prediction:
             method=answer["method"],
             samples=answer.get("samples"),
             seed=answer.get("seed"),
+            interval=answer.get("interval"),
             arrays={name: np.array([row[name] for row in rows]) for name in columns},
             raw=answer,
         )

@@ -104,8 +104,7 @@ def prediction_table(prediction: Prediction) -> Table:
     arrays = prediction.arrays
     made_by = f"{prediction.model} version {prediction.version}, {prediction.method}"
     if "probabilities" not in arrays:
-        rows = ((row, *map(str, values)) for row, values in enumerate(zip(*arrays.values(), strict=True)))
-        return _table(("row", *arrays), rows, caption=made_by)
+        return _numbers_table(prediction, made_by)
     doubts = [name for name in ("entropy", "aleatoric", "mutual_information") if name in arrays]
     numbers = zip(prediction.probabilities.max(axis=1), *(arrays[name] for name in doubts), strict=True)
     named = zip(prediction.names, numbers, strict=True)
@@ -114,6 +113,17 @@ def prediction_table(prediction: Prediction) -> Table:
         ((row, name, *(_number(value, 4) for value in values)) for row, (name, values) in enumerate(named)),
         caption=f"{made_by}; entropy and its two parts in nats",
     )
+
+
+def _numbers_table(prediction: Prediction, made_by: str) -> Table:
+    first = [name for name in ("mean", "lower", "upper") if name in prediction.arrays]
+    names = [*first, *(name for name in prediction.arrays if name not in first)]
+    lists = zip(*(prediction.arrays[name] for name in names), strict=True)
+    rows = (
+        (row, *(" ".join(f"{value:.5g}" for value in values) for values in cells)) for row, cells in enumerate(lists)
+    )
+    level = "" if prediction.interval is None else f"; from lower to upper with probability {prediction.interval:g}"
+    return _table(("row", *(name.replace("_", " ") for name in names)), rows, caption=f"{made_by}{level}")
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> Table:

@@ -107,13 +107,17 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Prequential:
-    """How well the parent predicted this version's rows before they were absorbed; `nll` in nats per row."""
+    """How well the parent predicted this version's rows before they were absorbed; `nll` in nats per row.
+
+    `coverage` is the part of the numbers that lay in their 90 % intervals.
+    """
 
     rows: int
     accuracy: float | None = None
     nll: float | None = None
     ece: float | None = None
     rmse: float | None = None
+    coverage: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

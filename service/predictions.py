@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Annotated, Any, assert_never
 
 import torch
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from bayes import Categorical, CategoricalPrediction, GaussianPrediction, InvalidInputs, Prediction, predict
+from service.asked import TargetAsked, Way, WayAsked
 from service.bodies import Array, Posted, parse, tensors_of
 from service.house import House
 from service.openapi import takes
@@ -25,6 +26,7 @@ from service.rejected import (
     InputNotFinite,
     InputShape,
     InputTooLarge,
+    IntervalOfClasses,
     JsonInvalid,
     MediaTypeUnsupported,
     QueryInvalid,
@@ -43,57 +45,19 @@ from service.requests import (
 )
 from service.resources import PredictionResource
 from service.rows import inputs_of
-from service.schemas import NUMBER_MAX, SEED_MAX, Method, PredictionBody
+from service.schemas import PredictionBody
 from store.errors import AliasNotFound, BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
-from store.values import HEAD, Resolved
+from store.values import Resolved
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["predictions"])
 
-SAMPLES, SEED = 16, 0
 REFUSALS = (
     *(ModelNotFound, VersionNotFound, AliasNotFound, BatchTooLarge, BatchEmpty, QueryInvalid),
-    *(InputShape, InputDtype, InputNotFinite, InputTooLarge, SamplesTooMany, BlobMissing, BlobCorrupt),
+    *(InputShape, InputDtype, InputNotFinite, InputTooLarge, SamplesTooMany, IntervalOfClasses),
+    *(BlobMissing, BlobCorrupt),
 )
 BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
 LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
-
-
-@dataclass(frozen=True)
-class Way:
-    """How to predict; what a body states comes before what the query states."""
-
-    method: Method
-    samples: int
-    seed: int
-
-
-async def _way(
-    method: Annotated[Method, Query(description="`ensemble` of weight draws, or the `mean` weights.")] = "ensemble",
-    samples: Annotated[int, Query(ge=1, description="Weight draws.")] = SAMPLES,
-    seed: Annotated[int, Query(ge=0, le=SEED_MAX, description="Which draws.")] = SEED,
-) -> Way:
-    return Way(method, samples, seed)
-
-
-@dataclass(frozen=True)
-class Target:
-    """Which version is asked: a number, else where an alias points."""
-
-    version: int | None
-    alias: str
-
-
-async def _target(
-    version: Annotated[int | None, Query(ge=0, le=NUMBER_MAX, description="Absent: where `alias` points.")] = None,
-    alias: Annotated[str | None, Query(max_length=64, pattern=r"^[^\x00]*$", description=f"Absent: {HEAD}.")] = None,
-) -> Target:
-    if version is not None and alias is not None:
-        raise QueryInvalid(reason="version and alias: name one of the two")
-    return Target(version, HEAD if alias is None else alias)
-
-
-WayAsked = Annotated[Way, Depends(_way)]
-TargetAsked = Annotated[Target, Depends(_target)]
 
 
 @router.post(
@@ -108,7 +72,7 @@ def predict_rows(
 ) -> Response:
     """Predicts every row with head, or with the version or alias in the query.
 
-    The same version, method, samples, seed and inputs give the same bytes, whatever happened in between.
+    The same version, method, samples, seed, interval and inputs give the same bytes, whatever happened in between.
     """
     resolved = house.history.resolve(model, version=target.version, alias=target.alias)
     return _answer_body(house, resolved, way, media_type=media_type, raw=raw)
@@ -150,7 +114,8 @@ def predict_small(
         raise JsonInvalid(reason=f"inputs: {error.errors()[0]['msg']}") from None
     resolved = house.history.resolve(model, version=target.version, alias=target.alias)
     rows = _rows(house, resolved, posted)
-    etag = _etag(resolved, way, rows)
+    level = way.level(house.loaded.posterior(resolved.digest).output)
+    etag = _etag(resolved, replace(way, interval=level), rows)
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
     if is_fresh(etag, if_none_match):
         return Response(status_code=304, headers=headers)
@@ -164,11 +129,7 @@ def _answer_body(house: House, resolved: Resolved, way: Way, *, media_type: str,
     else:
         body = parse(PredictionBody, raw)
         posted = body.inputs
-        way = Way(
-            method=body.method or way.method,
-            samples=way.samples if body.samples is None else body.samples,
-            seed=way.seed if body.seed is None else body.seed,
-        )
+        way = way.or_by(body)
     return _answer(house, resolved, way, _rows(house, resolved, posted))
 
 
@@ -183,6 +144,7 @@ def _answer(
     with house.computing:
         house.must_go_on()
         posterior = house.loaded.posterior(resolved.digest)
+        level = way.level(posterior.output)
         if way.method == "ensemble":
             weights_bytes = 4 * posterior.network.weights
             samples_max = min(house.settings.samples_max, house.settings.loaded_bytes_max // weights_bytes)
@@ -201,26 +163,34 @@ def _answer(
         "method": way.method,
         "samples": way.samples,
         "seed": way.seed,
-        "outputs": _outputs(prediction, names),
+        **({} if level is None else {"interval": level}),
+        "outputs": _outputs(prediction, names, level),
     }
     return Response(to_json(answer), media_type=JSON, headers=headers)
 
 
-def _outputs(prediction: Prediction, names: tuple[str, ...] | None) -> list[dict[str, object]]:
-    labels: list[int] | None = None
+def _outputs(prediction: Prediction, names: tuple[str, ...] | None, level: float | None) -> list[dict[str, object]]:
     match prediction:
         case CategoricalPrediction():
-            fields = ("probabilities", "entropy", "aleatoric", "mutual_information")
+            rows = _by_row(_columns(prediction, "probabilities", "entropy", "aleatoric", "mutual_information"))
             labels = prediction.probabilities.argmax(1).tolist()
+            return [_label(label, names) | row for label, row in zip(labels, rows, strict=True)]
         case GaussianPrediction():
-            fields = ("mean", "std", "epistemic_std", "noise_std")
+            assert level is not None
+            lower, upper = prediction.interval(level)
+            columns = _columns(prediction, "mean", "std", "epistemic_std", "noise_std")
+            return _by_row(columns | {"lower": lower, "upper": upper})
         case _:
             assert_never(prediction)
-    columns = [getattr(prediction, field).tolist() for field in fields]
-    rows = [dict(zip(fields, row, strict=True)) for row in zip(*columns, strict=True)]
-    if labels is None:
-        return rows
-    return [_label(label, names) | row for label, row in zip(labels, rows, strict=True)]
+
+
+def _columns(prediction: Prediction, *names: str) -> dict[str, torch.Tensor]:
+    return {name: getattr(prediction, name) for name in names}
+
+
+def _by_row(columns: dict[str, torch.Tensor]) -> list[dict[str, object]]:
+    lists = (column.tolist() for column in columns.values())
+    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
 
 
 def _label(label: int, names: tuple[str, ...] | None) -> dict[str, object]:
@@ -228,5 +198,5 @@ def _label(label: int, names: tuple[str, ...] | None) -> dict[str, object]:
 
 
 def _etag(resolved: Resolved, way: Way, rows: Array) -> str:
-    asked = (resolved.digest, resolved.version, way.method, way.samples, way.seed, rows.shape)
+    asked = (resolved.digest, resolved.version, way.method, way.samples, way.seed, way.interval, rows.shape)
     return f'"{hashlib.sha256(repr(asked).encode() + rows.tobytes()).hexdigest()[:32]}"'

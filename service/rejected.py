@@ -122,6 +122,11 @@ class SamplesTooMany(Rejected):
     message = "{samples} draws were asked for; of this model the service makes at most {samples_max} at a time."
 
 
+class IntervalOfClasses(Rejected):
+    code, status, title = "interval-of-classes", 422, "Classes have no intervals"
+    message = "An interval was asked for; this model predicts classes, and only predictions of numbers have intervals."
+
+
 class NotFound(Rejected):
     code, status, title = "not-found", 404, "Nothing is here"
     message = "There is nothing at {path}. /docs lists what there is."

@@ -143,6 +143,8 @@ class GaussianAnswer(BaseModel):
     std: list[float]
     epistemic_std: list[float]
     noise_std: list[float]
+    lower: list[float] = Field(description="Lower end of the central interval.")
+    upper: list[float] = Field(description="Its upper end.")
 
 
 class PredictionResource(BaseModel):
@@ -154,6 +156,9 @@ class PredictionResource(BaseModel):
     method: Method
     samples: int = Field(examples=[16])
     seed: int = Field(examples=[0])
+    interval: float | None = Field(
+        None, description="Probability of the intervals; absent for classes.", examples=[0.9]
+    )
     outputs: list[CategoricalAnswer] | list[GaussianAnswer]
 
 

@@ -54,6 +54,9 @@ class PredictionBody(Body):
     samples: int | None = Field(None, ge=1, description="Weight draws the prediction is averaged over.")
     seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Which draws; the same seed, the same answer.")
     method: Method | None = Field(None, description="`ensemble` of weight draws, or the `mean` weights alone.")
+    interval: float | None = Field(
+        None, gt=0, lt=1, description="Probability that an interval holds its number; absent: 0.9. Not for classes."
+    )
 
 
 class AliasBody(Body):

@@ -57,6 +57,9 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
     method: Annotated[str | None, typer.Option(help="ensemble (weight draws) or mean.")] = None,
     samples: Annotated[int | None, typer.Option(help="How many weight draws.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draws.")] = None,
+    interval: Annotated[
+        float | None, typer.Option(help="Probability of the intervals of numbers; 0.9 if not given.")
+    ] = None,
     url: Url = LOCAL,
     as_json: AsJson = False,
 ) -> None:
@@ -71,7 +74,9 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
         raise typer.BadParameter("give either --version or --alias")
     with service_at(url) as client:
         x = fitted(read_rows(contents(file), is_labeled=False), client.model(model)).x
-        answer = client.predict(model, x, version=version, alias=alias, method=method, samples=samples, seed=seed)
+        answer = client.predict(
+            model, x, version=version, alias=alias, method=method, samples=samples, seed=seed, interval=interval
+        )
         if as_json:
             print_json(answer.raw)
         else:

@@ -99,10 +99,13 @@ def test_a_model_of_numbers_predicts_means_and_spreads(client: Client) -> None:
     batch = client.ingest("numbers", X, X[:, :1] * 2.0)
     client.wait("numbers", batch=batch.batch, timeout_seconds=60)
 
-    answer = client.predict("numbers", X)
+    answer, wide = client.predict("numbers", X), client.predict("numbers", X, interval=0.99)
 
     assert answer.mean.shape == answer.std.shape == (CHUNK_ROWS, 1)
     assert answer.noise_std == pytest.approx(np.full((CHUNK_ROWS, 1), 0.5), abs=1e-6)
+    assert (answer.interval, wide.interval) == (0.9, 0.99)
+    assert answer.upper - answer.mean == pytest.approx(answer.mean - answer.lower)
+    assert bool(((wide.lower < answer.lower) & (answer.lower < answer.upper) & (answer.upper < wide.upper)).all())
     with pytest.raises(AttributeError, match="no probabilities"):
         _ = answer.probabilities
 

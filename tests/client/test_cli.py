@@ -89,6 +89,18 @@ def test_rows_come_from_a_pipe_and_classes_by_their_names(url: str, model: str) 
     assert (predicted["samples"], predicted["seed"], len(predicted["outputs"])) == (4, 2, 1)
 
 
+def test_a_model_of_numbers_prints_its_intervals(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(description("numbers-printed", output={"kind": "gaussian"})))
+    answer(url, "models", "create", "--file", str(path))
+
+    result = run(url, "predict", "numbers-printed", "-", "--interval", "0.8", stdin=b"[[1, 2]]")
+
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.split("\n")[0].split()[:4] == ["row", "mean", "lower", "upper"]
+    assert "with probability 0.8" in " ".join(result.stdout.split())
+
+
 def test_pending_rows_are_closed_and_waited_for(url: str, model: str) -> None:
     run(url, "ingest", model, "-", stdin=b"1,2,0\n")
 

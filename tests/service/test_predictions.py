@@ -15,9 +15,11 @@ from safetensors.numpy import save
 import bayes
 from service.resources import CategoricalAnswer, GaussianAnswer, PredictionResource
 from store.leases import Leases
+from tests.service.expected import expect_problem
 from tests.service.live import INPUTS, NAMED, REAL, TINY, Json, Live, running
 
 SAFETENSORS = {"Content-Type": "application/x-safetensors"}
+LEVELS: tuple[Json, ...] = ({}, {"interval": 0.99})
 
 
 def predict(live: Live, model: str, body: Json = INPUTS, **query: object) -> Json:
@@ -64,6 +66,59 @@ def test_real_labels_are_predicted_with_both_parts_of_their_spread(live: Live) -
         assert answer.noise_std == pytest.approx([0.5, 0.5])
         for std, epistemic, noise in zip(answer.std, answer.epistemic_std, answer.noise_std, strict=True):
             assert std**2 == pytest.approx(epistemic**2 + noise**2)
+
+
+def test_numbers_are_predicted_with_the_interval_that_is_asked_for(live: Live) -> None:
+    model = live.create(REAL)
+
+    by_default, wide = (PredictionResource.model_validate(predict(live, model, INPUTS | asked)) for asked in LEVELS)
+
+    assert (by_default.interval, wide.interval) == (0.9, 0.99)
+    posterior = bayes.Posterior.from_bytes(live.house.blobs.get(by_default.digest))
+    expected = bayes.predict(posterior, bayes_inputs())
+    assert isinstance(expected, bayes.GaussianPrediction)
+    for found, level in ((by_default, 0.9), (wide, 0.99)):
+        lower, upper = expected.interval(level)
+        for row, answer in enumerate(found.outputs):
+            assert isinstance(answer, GaussianAnswer)
+            assert (answer.lower, answer.upper) == (lower[row].tolist(), upper[row].tolist())
+            assert answer.mean == expected.mean[row].tolist()
+
+
+def test_the_interval_is_asked_for_in_the_query_as_in_the_body_and_the_etag_knows_it(live: Live) -> None:
+    model, binary = live.create(REAL), save({"x": np.array(INPUTS["inputs"], "float32")})
+    small = {"inputs": json.dumps(INPUTS["inputs"])}
+
+    by_body = live.client.post(f"{model}/predictions", json=INPUTS | {"interval": 0.5})
+    by_query = live.client.post(f"{model}/predictions?interval=0.5", content=binary, headers=SAFETENSORS)
+    absent, stated, other = (
+        live.client.get(f"{model}/predictions", params=small | asked)
+        for asked in ({}, {"interval": "0.9"}, {"interval": "0.5"})
+    )
+
+    assert by_body.content == by_query.content == other.content
+    assert absent.content == stated.content
+    assert absent.headers["ETag"] == stated.headers["ETag"] != other.headers["ETag"]
+
+
+@pytest.mark.parametrize("level", [0, 1, -0.1, 2, "wide", True])
+def test_a_level_that_is_no_probability_between_zero_and_one_is_refused(live: Live, level: object) -> None:
+    model = live.create(REAL)
+
+    by_body = live.client.post(f"{model}/predictions", json=INPUTS | {"interval": level})
+    by_query = live.client.post(f"{model}/predictions?interval={level}", json=INPUTS)
+
+    assert expect_problem(by_body, "body-invalid")["errors"][0]["where"] == "interval"
+    assert "interval" in expect_problem(by_query, "query-invalid")["detail"]
+
+
+def test_classes_refuse_an_interval_whatever_answer_is_held(live: Live, model: str) -> None:
+    first = live.client.get(f"{model}/predictions", params={"inputs": "[[1, 2]]"})
+    held = {"If-None-Match": first.headers["ETag"]}
+
+    asked = {"inputs": "[[1, 2]]", "interval": "0.9"}
+    expect_problem(live.client.get(f"{model}/predictions", params=asked, headers=held), "interval-of-classes")
+    assert "interval" not in first.json()
 
 
 def test_classes_with_names_are_answered_by_name(live: Live) -> None:

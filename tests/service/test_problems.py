@@ -82,6 +82,7 @@ PROVOKED: dict[str, Call] = {
     "input-not-finite": post("/batches", b'{"inputs": [[NaN, 1]], "labels": [0]}'),
     "input-shape": rows(inputs=[[1], [2]]),
     "input-too-large": post("/predictions", {"inputs": [[3e38, 3e38]], "samples": 2}),
+    "interval-of-classes": post("/predictions", INPUTS | {"interval": 0.5}),
     "json-invalid": post("/batches", b'{"inputs": '),
     "label-dtype": rows(labels=[0.5, 1]),
     "label-out-of-range": rows(labels=[0, 3]),
