@@ -12,6 +12,7 @@ from torch import Tensor
 from bayes import likelihoods
 from bayes.families import Family
 from bayes.families.parts import Noise, Rate
+from bayes.fixed import FIXED
 from bayes.likelihoods import OWN
 from bayes.objective import Batch, Objective, Parts
 from bayes.recipe import Recipe
@@ -44,6 +45,7 @@ def learned(q: Parts, rules: Family) -> list[tuple[Rate, Tensor]]:
     rated = [
         ((likelihoods.rate if name == OWN else rules.rate)(key), tensor)
         for name, tensors in q.items()
+        if name != FIXED
         for key, tensor in tensors.items()
     ]
     return [(rate, tensor) for rate, tensor in rated if rate is not None]

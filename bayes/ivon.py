@@ -55,12 +55,13 @@ class Ivon:
         self.steps = 0
         self.weights = {
             layer.name: {
-                part: self._weights(q[layer.name], objective.prior[layer.name], part) for part in ("weight", "bias")
+                part: self._weights(q[layer.name], objective.prior[layer.name], part)
+                for part in (("weight", "bias") if layer.is_biased else ("weight",))
             }
             for layer in objective.network.weighted
         }
         points = {
-            name: {f"{part}.mu": weights.drawn for part, weights in parts.items()}
+            name: {**q[name], **{f"{part}.mu": weights.drawn for part, weights in parts.items()}}
             for name, parts in self.weights.items()
         }
         self.drawn: Parts = {**q, **points}

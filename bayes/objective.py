@@ -10,7 +10,8 @@ from torch import Tensor
 from bayes import likelihoods
 from bayes.families import Family
 from bayes.families.parts import Noise, Tensors
-from bayes.layers import Network, Weighted, forward
+from bayes.fixed import FIXED
+from bayes.layers import NO_FIXED, Network, Weighted, forward
 from bayes.outputs import Output
 
 Parts = Mapping[str, Tensors]
@@ -31,7 +32,7 @@ class Objective:
     .. math:: \frac{1}{N} \sum_i w_i \, E_q[-\log p(y_i | x_i)] + \frac{\beta}{N} KL(q || p), \quad N = \sum_i w_i
 
     N is the weight of this chunk: not of all evidence so far, not the number of minibatches. Parameters are the
-    tensors of each layer by its name, and the likelihood's own under "output".
+    tensors of each layer by its name, the likelihood's own under "output", and what is never learned under "fixed".
 
     Source: Kochurov et al. 2018, the sequential bound, divided by N and tempered by beta.
     """
@@ -76,7 +77,7 @@ class Objective:
         def linear(layer: Weighted, x: Tensor) -> Tensor:
             return self.rules.linear(layer, q[layer.name], x, noise)
 
-        outputs = forward(self.network, batch.inputs, linear)
+        outputs = forward(self.network, batch.inputs, linear, q.get(FIXED, NO_FIXED))
         return likelihoods.nll(self.output, q[likelihoods.OWN], outputs, batch.labels)
 
     def kl(self, q: Parts) -> Tensor:

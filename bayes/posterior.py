@@ -14,11 +14,12 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from bayes import likelihoods
+from bayes import fixed, likelihoods
 from bayes.errors import InvalidDescription, UnreadablePosterior
 from bayes.families import FAMILIES, Family, FamilyName, family_names
 from bayes.families.parts import Tensors
 from bayes.fields import Fields
+from bayes.fixed import FIXED
 from bayes.inputs import Input, read_input, write_input
 from bayes.layers import Network, Shape
 from bayes.nets import Net, network, read_net, write_net
@@ -33,7 +34,7 @@ class Posterior:
     """What is believed after `chunks` chunks (0: the root prior); its tensors are float32 on the CPU.
 
     A tensor's name is its layer's and its family's key, as in `conv1.weight.mu`; those of the likelihood are
-    under `output`.
+    under `output`, scales and shifts that are never learned under `fixed`.
     """
 
     family: FamilyName
@@ -56,7 +57,7 @@ class Posterior:
         return FAMILIES[self.family]
 
     def layer(self, name: str) -> dict[str, Tensor]:
-        """The tensors of one layer, or of the likelihood under "output", by their key."""
+        """The tensors of one layer, or those under "output" or "fixed", by their key."""
         prefix = f"{name}."
         return {key.removeprefix(prefix): t for key, t in self.tensors.items() if key.startswith(prefix)}
 
@@ -123,12 +124,9 @@ def digest_of(data: bytes) -> str:
 
 def shapes(posterior: Posterior) -> dict[str, Shape]:
     """The tensors that a posterior of this net, family and output has."""
-    expected = {
-        f"{layer.name}.{key}": shape
-        for layer in posterior.network.weighted
-        for key, shape in posterior.rules.shapes(layer).items()
-    }
-    return expected | {f"{likelihoods.OWN}.{key}": shape for key, shape in likelihoods.shapes(posterior.output).items()}
+    layers = {layer.name: posterior.rules.shapes(layer) for layer in posterior.network.weighted}
+    parts = {**layers, FIXED: fixed.shapes(posterior.network), likelihoods.OWN: likelihoods.shapes(posterior.output)}
+    return {f"{name}.{key}": shape for name, keys in parts.items() for key, shape in keys.items()}
 
 
 def join(parts: Mapping[str, Tensors]) -> dict[str, Tensor]:

@@ -13,8 +13,9 @@ from bayes import likelihoods
 from bayes.determinism import deterministic, generator
 from bayes.errors import InvalidInputs
 from bayes.families.parts import LayerWeights, Tensors
+from bayes.fixed import FIXED
 from bayes.inputs import Input
-from bayes.layers import Conv, Dense, Network, Weighted, forward
+from bayes.layers import Conv, Dense, Network, Weighted, apply, forward
 from bayes.likelihoods import OWN
 from bayes.outputs import Categorical, Gaussian, Output
 from bayes.posterior import Posterior
@@ -35,6 +36,7 @@ class Draws:
     network: Network
     weights: Mapping[str, LayerWeights]
     own: Tensors
+    fixed: Tensors
 
     @property
     def samples(self) -> int:
@@ -134,7 +136,8 @@ def predict(
                 draws = mean_draw(posterior, device=device)
             case _:
                 assert_never(method)
-    rows = max(1, min(SLICE_ROWS_MAX, ACTIVATIONS_MAX // (draws.samples * draws.network.width)))
+    at_once = draws.samples if draws.network.is_chain else 1
+    rows = max(1, min(SLICE_ROWS_MAX, ACTIVATIONS_MAX // (at_once * draws.network.width)))
     answers: list[Prediction] = []
     with torch.inference_mode(), deterministic(draws.device):
         for index, part in enumerate(torch.split(inputs, rows)):
@@ -153,11 +156,30 @@ def _draws(posterior: Posterior, stack: Callable[[Tensors], LayerWeights], devic
         network=posterior.network,
         weights={name: LayerWeights(w.to(device), b.to(device)) for name, (w, b) in weights.items()},
         own=posterior.layer(OWN),
+        fixed={key: tensor.to(device) for key, tensor in posterior.layer(FIXED).items()},
     )
 
 
 def _evaluate(draws: Draws, x: Tensor) -> Tensor:
-    """All nets at once: their activations lie side by side along the channels, [rows, draws * channels, ...]."""
+    """The outputs of every net for rows x, [rows, draws, units], float64 on the CPU."""
+    outputs = _side_by_side(draws, x) if draws.network.is_chain else _one_by_one(draws, x)
+    # Contiguous, as sums over the draws of strided outputs round differently for other numbers of rows.
+    return outputs.double().cpu().contiguous()
+
+
+def _one_by_one(draws: Draws, x: Tensor) -> Tensor:
+    def outputs(index: int) -> Tensor:
+        def linear(layer: Weighted, x: Tensor) -> Tensor:
+            weight, bias = draws.weights[layer.name]
+            return apply(layer, x, weight[index], bias[index])
+
+        return forward(draws.network, x, linear, draws.fixed)
+
+    return torch.stack([outputs(index) for index in range(draws.samples)], 1)
+
+
+def _side_by_side(draws: Draws, x: Tensor) -> Tensor:
+    """All nets of a chain at once: their activations lie along the channels, [rows, draws * channels, ...]."""
 
     def linear(layer: Weighted, x: Tensor) -> Tensor:
         weight, bias = draws.weights[layer.name]
@@ -172,9 +194,7 @@ def _evaluate(draws: Draws, x: Tensor) -> Tensor:
                 groups = 1 if is_shared else len(weight)
                 return F.conv2d(x, weight.flatten(0, 1), bias.flatten(), stride, padding, groups=groups)
 
-    outputs = forward(draws.network, x, linear)
-    # Contiguous, as sums over the draws of strided outputs round differently for other numbers of rows.
-    return outputs.view(-1, draws.samples, draws.output.units).double().cpu().contiguous()
+    return forward(draws.network, x, linear).view(-1, draws.samples, draws.output.units)
 
 
 def _check_finite(outputs: Tensor, *, first_row: int) -> None:

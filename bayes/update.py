@@ -10,7 +10,7 @@ from typing import assert_never
 import torch
 from torch import Tensor
 
-from bayes import likelihoods
+from bayes import fixed, likelihoods
 from bayes.adam import Adam
 from bayes.chunk import Chunk
 from bayes.descent import Optimizer, Rows, descend, evidence
@@ -18,6 +18,7 @@ from bayes.determinism import deterministic, generator, standard_normal
 from bayes.divergence import kl_divergence
 from bayes.errors import UpdateDiverged
 from bayes.families.parts import Noise, Tensors
+from bayes.fixed import FIXED
 from bayes.forgetting import forgotten
 from bayes.ivon import Ivon
 from bayes.likelihoods import OWN
@@ -160,7 +161,21 @@ def starting_point(prior: Posterior, chunk: Chunk, recipe: Recipe, generator: to
         is_start = is_blank or prior.chunks == 0
         layers[layer.name] = prior.rules.start(tensors, weight, recipe.log_sigma_start) if is_start else tensors
     own = prior.layer(OWN)
-    return {**layers, OWN: likelihoods.start(prior.output, own, chunk) if prior.chunks == 0 else own}
+    return {
+        **layers,
+        FIXED: _fixed(prior, layers, chunk),
+        OWN: likelihoods.start(prior.output, own, chunk) if prior.chunks == 0 else own,
+    }
+
+
+def _fixed(prior: Posterior, layers: Parts, chunk: Chunk) -> Tensors:
+    """The prior's fixed scales and shifts; where they do nothing yet, those that its start needs on these rows."""
+    found = prior.layer(FIXED)
+    if not fixed.is_blank(found):
+        return found
+    means = {name: prior.rules.mean(tensors) for name, tensors in layers.items()}
+    weights = {name: (weight[0], bias[0]) for name, (weight, bias) in means.items()}
+    return fixed.calibrated(prior.network, weights, prior.input.scale(fixed.sample(prior.network, chunk.inputs)))
 
 
 def _to(parts: Parts, device: torch.device) -> dict[str, dict[str, Tensor]]:
