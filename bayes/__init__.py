@@ -32,8 +32,9 @@ from bayes.errors import (
     UpdateDiverged,
 )
 from bayes.families import FamilyName
+from bayes.grid import absorb_on_grid
 from bayes.inputs import Input
-from bayes.model import GaussianPrior, Model
+from bayes.model import Model
 from bayes.nets import Conv3Fc3, Layers, LeNet5, Mlp, Net
 from bayes.outputs import Categorical, Gaussian, Output
 from bayes.posterior import Posterior, digest_of
@@ -47,16 +48,19 @@ from bayes.predict import (
     mean_draw,
     predict,
 )
+from bayes.priors import GaussianPrior, LaplacePrior, Prior, WeightsPrior
 from bayes.recipe import Recipe
-from bayes.report import Bound, Progress, Report
+from bayes.report import Bound, Choice, Progress, Report
 from bayes.root import root
 from bayes.update import absorb
+from bayes.weights import Pretrained, weights_of
 
 __all__ = [
     "BayesError",
     "Bound",
     "Categorical",
     "CategoricalPrediction",
+    "Choice",
     "Chunk",
     "Conv3Fc3",
     "Draws",
@@ -69,6 +73,7 @@ __all__ = [
     "InvalidChunk",
     "InvalidDescription",
     "InvalidInputs",
+    "LaplacePrior",
     "Layers",
     "LeNet5",
     "Method",
@@ -78,13 +83,17 @@ __all__ = [
     "Output",
     "Posterior",
     "Prediction",
+    "Pretrained",
+    "Prior",
     "Progress",
     "Recipe",
     "Reliability",
     "Report",
     "UnreadablePosterior",
     "UpdateDiverged",
+    "WeightsPrior",
     "absorb",
+    "absorb_on_grid",
     "accuracy",
     "auroc",
     "brier",
@@ -104,4 +113,5 @@ __all__ = [
     "rmse",
     "root",
     "score",
+    "weights_of",
 ]

@@ -13,6 +13,7 @@ from bayes.layers import Shape
 from bayes.outputs import Categorical, Gaussian, Output
 
 OWN = "output"  # Among the layers of a posterior, the name of the likelihood's own tensors.
+LABEL_UNITS = ("location", "scale")
 NOISE_MU, NOISE_LOG_SIGMA = "log_noise.mu", "log_noise.log_sigma"
 ROOT = {"location": 0.0, "scale": 1.0, NOISE_MU: -1.0, NOISE_LOG_SIGMA: 0.0}
 START = {NOISE_MU: 0.0, NOISE_LOG_SIGMA: -3.0}
@@ -45,17 +46,20 @@ def root(output: Output) -> dict[str, Tensor]:
 def start(output: Output, own: Tensors, chunk: Chunk) -> dict[str, Tensor]:
     """The own tensors as the first update of a line starts: location and scale of its labels, a learned noise near 1.
 
-    Location and scale stay what the first chunk makes them. Labels that do not vary keep the scale 1.
+    Location and scale stay what the first chunk makes them, unless they came with the weights of a pretrained prior.
+    Labels that do not vary keep the scale 1.
     """
     if isinstance(output, Categorical):
         return {}
+    learned = {key: torch.full_like(own[key], value) for key, value in START.items() if key in own}
+    if any(bool((own[key] != ROOT[key]).any()) for key in LABEL_UNITS):
+        return {**own, **learned}
     labels = chunk.labels.double()
     weights = labels.new_ones(chunk.rows) if chunk.weights is None else chunk.weights.double()
     share = (weights / weights.sum()).unsqueeze(1)
     location = (share * labels).sum(0)
     scale = (share * (labels - location).square()).sum(0).sqrt()
     varies = scale > 1e-6 * location.abs()
-    learned = {key: torch.full_like(own[key], value) for key, value in START.items() if key in own}
     return {**own, **learned, "location": location.float(), "scale": torch.where(varies, scale, 1.0).float()}
 
 

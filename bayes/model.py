@@ -4,25 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from bayes.families import FamilyName, family_names
-from bayes.fields import Fields, number
+from bayes.fields import Fields
 from bayes.inputs import Input, read_input, write_input
 from bayes.layers import Network
 from bayes.nets import Net, network, read_net, write_net
 from bayes.outputs import Output, read_output, write_output
+from bayes.priors import Prior, WeightsPrior, read_prior, write_prior
 from bayes.recipe import Recipe, resolve
 
 CHUNK_ROWS = 500
-SIGMA_LEAST, SIGMA_MOST = 1e-6, 1e3
-
-
-@dataclass(frozen=True)
-class GaussianPrior:
-    """Every weight starts as N(0, sigma^2); None: 2 / sqrt(fan-in) for each layer's weights, 0.2 for its biases.
-
-    Sigma lies between 1e-6 and 1000, where precision and variance of the weights are far from the ends of float32.
-    """
-
-    sigma: float | None = None
 
 
 @dataclass(frozen=True)
@@ -31,7 +21,7 @@ class Model:
     input: Input
     output: Output
     family: FamilyName
-    prior: GaussianPrior
+    prior: Prior
     recipe: Recipe
 
     @classmethod
@@ -55,7 +45,7 @@ class Model:
             input=rows,
             output=output,
             family=family,
-            prior=_read_prior(fields.take("prior", {"kind": "gaussian"})),
+            prior=read_prior(fields.take("prior", {"kind": "gaussian"})),
             recipe=resolve(
                 fields.take("recipe", "auto"),
                 rows=chunk.whole("rows", least=1, default=CHUNK_ROWS),
@@ -73,7 +63,7 @@ class Model:
             "input": write_input(self.input),
             "output": write_output(self.output),
             "family": self.family,
-            "prior": {"kind": "gaussian", "sigma": self.prior.sigma},
+            "prior": write_prior(self.prior),
             "recipe": self.recipe.to_description(),
         }
 
@@ -82,10 +72,7 @@ class Model:
         """The net in place between this input and output."""
         return network(self.net, self.input.shape, self.output.units)
 
-
-def _read_prior(value: object) -> GaussianPrior:
-    fields = Fields(value, "prior")
-    fields.choice("kind", ("gaussian",))
-    sigma = fields.take("sigma", None)
-    fields.close()
-    return GaussianPrior(None if sigma is None else number(sigma, "prior.sigma", least=SIGMA_LEAST, most=SIGMA_MOST))
+    @property
+    def is_on_grid(self) -> bool:
+        """The first chunk of a line has to choose the prior's sigma; a point has no use for any."""
+        return isinstance(self.prior, WeightsPrior) and len(self.prior.sigmas) > 1 and self.family != "point"

@@ -33,6 +33,18 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """The sigma that the first chunk chose from a prior's, and the mean NLL of each in nats on rows held out for that.
+
+    The NLL is None where the update with that sigma diverged.
+    """
+
+    sigma: float
+    held_out_rows: int
+    nll: dict[str, float | None]
+
+
+@dataclass(frozen=True)
 class Report:
     """How an update went. Per layer: KL to the prior, median |mu| / sigma, mean |move of log sigma| from its start."""
 
@@ -46,6 +58,7 @@ class Report:
     seconds: float
     device: str
     warnings: tuple[str, ...]
+    choice: Choice | None = None
 
     @property
     def is_finite(self) -> bool:

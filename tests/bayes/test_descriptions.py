@@ -8,6 +8,8 @@ from bayes import InvalidDescription, Model
 
 Description = dict[str, Any]
 
+DIGEST = f"sha256:{'0a' * 32}"
+
 
 def test_a_description_with_only_the_necessary_gets_every_default_written_out(described: Description) -> None:
     model = Model.from_description(described)
@@ -46,6 +48,10 @@ def test_a_description_with_only_the_necessary_gets_every_default_written_out(de
         },
         {"output": {"kind": "categorical", "classes": ["cat", "dog"]}, "prior": {"kind": "gaussian", "sigma": 0.1}},
         {"output": {"kind": "gaussian", "dims": 2, "noise": 0.5}, "family": "point", "recipe": {"seed": 7}},
+        {"prior": {"kind": "weights", "blob": DIGEST, "sigma": 0.03, "head": "fresh"}},
+        {"prior": {"kind": "weights", "blob": DIGEST, "sigmas": [0.01, 0.1]}},
+        {"prior": {"kind": "laplace", "blob": DIGEST, "batch": DIGEST}},
+        {"prior": {"kind": "laplace", "blob": DIGEST, "batch": DIGEST, "rows": 9, "sigma": 2, "head": "fresh"}},
         {"output": {"kind": "gaussian"}, "chunk": {"rows": 50, "seconds": 60.0}, "retention": {"kind": "keep"}},
     ],
 )
@@ -74,6 +80,10 @@ def layers(*listed: object) -> Description:
         "net": {"kind": "layers", "layers": list(listed)},
         "input": {"shape": [1, 8, 8], "dtype": "uint8"},
     }
+
+
+def around(**changes: object) -> Description:
+    return {"prior": {"kind": "weights", "blob": DIGEST, "sigma": 0.1} | changes}
 
 
 @pytest.mark.parametrize(
@@ -133,7 +143,23 @@ def layers(*listed: object) -> Description:
         ({"output": {"kind": "gaussian", "classes": 3}}, "output.classes"),
         ({"family": "mnf"}, "family"),
         ({"prior": "wide"}, "prior"),
-        ({"prior": {"kind": "laplace"}}, "prior.kind"),
+        ({"prior": {"kind": "spike"}}, "prior.kind"),
+        ({"prior": {"kind": "weights", "sigma": 0.1}}, "prior.blob"),
+        (around(blob="sha256:12"), "prior.blob"),
+        (around(blob=12), "prior.blob"),
+        (around(sigma=0), "prior.sigma"),
+        (around(sigma=None), "prior.sigma"),
+        (around(sigmas=[0.1, 0.2]), "prior.sigma"),
+        (around(sigma=None, sigmas=0.1), "prior.sigmas"),
+        (around(sigma=None, sigmas=[]), "prior.sigmas"),
+        (around(sigma=None, sigmas=[0.1, 0.1]), "prior.sigmas"),
+        (around(sigma=None, sigmas=[0.1, -1]), "prior.sigmas.1"),
+        (around(sigma=None, sigmas=[0.01 * step for step in range(1, 18)]), "prior.sigmas"),
+        (around(head="new"), "prior.head"),
+        (around(batch=DIGEST), "prior.batch"),
+        ({"prior": {"kind": "laplace", "blob": DIGEST}}, "prior.batch"),
+        ({"prior": {"kind": "laplace", "blob": DIGEST, "batch": DIGEST, "rows": 0}}, "prior.rows"),
+        ({"prior": {"kind": "laplace", "blob": DIGEST, "batch": DIGEST, "sigma": -1}}, "prior.sigma"),
         ({"prior": {"kind": "gaussian", "sigma": -1}}, "prior.sigma"),
         ({"prior": {"kind": "gaussian", "sigma": 0}}, "prior.sigma"),
         ({"prior": {"kind": "gaussian", "sigma": 9e-7}}, "prior.sigma"),

@@ -1,0 +1,139 @@
+"""Priors around weights learned elsewhere: of a given width, or as wide as old rows leave them."""
+
+from collections.abc import Callable
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from bayes import likelihoods
+from bayes.determinism import generator
+from bayes.errors import InvalidDescription, InvalidInputs
+from bayes.families.parts import Gaussians
+from bayes.gaussians import around, vague, with_biases_of, with_units_of
+from bayes.laplace import Likelihood, fisher, log_sigma_after
+from bayes.likelihoods import LABEL_UNITS
+from bayes.model import Model
+from bayes.outputs import Categorical, Gaussian
+from bayes.priors import GaussianPrior, LaplacePrior, WeightsPrior
+from bayes.weights import BATCH, BLOB, Pretrained, Star, head_of, read_star
+
+ROWS_MAX = 10_000
+"""The most rows that curvature is measured on; a prior's `rows` says how many they stand for."""
+
+Check = Callable[[], None]
+
+
+def gaussians(
+    model: Model, pretrained: Pretrained | None = None, *, check: Check = lambda: None
+) -> tuple[dict[str, Gaussians], dict[str, Tensor]]:
+    """What the model's prior says of each layer, and the likelihood's own tensors that come with its weights.
+
+    Of several sigmas it is the widest. Units of the output layer that w* does not have, all of them where the head is
+    fresh, and biases that it does not have, are vague. `check` is called now and then; what it raises ends the work.
+
+    Raises:
+        InvalidDescription: the bytes are not those that the prior names, cannot be read, or do not fit the model.
+    """
+    prior = model.prior
+    layers = model.network.weighted
+    if isinstance(prior, GaussianPrior):
+        return {layer.name: vague(layer, prior.sigma) for layer in layers}, {}
+    if pretrained is None or pretrained.digests != prior.digests:
+        raise InvalidDescription("prior", f"names its {' and its '.join(prior.digests)}; other bytes came with it")
+    is_kept = prior.head == "keep"
+    match prior:
+        case WeightsPrior(_, sigmas):
+            star, widest = read_star(model, pretrained.weights, with_head=is_kept), None
+            known = _around(star, max(sigmas))
+        case LaplacePrior():
+            star, widest = read_star(model, pretrained.weights, with_head=True), prior.sigma
+            known = _laplace(model, prior, star, batch=pretrained.batch or b"", check=check)
+    head = head_of(star.network)
+    if not is_kept:
+        known.pop(head.name, None)
+    elif (units := head.weight_shape[0]) > model.output.units:
+        reason = f"has a tensor '{head.name}.weight' of {units} units; the model has {model.output.units} outputs"
+        raise InvalidDescription(BLOB, f"{reason}, and a fresh head leaves it out")
+    wide = {layer.name: vague(layer, widest) for layer in layers}
+    fitted = {name: with_units_of(known[name], wide[name]) for name in known}
+    is_whole = is_kept and head.weight_shape == head_of(model.network).weight_shape
+    return {**wide, **fitted}, {key: star.own[key] for key in LABEL_UNITS if is_whole and key in star.own}
+
+
+def _around(star: Star, sigma: float) -> dict[str, Gaussians]:
+    """N(w*, sigma^2) for every weight of w*; vague where it has no bias."""
+    known = {}
+    for layer in star.network.weighted:
+        if layer.name in star.layers:
+            weight, bias = star.layers[layer.name]
+            if bias is None:
+                fresh = vague(layer, None)
+                known[layer.name] = with_biases_of(around(weight, fresh.bias_mu, sigma), fresh)
+            else:
+                known[layer.name] = around(weight, bias, sigma)
+    return known
+
+
+def _laplace(model: Model, prior: LaplacePrior, star: Star, *, batch: bytes, check: Check) -> dict[str, Gaussians]:
+    """N(w*, s^2), as wide as the batch leaves it; vague where w* has no bias."""
+    x, importance = _read_batch(model, batch)
+    wide = {layer.name: vague(layer, prior.sigma) for layer in star.network.weighted}
+    biased = {
+        name: (weight, wide[name].bias_mu if bias is None else bias) for name, (weight, bias) in star.layers.items()
+    }
+    information = fisher(
+        star.network,
+        biased,
+        model.input.scale(x),
+        likelihood=_likelihood(model, star),
+        importance=importance,
+        generator=generator("cpu", prior.blob, prior.batch, "labels"),
+        check=check,
+    )
+    counted = float(importance.sum(dtype=torch.float64))
+    beta = model.recipe.beta * counted / (prior.rows or counted)
+    known = {}
+    for name, (weight, bias) in biased.items():
+        by_weight, by_bias = information[name]
+        widths = log_sigma_after(by_weight, wide[name].weight_log_sigma, beta)
+        bias_widths = log_sigma_after(by_bias, wide[name].bias_log_sigma, beta)
+        known[name] = Gaussians(weight, widths, bias, bias_widths)
+        if star.layers[name][1] is None:
+            known[name] = with_biases_of(known[name], wide[name])
+    return known
+
+
+def _likelihood(model: Model, star: Star) -> Likelihood:
+    """Where the labels come from that w* was learned on: as many classes or dimensions as its head has units."""
+    units = head_of(star.network).weight_shape[0]
+    match model.output:
+        case Categorical():
+            return Likelihood(Categorical(units))
+        case Gaussian(_, noise):
+            output = Gaussian(units, noise)
+            own = {**likelihoods.root(output), **star.own}
+            return Likelihood(output, (likelihoods.log_noise(output, own) - own["scale"].log()).exp())
+
+
+def _read_batch(model: Model, data: bytes) -> tuple[Tensor, Tensor]:
+    """The inputs [rows, *shape] of a batch, and how much each row counts, [rows]."""
+    try:
+        tensors = safetensors.torch.load(data)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as fault:
+        raise InvalidDescription(BATCH, f"is not safetensors: {fault}") from fault
+    if "x" not in tensors:
+        raise InvalidDescription(BATCH, "has no tensor 'x'")
+    x = tensors["x"]
+    try:
+        model.input.check(x)
+    except InvalidInputs as fault:
+        raise InvalidDescription(BATCH, f"does not fit the model: {fault}") from fault
+    if not 1 <= len(x) <= ROWS_MAX:
+        raise InvalidDescription(BATCH, f"has {len(x)} rows; it must have 1 to {ROWS_MAX}")
+    weights = tensors.get("weights", torch.ones(len(x)))
+    is_usable = weights.shape == (len(x),) and weights.is_floating_point() and bool((weights >= 0).all())
+    if not (is_usable and 0 < float(weights.sum()) < torch.inf):
+        raise InvalidDescription(BATCH, "has weights that are not one finite number from 0 up per row, not all 0")
+    return x, weights.float()
