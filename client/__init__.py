@@ -15,12 +15,13 @@ from client.errors import (
     WaitTimedOut,
 )
 from client.prediction import Prediction
-from client.values import Alias, Batch, Comparison, Model, Move, Readiness, Rollback, Update, Version
+from client.values import Alias, Batch, Blob, Comparison, Model, Move, Readiness, Rollback, Update, Version
 
 __all__ = [
     "Alias",
     "AsyncClient",
     "Batch",
+    "Blob",
     "Client",
     "ClientProblem",
     "Comparison",

@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import AsyncRetrying, Retrying
 
-from client import calls, waiting
+from client import blobs, calls, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.retry import policy, unreachable
@@ -112,6 +112,8 @@ class Client:
         return checked(self._http.request(**request.httpx_arguments))
 
     create_model = blocking(calls.create_model)
+    upload = blocking(blobs.upload)
+    blob = blocking(blobs.blob)
     models = blocking(calls.models)
     model = blocking(calls.model)
     ingest = blocking(calls.ingest)
@@ -196,6 +198,8 @@ class AsyncClient:
         return checked(await self._http.request(**request.httpx_arguments))
 
     create_model = awaiting(calls.create_model)
+    upload = awaiting(blobs.upload)
+    blob = awaiting(blobs.blob)
     models = awaiting(calls.models)
     model = awaiting(calls.model)
     ingest = awaiting(calls.ingest)

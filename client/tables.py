@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.prediction import Prediction
-from client.values import Alias, Batch, Model, Move, Prequential, Resource, Update, Version
+from client.values import Alias, Batch, Blob, Model, Move, Prequential, Resource, Update, Version
 
 R = TypeVar("R", bound=Resource)
 PIPE_COLUMNS = 200
@@ -87,6 +87,12 @@ def batches_table(batches: Iterable[Batch]) -> Table:
         for b in batches
     )
     return _table(("batch", "rows", "state", "chunk", "absorbed in", "key", "accepted"), rows)
+
+
+def tensors_table(blobs: Iterable[Blob]) -> Table:
+    """One row for each tensor of the blobs."""
+    rows = ((b.blob, name, t.dtype, list(t.shape)) for b in blobs for name, t in b.tensors.items())
+    return _table(("blob", "tensor", "type", "shape"), rows)
 
 
 def aliases_table(aliases: Iterable[Alias]) -> Table:

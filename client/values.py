@@ -99,6 +99,21 @@ class Update(Resource):
 
 
 @dataclass(frozen=True)
+class Tensor:
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blob(Resource):
+    """A safetensors file that the service keeps; `blob`, the digest of its bytes, is what a prior names it by."""
+
+    blob: str
+    bytes: int
+    tensors: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
 class Evidence:
     rows: int
     chunks: tuple[int, ...]

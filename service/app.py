@@ -11,7 +11,7 @@ import torch
 from fastapi import Depends, FastAPI
 from starlette.types import Receive, Scope, Send
 
-from service import aliases, batches, health, models, predictions, problems, updates, versions
+from service import aliases, batches, blobs, health, models, predictions, problems, updates, versions
 from service.house import open_house
 from service.openapi import document
 from service.requests import only_known_parameters
@@ -23,6 +23,7 @@ Post labeled batches; a worker turns each chunk of them into a new version of th
 and rolling back is moving a pointer. Every error is `application/problem+json` (RFC 9457) with a stable `code`."""
 TAGS = [
     {"name": "models", "description": "A net, a likelihood and a recipe, and everything learned for it."},
+    {"name": "blobs", "description": "Weights learned elsewhere, for priors to start from."},
     {"name": "batches", "description": "Labeled rows, stored once under the client's key."},
     {"name": "updates", "description": "Chunks on their way to become versions."},
     {"name": "predictions", "description": "Answers with their uncertainty."},
@@ -68,6 +69,6 @@ def create_app(settings: Settings) -> FastAPI:
     )
     app.state.house = house
     problems.install(app)
-    for part in (models, batches, updates, predictions, versions, aliases, health):
+    for part in (models, blobs, batches, updates, predictions, versions, aliases, health):
         app.include_router(part.router)
     return app

@@ -7,6 +7,8 @@ Types and names are checked here, so that they are in the OpenAPI document; whet
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -110,9 +112,39 @@ class Gaussian(Part):
 Output = Annotated[Categorical | Gaussian, Field(discriminator="kind")]
 
 
+Digest = Annotated[str, Field(examples=[f"sha256:{'0' * 64}"])]
+Head = Annotated[
+    Literal["keep", "fresh"], Field(description="keep: w*'s output layer, new units vague; fresh: all of it vague.")
+]
+
+
 class GaussianPrior(Part):
     kind: Literal["gaussian"]
     sigma: float | None = Field(None, description="null: 2 / sqrt(fan-in) per layer, 0.2 for biases.")
+
+
+class WeightsPrior(Part):
+    """N(w*, sigma^2) around weights that were learned elsewhere."""
+
+    kind: Literal["weights"]
+    blob: Digest = Field(description="Weights, as POST /v1/blobs names them; or the digest of a version.")
+    sigma: float | None = None
+    sigmas: list[float] | None = Field(None, description="Instead of sigma: the first chunk chooses one of these.")
+    head: Head = "keep"
+
+
+class LaplacePrior(Part):
+    """A Gaussian around weights that were learned elsewhere, as wide as the rows they were learned from leave it."""
+
+    kind: Literal["laplace"]
+    blob: Digest = Field(description="Weights, as POST /v1/blobs names them; or the digest of a version.")
+    batch: Digest = Field(description="Old rows, the tensor x: a blob, or the digest of a batch.")
+    rows: int | None = Field(None, description="How many rows the batch stands for. Absent: as many as it has.")
+    sigma: float | None = Field(None, description="Width without any rows. null: 2 / sqrt(fan-in), 0.2 for biases.")
+    head: Head = "keep"
+
+
+Prior = Annotated[GaussianPrior | WeightsPrior | LaplacePrior, Field(discriminator="kind")]
 
 
 class Recipe(Part):
@@ -152,7 +184,7 @@ class ModelBody(Part):
     input: Input
     output: Output
     family: Literal["ffg", "point"] = Field("ffg", description="ffg: a Gaussian per weight; point: plain weights.")
-    prior: GaussianPrior = Field({"kind": "gaussian"}, validate_default=True)
+    prior: Prior = Field({"kind": "gaussian"}, validate_default=True)
     recipe: Literal["auto"] | Recipe = "auto"
     chunk: ChunkLimits = Field({}, validate_default=True)
     retention: Retention = Field({}, validate_default=True)
@@ -168,17 +200,28 @@ def read_description(raw: bytes) -> tuple[Model, dict[str, Any]]:
     body = parse(ModelBody, raw, DescriptionInvalid)
     _check_class_names(body.output)
     posted = body.model_dump(exclude_unset=True, exclude_none=True)
-    try:
+    with refused_as_a_problem():
         model = Model.from_description(posted | {"chunk": body.chunk.model_dump()})
-    except InvalidDescription as error:
-        faults = [Fault(error.where or "body", error.message)]
-        raise DescriptionInvalid(faults=faults, reason=in_words(faults)) from None
     resolved = {
         "name": body.name,
         "chunk": body.chunk.model_dump(),
         "retention": body.retention.model_dump(),
     }
     return model, resolved | model.to_description()
+
+
+@contextmanager
+def refused_as_a_problem() -> Iterator[None]:
+    """What `bayes` refuses of a description inside is answered with its place.
+
+    Raises:
+        DescriptionInvalid: it refused something.
+    """
+    try:
+        yield
+    except InvalidDescription as error:
+        faults = [Fault(error.where or "body", error.message)]
+        raise DescriptionInvalid(faults=faults, reason=in_words(faults)) from None
 
 
 def _check_class_names(output: Categorical | Gaussian) -> None:

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from bayes import root
-from service.description import ModelBody, read_description
+from bayes import GaussianPrior, Model, Pretrained, root
+from service.description import ModelBody, read_description, refused_as_a_problem
 from service.house import House
 from service.openapi import takes
 from service.problems import declared
-from service.rejected import BodyTooLarge, DescriptionInvalid, JsonInvalid, MediaTypeUnsupported, QueryInvalid
+from service.rejected import (
+    BlobUnknown,
+    BodyTooLarge,
+    DescriptionInvalid,
+    Fault,
+    JsonInvalid,
+    MediaTypeUnsupported,
+    QueryInvalid,
+)
 from service.requests import JsonOnly, ModelName, PageAsked, RawBody, TheHouse
 from service.resources import ModelList, ModelResource, Pending, moment
-from store.errors import ModelExists, ModelNotFound
+from store.errors import BlobCorrupt, BlobMissing, ModelExists, ModelNotFound
 from store.values import HEAD, ModelRow
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -26,13 +34,14 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
     openapi_extra=takes(ModelBody),
     responses=declared(
         *(JsonInvalid, ModelExists, BodyTooLarge, MediaTypeUnsupported, DescriptionInvalid),
+        *(BlobUnknown, BlobCorrupt),
         also={200: {"model": ModelResource, "description": "The model existed with the same description."}},
     ),
 )
 def create_model(raw: RawBody, house: TheHouse, response: Response) -> ModelResource:
     """Creates a model whose version 0, the root prior, answers at once; the same description again changes nothing."""
     model, description = read_description(raw)
-    digest = house.keep(root(model).to_bytes())
+    digest = house.keep(_root(house, model))
     row, created = house.ledger.create_model(str(description["name"]), description, digest)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/models/{row.name}"
@@ -51,6 +60,30 @@ def list_models(page: PageAsked, house: TheHouse) -> ModelList:
 def get_model(model: ModelName, house: TheHouse) -> ModelResource:
     """A model's description, aliases and counters."""
     return _resource(house, house.history.model(model))
+
+
+def _root(house: House, model: Model) -> bytes:
+    """The bytes of version 0. Those of a prior around weights are worked out as predictions are, a few at a time.
+
+    Raises:
+        BlobUnknown: the prior names bytes that are not here.
+        DescriptionInvalid: the bytes do not fit the model.
+    """
+    if isinstance(model.prior, GaussianPrior):
+        return root(model).to_bytes()
+    with house.computing, refused_as_a_problem():
+        house.must_go_on()
+        parts = {key: _named_by_prior(house, f"prior.{key}", digest) for key, digest in model.prior.digests.items()}
+        pretrained = Pretrained(parts["blob"], parts.get("batch"))
+        return root(model, pretrained, check=house.must_go_on).to_bytes()
+
+
+def _named_by_prior(house: House, where: str, digest: str) -> bytes:
+    try:
+        return house.blobs.get(digest)
+    except BlobMissing:
+        fault = Fault(where, f"names {digest}, which is not here")
+        raise BlobUnknown(where=where, digest=digest, faults=[fault]) from None
 
 
 def _resource(house: House, row: ModelRow) -> ModelResource:

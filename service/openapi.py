@@ -11,7 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.description import ModelBody
 from service.problems import ProblemBody
-from service.requests import JSON, SAFETENSORS
+from service.requests import BYTES, JSON, SAFETENSORS
 from service.schemas import AliasBody, BatchBody, PredictionBody, ReplayBody, RollbackBody
 
 REF = "#/components/schemas/{model}"
@@ -34,6 +34,12 @@ def takes(body: type[BaseModel], *, tensors: str | None = None) -> dict[str, Any
         binary = {"type": "string", "contentMediaType": SAFETENSORS, "description": f"The tensors {tensors}."}
         content[SAFETENSORS] = {"schema": binary}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def takes_tensors(description: str) -> dict[str, Any]:
+    """The request body of an operation: a safetensors file and nothing else."""
+    binary = {"type": "string", "contentMediaType": SAFETENSORS, "description": description}
+    return {"requestBody": {"required": True, "content": {media: {"schema": binary} for media in (SAFETENSORS, BYTES)}}}
 
 
 def document(app: FastAPI) -> dict[str, Any]:

@@ -34,8 +34,8 @@ GONE = 499
 """nginx's status for a client that hung up; nobody is left to read it."""
 
 # What pydantic adds to the place of a fault to say which member of a union it tried.
-UNIONS = {"net", "output"}
-KINDS = {"mlp", "lenet5", "3conv3fc", "layers", "categorical", "gaussian"} | {
+UNIONS = {"net", "output", "prior"}
+KINDS = {"mlp", "lenet5", "3conv3fc", "layers", "categorical", "gaussian", "weights", "laplace"} | {
     *("dense", "conv", "maxpool", "relu", "softplus", "flatten")
 }
 OPTION = re.compile(r"int|float|Encoded|Recipe|(list|literal)\[.*\]")

@@ -44,6 +44,16 @@ class DescriptionInvalid(Rejected):
     message = "{reason}. Nothing was created."
 
 
+class BlobNotFound(Rejected):
+    code, status, title = "blob-not-found", 404, "No such blob"
+    message = "There is no blob {digest}. A blob is named by the sha256 of its bytes; POST /v1/blobs keeps one."
+
+
+class BlobUnknown(Rejected):
+    code, status, title = "blob-unknown", 422, "The prior names bytes that are not here"
+    message = "{where} names {digest}, which this service does not have. POST the bytes to /v1/blobs first."
+
+
 class MediaTypeUnsupported(Rejected):
     code, status, title = "media-type-unsupported", 415, "The body has a media type that this call does not read"
     message = "This call reads {accepted}; the request says {found}."

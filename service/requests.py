@@ -28,6 +28,7 @@ from store.aliases import Expected
 
 JSON = "application/json"
 SAFETENSORS = "application/x-safetensors"
+BYTES = "application/octet-stream"
 
 KEY_LENGTH_MAX = 255
 KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
@@ -111,6 +112,10 @@ async def _json_only(request: Request) -> None:
     media_type(request, JSON)
 
 
+async def _bytes_only(request: Request) -> None:
+    media_type(request, SAFETENSORS, BYTES)
+
+
 async def _json_or_safetensors(request: Request) -> str:
     return media_type(request, JSON, SAFETENSORS)
 
@@ -118,6 +123,7 @@ async def _json_or_safetensors(request: Request) -> str:
 BodyMediaType = Annotated[str, Depends(_json_or_safetensors)]
 RawBody = Annotated[bytes, Depends(_raw_body)]
 JsonOnly = Depends(_json_only)
+BytesOnly = Depends(_bytes_only)
 
 
 async def _idempotency_key(

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from service.description import ChunkLimits, GaussianPrior, Input, Net, Output, Recipe, Retention
+from service.description import ChunkLimits, Input, Net, Output, Prior, Recipe, Retention
 from service.schemas import Method
 from store.values import MoveKind, UpdateState
 
@@ -33,7 +33,7 @@ class ModelResource(BaseModel):
     input: Input
     output: Output
     family: Literal["ffg", "point"]
-    prior: GaussianPrior
+    prior: Prior
     recipe: Recipe
     chunk: ChunkLimits
     retention: Retention
@@ -50,6 +50,21 @@ class ModelResource(BaseModel):
 class ModelList(BaseModel):
     models: list[ModelResource]
     next_cursor: NextCursor
+
+
+class TensorResource(BaseModel):
+    dtype: str = Field(examples=["float32"])
+    shape: list[int]
+
+
+class BlobResource(BaseModel):
+    """A safetensors file that is kept, and what is in it."""
+
+    blob: str = Field(description="sha256 of the bytes; what a prior names it by.", examples=[f"sha256:{'0' * 64}"])
+    bytes: int = Field(description="Its size.")
+    tensors: dict[str, TensorResource] = Field(
+        examples=[{"conv1.weight": {"dtype": "float32", "shape": [20, 1, 5, 5]}}]
+    )
 
 
 class AcceptedBatch(BaseModel):

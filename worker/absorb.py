@@ -42,7 +42,7 @@ def absorb(
     `check` is called at every step; what it raises stops the work.
 
     Raises:
-        BlobMissing, BlobCorrupt: the prior's or a batch's bytes are not what the ledger names.
+        BlobMissing, BlobCorrupt: the bytes of a posterior, a batch or a prior's weights are not what the ledger names.
         bayes.BayesError: the bytes are no posterior, or the update diverged.
     """
     began = clock()
@@ -50,10 +50,16 @@ def absorb(
     prior = bayes.Posterior.from_bytes(blobs.get(claim.prior_digest))
     chunk = read_chunk([blobs.get(digest) for digest in claim.batch_digests])
     prequential = score_before_learning(prior, chunk, device=device, check=check)
-    root = bayes.Posterior.from_bytes(blobs.get(claim.root_digest)) if model.recipe.prior_power < 1 else None
-    posterior, report = bayes.absorb(
-        prior, chunk, model.recipe, root=root, device=device, progress=progress, check=check
-    )
+    if prior.chunks == 0 and isinstance(model.prior, bayes.WeightsPrior) and model.is_on_grid:
+        pretrained = bayes.Pretrained(blobs.get(model.prior.blob))
+        posterior, report = bayes.absorb_on_grid(
+            model, pretrained, chunk, device=device, progress=progress, check=check
+        )
+    else:
+        root = bayes.Posterior.from_bytes(blobs.get(claim.root_digest)) if model.recipe.prior_power < 1 else None
+        posterior, report = bayes.absorb(
+            prior, chunk, model.recipe, root=root, device=device, progress=progress, check=check
+        )
     digest = blobs.put(posterior.to_bytes())
     facts: dict[str, Any] = {
         **report.to_dict(),

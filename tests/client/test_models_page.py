@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
-from bayes import InvalidDescription, Model, Recipe
+from bayes import GaussianPrior, InvalidDescription, LaplacePrior, Model, Recipe, WeightsPrior
 from bayes.nets import LayerKind, NetKind
+from bayes.priors import Prior, PriorKind, write_prior
 from client import Client
 
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
@@ -51,6 +54,35 @@ def test_every_key_and_every_recipe_field_is_named_in_its_table() -> None:
     assert keys == ["name", "net", "input", "output", "family", "prior", "recipe", "chunk", "retention"]
     assert first_cells("Recipe") == list(Recipe.__dataclass_fields__)
     assert first_cells("Chunk") == ["rows", "seconds"]
+
+
+def test_every_kind_of_prior_and_each_of_its_fields_is_named() -> None:
+    table = re.findall(r"^\| (?:`(\w+)`)? ?\| `(\w+)` \|", section("Family and prior"), re.MULTILINE)
+    named: dict[str, list[str]] = {}
+    for kind, name in table:
+        named.setdefault(kind or list(named)[-1], []).append(name)
+
+    blob, batch = (f"sha256:{digit * 64}" for digit in "01")
+    every: list[Prior] = [
+        GaussianPrior(),
+        WeightsPrior(blob, (1.0,)),
+        WeightsPrior(blob, (1.0, 2.0)),
+        LaplacePrior(blob, batch),
+    ]
+    written = [write_prior(prior) for prior in every]
+    assert set(named) == set(get_args(PriorKind))
+    for kind, names in named.items():
+        assert set(names) == {key for prior in written if prior["kind"] == kind for key in prior} - {"kind"}
+
+
+def test_the_python_lines_work_as_they_stand(url: str, client: Client) -> None:
+    (lines,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+    subprocess.run([sys.executable, "-c", lines.replace("http://127.0.0.1:8000", url)], check=True, timeout=120)
+
+    created = client.model("features-kept")
+    assert created.prior["sigmas"] == [0.01, 0.03, 0.1]
+    assert client.blob(created.prior["blob"]).tensors["dense1.weight"].shape == (8, 2)
 
 
 def test_every_kind_of_net_and_layer_is_named_and_shown() -> None:

@@ -51,7 +51,9 @@ def test_a_success_has_a_schema(call: str, operation: Json) -> None:
 
 def test_a_body_has_a_schema_and_examples() -> None:
     bodies = {call: operation["requestBody"] for call, operation in OPERATIONS if "requestBody" in operation}
+    blob = bodies.pop("POST /v1/blobs")["content"]
 
+    assert set(blob) == {"application/x-safetensors", "application/octet-stream"}
     assert len(bodies) == 7
     for body in bodies.values():
         json = body["content"]["application/json"]

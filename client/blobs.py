@@ -1,0 +1,55 @@
+"""Blobs: weights that the priors of models start from, kept by the service under the digest of their bytes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from client.calls import Call, ask
+from client.errors import UnusableArray
+from client.values import Blob
+from client.wire import SAFETENSORS, Request, get, safetensors_body, url_path
+
+Content = bytes | Path | Mapping[str, ArrayLike]
+"""A safetensors file, its path, or arrays by name."""
+
+
+def upload(content: Content) -> Call[Blob]:
+    """The safetensors file, its path, or its arrays by name are kept under the digest of their bytes.
+
+    Weights for a model's prior are named after its layers, `conv1.weight`, `conv1.bias`, …; old rows are the array x.
+    The same bytes again are the same blob.
+
+    Raises:
+        UnusableArray: the file cannot be read, or an array is of a type that safetensors does not hold.
+        ServiceProblem: the bytes are no safetensors file.
+    """
+    headers = {"Content-Type": SAFETENSORS}
+    body = _body(content)
+    return (yield from ask(Request("POST", url_path("blobs"), headers=headers, body=body, is_repeatable=True), Blob))
+
+
+def blob(blob: str) -> Call[Blob]:
+    """What a blob of this digest holds."""
+    return (yield from ask(get("blobs", blob), Blob))
+
+
+def _body(content: Content) -> bytes:
+    """A safetensors file as it is, or one of these arrays.
+
+    Raises:
+        UnusableArray: the file cannot be read, or safetensors holds no such array.
+    """
+    if isinstance(content, bytes):
+        return content
+    if isinstance(content, Path):
+        try:
+            return content.read_bytes()
+        except OSError as error:
+            raise UnusableArray(f"{content}: {error.strerror}") from error
+    arrays = {name: np.asarray(array) for name, array in content.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "buif":
+            raise UnusableArray(f"The array {name!r} is {array.dtype}, and not numbers.")
+    return safetensors_body(arrays)
