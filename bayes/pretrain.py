@@ -11,9 +11,10 @@ from bayes import likelihoods
 from bayes.determinism import generator
 from bayes.errors import InvalidDescription, InvalidInputs
 from bayes.families.parts import Gaussians
+from bayes.fixed import FIXED
 from bayes.gaussians import around, vague, with_biases_of, with_units_of
 from bayes.laplace import Likelihood, fisher, log_sigma_after
-from bayes.likelihoods import LABEL_UNITS
+from bayes.likelihoods import LABEL_UNITS, OWN
 from bayes.model import Model
 from bayes.outputs import Categorical, Gaussian
 from bayes.priors import GaussianPrior, LaplacePrior, WeightsPrior
@@ -25,10 +26,14 @@ ROWS_MAX = 10_000
 Check = Callable[[], None]
 
 
+Beside = dict[str, dict[str, Tensor]]
+"""Tensors of a posterior that are no layer's, under "output" and "fixed"."""
+
+
 def gaussians(
     model: Model, pretrained: Pretrained | None = None, *, check: Check = lambda: None
-) -> tuple[dict[str, Gaussians], dict[str, Tensor]]:
-    """What the model's prior says of each layer, and the likelihood's own tensors that come with its weights.
+) -> tuple[dict[str, Gaussians], Beside]:
+    """What the model's prior says of each layer, and the tensors beside them that come with its weights.
 
     Of several sigmas it is the widest. Units of the output layer that w* does not have, all of them where the head is
     fresh, and biases that it does not have, are vague. `check` is called now and then; what it raises ends the work.
@@ -39,7 +44,7 @@ def gaussians(
     prior = model.prior
     layers = model.network.weighted
     if isinstance(prior, GaussianPrior):
-        return {layer.name: vague(layer, prior.sigma) for layer in layers}, {}
+        return {layer.name: vague(layer, prior.sigma) for layer in layers}, {FIXED: {}, OWN: {}}
     if pretrained is None or pretrained.digests != prior.digests:
         raise InvalidDescription("prior", f"names its {' and its '.join(prior.digests)}; other bytes came with it")
     is_kept = prior.head == "keep"
@@ -59,7 +64,8 @@ def gaussians(
     wide = {layer.name: vague(layer, widest) for layer in layers}
     fitted = {name: with_units_of(known[name], wide[name]) for name in known}
     is_whole = is_kept and head.weight_shape == head_of(model.network).weight_shape
-    return {**wide, **fitted}, {key: star.own[key] for key in LABEL_UNITS if is_whole and key in star.own}
+    own = {key: star.own[key] for key in LABEL_UNITS if is_whole and key in star.own}
+    return {**wide, **fitted}, {FIXED: star.fixed, OWN: own}
 
 
 def _around(star: Star, sigma: float) -> dict[str, Gaussians]:
@@ -89,6 +95,7 @@ def _laplace(model: Model, prior: LaplacePrior, star: Star, *, batch: bytes, che
         model.input.scale(x),
         likelihood=_likelihood(model, star),
         importance=importance,
+        fixed=star.fixed,
         generator=generator("cpu", prior.blob, prior.batch, "labels"),
         check=check,
     )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from bayes import fixed, likelihoods
 from bayes.families import FAMILIES
 from bayes.fixed import FIXED
+from bayes.likelihoods import OWN
 from bayes.model import Model
 from bayes.posterior import Posterior, join
 from bayes.pretrain import gaussians
@@ -21,9 +22,10 @@ def root(model: Model, pretrained: Pretrained | None = None, *, check: Callable[
         InvalidDescription: these are not the bytes that the prior names, or they do not fit the model.
     """
     rules = FAMILIES[model.family]
-    by_layer, own = gaussians(model, pretrained, check=check)
+    by_layer, beside = gaussians(model, pretrained, check=check)
     layers = {layer.name: rules.root(layer, by_layer[layer.name]) for layer in model.network.weighted}
-    others = {FIXED: fixed.root(model.network), likelihoods.OWN: {**likelihoods.root(model.output), **own}}
+    blank = {FIXED: fixed.root(model.network), OWN: likelihoods.root(model.output)}
+    others = {part: {**tensors, **beside[part]} for part, tensors in blank.items()}
     return Posterior(
         family=model.family,
         net=model.net,

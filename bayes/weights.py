@@ -10,13 +10,16 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from bayes import fixed
 from bayes.errors import InvalidDescription, UnreadablePosterior
+from bayes.fixed import FIXED
 from bayes.layers import Network, Shape, Weighted
 from bayes.likelihoods import OWN, ROOT
 from bayes.model import Model
 from bayes.nets import network
-from bayes.posterior import METADATA_KEY, Posterior, digest_of
+from bayes.posterior import METADATA_KEY, Posterior, digest_of, join
 
+COUNTER = ".num_batches_tracked"  # A BatchNorm's, which only training reads.
 BLOB, BATCH = "prior.blob", "prior.batch"
 
 
@@ -52,11 +55,13 @@ class Star:
     Attributes:
         network: the net that they belong to.
         layers: weight and bias of each of its layers but a head that was not asked for; None: w* has no such bias.
+        fixed: scale and shift of each affine layer.
         own: the likelihood's own tensors that w* was learned with, those that it has.
     """
 
     network: Network
     layers: dict[str, tuple[Tensor, Tensor | None]]
+    fixed: dict[str, Tensor]
     own: dict[str, Tensor]
 
 
@@ -70,8 +75,10 @@ def weights_of(posterior: Posterior) -> dict[str, Tensor]:
     found: dict[str, Tensor] = {}
     for layer in posterior.network.weighted:
         weight, bias = posterior.rules.mean(posterior.layer(layer.name))
-        found |= {f"{layer.name}.weight": weight[0], f"{layer.name}.bias": bias[0]}
-    return found | {f"{OWN}.{key}": tensor for key, tensor in posterior.layer(OWN).items()}
+        found[f"{layer.name}.weight"] = weight[0]
+        if layer.is_biased:
+            found[f"{layer.name}.bias"] = bias[0]
+    return found | join({part: posterior.layer(part) for part in (FIXED, OWN)})
 
 
 def read_star(model: Model, data: bytes, *, with_head: bool) -> Star:
@@ -80,7 +87,7 @@ def read_star(model: Model, data: bytes, *, with_head: bool) -> Star:
     Raises:
         InvalidDescription: a tensor is missing, unknown, of another shape, or not finite.
     """
-    tensors = read_tensors(data)
+    tensors = fixed.folded(model.network, read_tensors(data))
     name = head_of(model.network).name
     units = _units(tensors.get(f"{name}.weight"), model.output.units) if with_head else model.output.units
     placed = network(model.net, model.input.shape, units)
@@ -89,6 +96,7 @@ def read_star(model: Model, data: bytes, *, with_head: bool) -> Star:
         weight, bias = tensors.pop(f"{layer.name}.weight", None), tensors.pop(f"{layer.name}.bias", None)
         if with_head or layer.name != name:
             layers[layer.name] = _fitted(layer, weight, bias)
+    scales = {key: tensors.pop(f"{FIXED}.{key}", None) for key in fixed.shapes(placed)}
     own = {key: tensors.pop(f"{OWN}.{key}") for key in ROOT if f"{OWN}.{key}" in tensors}
     for key, tensor in own.items():
         _check_shape(f"{OWN}.{key}", tensor, (units,))
@@ -97,7 +105,7 @@ def read_star(model: Model, data: bytes, *, with_head: bool) -> Star:
     for unknown in sorted(tensors):
         known = ", ".join(f"{layer.name}.weight" for layer in placed.weighted)
         raise InvalidDescription(BLOB, f"has a tensor {unknown!r}; the net has {known}, and a bias for each")
-    return Star(placed, layers, own if with_head else {})
+    return Star(placed, layers, _scales(placed, scales), own if with_head else {})
 
 
 def read_tensors(data: bytes) -> dict[str, Tensor]:
@@ -116,6 +124,7 @@ def read_tensors(data: bytes) -> dict[str, Tensor]:
             return weights_of(Posterior.from_bytes(data))
         except UnreadablePosterior as fault:
             raise InvalidDescription(BLOB, f"is no posterior that can be read: {fault}") from fault
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith(COUNTER)}
     for name, tensor in tensors.items():
         if not tensor.is_floating_point():
             raise InvalidDescription(BLOB, f"has a tensor {name!r} of {tensor.dtype}, which is no kind of float")
@@ -136,6 +145,18 @@ def _fitted(layer: Weighted, weight: Tensor | None, bias: Tensor | None) -> tupl
     if bias is not None:
         _check_shape(f"{layer.name}.bias", bias, layer.bias_shape)
     return weight, bias
+
+
+def _scales(network: Network, found: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
+    scales = {}
+    for key, shape in fixed.shapes(network).items():
+        tensor = found[key]
+        if tensor is None:
+            layer = key.rpartition(".")[0]
+            raise InvalidDescription(BLOB, f"lacks '{layer}.running_mean' or another tensor of that BatchNorm")
+        _check_shape(f"{FIXED}.{key}", tensor, shape)
+        scales[key] = tensor
+    return scales
 
 
 def _check_shape(name: str, tensor: Tensor, shape: Shape) -> None:

@@ -5,13 +5,24 @@ from torch import Tensor
 
 from bayes import Categorical, Gaussian, Layers
 from bayes.laplace import Likelihood, fisher, log_sigma_after
-from bayes.layers import Conv, Flatten, MaxPool, Network, Softplus, apply, forward
+from bayes.layers import Affine, Conv, Dense, Flatten, MaxPool, Network, Softplus, Weighted, apply, forward
 from bayes.nets import network
 
 IMAGES = (2, 6, 6)
 CLASSES = 3
 CONVOLUTIONS = Layers((Conv(3, 3, padding=1), MaxPool(2, 2), Softplus(), Conv(4, 2, stride=2), Softplus(), Flatten()))
 NET = network(CONVOLUTIONS, IMAGES, CLASSES)
+AFFINE = Affine("norm", 4, 1e-5)
+FIXED = {"norm.scale": torch.tensor([0.5, 2.0, -1.0, 3.0]).double(), "norm.shift": torch.arange(4.0).double()}
+FIRST = Weighted("grouped", Conv(4, 3, 1, 2), 2, groups=2, is_biased=False)
+LAST = Weighted("head", Dense(CLASSES), 36)
+GROUPED = Network(
+    (FIRST, LAST),
+    lambda x, linear, scaling: linear(LAST, scaling(AFFINE, linear(FIRST, x)).relu().flatten(1)),
+    width=72,
+    affine=(AFFINE,),
+    is_chain=False,
+)
 SOFTMAX = Likelihood(Categorical(CLASSES))
 
 Pair = tuple[Tensor, Tensor]
@@ -35,7 +46,7 @@ def stream() -> torch.Generator:
 
 
 def outputs(net: Network, of: dict[str, Pair], x: Tensor) -> Tensor:
-    return forward(net, x, lambda layer, x: apply(layer, x, *of[layer.name]))
+    return forward(net, x, lambda layer, x: apply(layer, x, *of[layer.name]), FIXED)
 
 
 def squares(net: Network, of: dict[str, Pair], x: Tensor, label: int) -> dict[str, list[Tensor]]:
@@ -45,7 +56,8 @@ def squares(net: Network, of: dict[str, Pair], x: Tensor, label: int) -> dict[st
     }
     loss = -outputs(net, free, x.unsqueeze(0)).log_softmax(1)[0, label]
     return {
-        name: [g.square() for g in torch.autograd.grad(loss, pair, retain_graph=True)] for name, pair in free.items()
+        name: [g.square() for g in torch.autograd.grad(loss, pair, retain_graph=True, materialize_grads=True)]
+        for name, pair in free.items()
     }
 
 
@@ -71,6 +83,19 @@ def test_it_is_the_sum_of_each_rows_own_squares_with_labels_drawn_from_the_net()
     drawn = torch.multinomial(outputs(NET, w, x).softmax(1), 1, generator=stream())[:, 0].tolist()
     assert len(set(drawn)) > 1
     assert_same(found, summed([squares(NET, w, row, label) for row, label in zip(x, drawn, strict=True)], [1.0] * 7))
+
+
+def test_groups_absent_biases_and_fixed_scales_are_those_of_the_net() -> None:
+    w, x = weights(GROUPED), rows(5)
+
+    found = fisher(GROUPED, w, x, likelihood=SOFTMAX, fixed=FIXED, generator=stream())
+
+    drawn = torch.multinomial(outputs(GROUPED, w, x).softmax(1), 1, generator=stream())[:, 0].tolist()
+    assert found["grouped"][0].shape == (4, 1, 3, 3)
+    assert found["grouped"][1].shape == (0,)
+    assert_same(
+        found, summed([squares(GROUPED, w, row, label) for row, label in zip(x, drawn, strict=True)], [1.0] * 5)
+    )
 
 
 def test_a_row_of_importance_three_is_three_rows() -> None:
