@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types contracts schema containers serve format clean
+.PHONY: help install demo test check lint types contracts schema containers serve format clean paper
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -15,6 +15,9 @@ install: $(INSTALLED) ## Create .venv and install everything into it (PYTHON=pyt
 
 demo: $(INSTALLED) ## Stream real batches through a service of its own (DATASET=mnist, DATA=folder)
 	@$(BIN)/posterity demo $(ARGS)
+
+paper: $(INSTALLED) ## Perform the paper's experiments, write docs/paper.md (DATA=folder, LAPTOP=1 or QUICK=1)
+	@$(BIN)/python -m benchmarks.paper $(if $(QUICK),--quick) $(if $(LAPTOP),--laptop) $(ARGS)
 
 serve: $(INSTALLED) ## Start the service with one worker (settings: POSTERITY_* variables)
 	@$(BIN)/posterity serve $(ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,17 +21,22 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from benchmarks.paper import images, results
+from bayes.devices import usable
+from benchmarks.paper import images, page, results
 from benchmarks.paper.choice import chosen
 from benchmarks.paper.lines import Line
 from benchmarks.paper.perform import perform
 from benchmarks.paper.sets import Experiment, SetName, experiments
-from benchmarks.paper.tables import COLUMNS, cells
+from benchmarks.paper.tables import table
+
+LOG_COLUMNS = 160
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = parser().parse_args(arguments)
-    console = Console()
+    asked.device = usable(asked.device)
+    asked.jobs = asked.jobs or (os.cpu_count() or 1 if asked.device == "cpu" else 1)
+    console = Console(width=None if sys.stdout.isatty() else LOG_COLUMNS)
     wanted = chosen(experiments(asked.size), asked)
     folder = asked.results or (images.cache_folder() / "tuning" if asked.tune else results.FOLDER)
     lines = {f"{e.name} {row.label} {line.seed}": line for e in wanted for row in e.rows for line in row.lines}
@@ -43,6 +49,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     for experiment in wanted:
         console.print(shown(experiment, folder))
+    if not asked.tune:
+        page.write(asked.size, folder)
+        console.print(f"{page.PAGE} has the results of the set {asked.size}.")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -50,7 +59,10 @@ def parser() -> argparse.ArgumentParser:
     size = known.add_mutually_exclusive_group()
     for name in get_args(SetName):
         size.add_argument(f"--{name}", dest="size", action="store_const", const=name, default="full")
-    known.add_argument("--data", type=Path, required=True, help="root of the data sets; downloaded to it if absent")
+    root = os.environ.get("DATA")
+    known.add_argument(
+        "--data", type=Path, default=root, required=not root, help="root of the data sets; downloaded to it if absent"
+    )
     known.add_argument("--only", nargs="+", default=[], metavar="EXPERIMENT")
     known.add_argument("--methods", nargs="+", default=[], metavar="LABEL", help="rows of the tables")
     known.add_argument("--seeds", nargs="+", type=int, default=[])
@@ -58,8 +70,8 @@ def parser() -> argparse.ArgumentParser:
     known.add_argument("--set", nargs="+", default=[], metavar="FIELD=VALUE[,VALUE]", help="fields of the recipe")
     known.add_argument("--tune", action="store_true", help="score on rows of the training set, kept out of the parts")
     known.add_argument("--again", action="store_true", help="perform also what is there")
-    known.add_argument("--jobs", type=int, default=1, help="processes, of one thread each")
-    known.add_argument("--device", default="cpu")
+    known.add_argument("--jobs", type=int, help="processes of one thread each; one for each core, or one on a GPU")
+    known.add_argument("--device", default="auto", help="cpu, cuda, or auto: CUDA where there is one")
     known.add_argument("--results", type=Path, help="folder of the results")
     return known
 
@@ -81,15 +93,15 @@ def absorb_all(lines: Mapping[str, Line], asked: argparse.Namespace, folder: Pat
             bars.update(whole, completed=sum(bars.tasks[bar].finished for bar in shown.values()))
 
         unique = {line.key: line for line in lines.values()}
-        perform(list(unique.values()), asked.data, folder, processes=asked.jobs, told=told)
+        perform(list(unique.values()), asked.data, folder, device=asked.device, processes=asked.jobs, told=told)
 
 
 def shown(experiment: Experiment, folder: Path) -> Table:
-    table = Table("", *COLUMNS, title=experiment.title)
-    for row in experiment.rows:
-        kept = [result for line in row.lines if (result := results.read(folder, line)) is not None]
-        table.add_row(row.label, *cells(kept))
-    return table
+    headings, *rows = table(experiment, page.found_of(experiment, folder))
+    drawn = Table(*headings, title=experiment.title)
+    for row in rows:
+        drawn.add_row(*row)
+    return drawn
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from dataclasses import replace
 from itertools import product
 
 from benchmarks.paper.lines import Line
-from benchmarks.paper.sets import Experiment, Row, on_validation
+from benchmarks.paper.sets import Experiment, Row
+from benchmarks.paper.sizes import on_validation
 
 
 def chosen(experiments: Sequence[Experiment], asked: argparse.Namespace) -> tuple[Experiment, ...]:
@@ -30,7 +31,7 @@ def _rows(experiment: Experiment, asked: argparse.Namespace) -> Iterator[Row]:
 def _lines(row: Row, asked: argparse.Namespace, variant: Mapping[str, str | float]) -> Iterator[Line]:
     seeds = asked.seeds or [line.seed for line in row.lines]
     for seed in seeds:
-        line = replace(row.lines[0], seed=seed, device=asked.device)
+        line = replace(row.lines[0], seed=seed)
         line = replace(line, recipe={**line.recipe, **variant})
         if asked.tune:
             line = on_validation(line)

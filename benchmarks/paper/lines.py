@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import bayes
-from benchmarks.paper.images import DatasetName, Rows, read
-from benchmarks.paper.stream import HeldOutName, StreamName, stream
+from benchmarks.paper.images import DatasetName
+from benchmarks.paper.stream import CLASSES, OLD_CLASSES, HeldOutName, StreamName
 
 Scores = dict[str, float]
+PriorName = Literal["vague", "weights", "laplace"]
+
 NET: dict[DatasetName, str] = {"mnist": "lenet5", "cifar10": "3conv3fc"}
 INPUT: dict[DatasetName, dict[str, object]] = {
     "mnist": {"shape": [1, 28, 28], "dtype": "uint8"},
@@ -34,8 +32,11 @@ class Line:
 
     Attributes:
         recipe: every field that is not to be chosen by `auto`.
-        curve_rows, curve_draws: rows held out and weight draws of the scores after each part but the last.
-        final_rows, final_draws: the same after the last part; never more rows than there are.
+        curve_rows, curve_draws: rows held out and weight draws of the scores after each part.
+        final_rows, final_draws: the same of the final scores; never more rows than there are.
+        prior: "weights" and "laplace" are around w*, with a fresh head; `sigmas` are those to choose from, or the one.
+        old_rows, old_epochs: what w* was learned from, rows of the old classes and passes over them.
+        old_batch_rows: how many of these the width of a Laplace prior is measured on, on behalf of all.
     """
 
     dataset: DatasetName
@@ -46,11 +47,15 @@ class Line:
     seed: int
     stream: StreamName = "all"
     held_out: HeldOutName = "test"
-    device: str = "cpu"
     curve_rows: int = 1_000
     curve_draws: int = 8
     final_rows: int = 10_000
     final_draws: int = 32
+    prior: PriorName = "vague"
+    sigmas: tuple[float, ...] = ()
+    old_rows: int = 0
+    old_epochs: int = 0
+    old_batch_rows: int = 0
 
     @property
     def key(self) -> str:
@@ -64,100 +69,87 @@ class Line:
         """What the rows say changes from part to part."""
         return self.stream in ("rotation", "relabeling")
 
-    def description(self, classes: int) -> dict[str, object]:
-        """The model of the line, as its client describes it."""
+    def description(self, digests: Mapping[str, str]) -> dict[str, object]:
+        """The model of the line, as its client describes it, with a prior made of the blobs of these digests."""
+        prior: dict[str, object] = {"kind": "gaussian"}
+        if self.prior != "vague":
+            prior = {"kind": self.prior, **digests, "head": "fresh"}
+        if self.prior == "laplace":
+            prior["rows"] = self.old_rows
+        if self.sigmas:
+            prior |= {"sigmas": list(self.sigmas)}
         return {
-            "net": {"kind": NET[self.dataset]},
-            "input": INPUT[self.dataset],
-            "output": {"kind": "categorical", "classes": classes},
+            **self._shaped(OLD_CLASSES if self.stream == "new-classes" else CLASSES),
             "family": self.family,
+            "prior": prior,
             "recipe": {**self.recipe, "seed": self.seed},
             "chunk": {"rows": self.part_rows},
         }
 
+    def old_description(self) -> dict[str, object]:
+        """The model that w* is learned by: fine-tuning, by the recipe of the line but for its passes."""
+        recipe = {name: self.recipe[name] for name in ("lr", "lr_final", "batch_rows")}
+        return {
+            **self._shaped(OLD_CLASSES),
+            "family": "point",
+            "recipe": {**recipe, "optimizer": "adam", "epochs": self.old_epochs, "seed": self.seed},
+        }
+
+    def _shaped(self, classes: int) -> dict[str, object]:
+        output = {"kind": "categorical", "classes": classes}
+        return {"net": {"kind": NET[self.dataset]}, "input": INPUT[self.dataset], "output": output}
+
 
 @dataclass(frozen=True)
 class Part:
-    """Scores after a part by prediction route; `before`, on its own rows, by the posterior that had not seen them."""
+    """What became of a part of a line.
+
+    Attributes:
+        scores: on the rows held out, after the part, by prediction route.
+        before: on its own rows, by the posterior that had not seen them; None where the stream does not drift.
+        sigma: the one that was chosen of several.
+        warnings: those of the update.
+    """
 
     scores: dict[str, Scores]
     before: dict[str, Scores] | None
-    warnings: tuple[str, ...]
+    sigma: float | None
+    warnings: list[str]
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came out of a line; `seconds` and `cpu_seconds` are those of all its updates together."""
+    """What came out of a line; `seconds` and `cpu_seconds` are those of all its updates together.
+
+    `final` has the scores after the last part by prediction route, "ensemble" and "mean".
+    """
 
     line: Line
     source: str
+    device: str
     model: dict[str, object]
-    parts: tuple[Part, ...]
+    parts: list[Part]
+    final: dict[str, Scores]
     steps: int
     seconds: float
     cpu_seconds: float
     surroundings: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def final(self) -> dict[str, Scores]:
-        """The scores after the last part by prediction route, "ensemble" and "mean"."""
-        return self.parts[-1].scores
-
-    @property
     def milliseconds_per_step(self) -> float:
         """CPU time of a step on the CPU, elapsed time elsewhere."""
-        return 1000 * (self.cpu_seconds if self.line.device == "cpu" else self.seconds) / self.steps
+        return 1000 * (self.cpu_seconds if self.device == "cpu" else self.seconds) / self.steps
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self) | {"key": self.line.key}, indent=1) + "\n"
+        return json.dumps({"key": self.line.key, **asdict(self)}, indent=1) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Result:
+        """The result whose `to_json` the text is."""
         kept = json.loads(text)
-        del kept["key"]
-        parts = tuple(Part(p["scores"], p["before"], tuple(p["warnings"])) for p in kept.pop("parts"))
-        return cls(line=Line(**kept.pop("line")), parts=parts, **kept)
-
-
-def run(line: Line, data: Path, progress: Callable[[float], None] = lambda _: None) -> Result:
-    """What comes out of the line with the data sets under `data`; `progress` is told the part that is done, 0 to 1."""
-    dataset = read(line.dataset, data)
-    seen = stream(dataset, line.stream, line.held_out, parts=line.parts, part_rows=line.part_rows, seed=line.seed)
-    model = bayes.Model.from_description(line.description(seen.classes))
-    root = posterior = bayes.root(model)
-    parts: list[Part] = []
-    steps, seconds, cpu_seconds = 0, 0.0, 0.0
-    for index, rows in enumerate(seen.parts):
-        before = _scores(line, posterior, rows, is_last=False) if index and line.drifts else None
-        began, cpu_began = time.perf_counter(), time.process_time()
-        posterior, report = bayes.absorb(
-            posterior,
-            bayes.Chunk(rows.images, rows.labels),
-            model.recipe,
-            root=root,
-            device=line.device,
-            progress=partial(_tell, progress, index, line.parts),
+        key, line, parts = kept.pop("key"), kept.pop("line"), kept.pop("parts")
+        result = cls(
+            line=Line(**{**line, "sigmas": tuple(line["sigmas"])}), parts=[Part(**part) for part in parts], **kept
         )
-        seconds += time.perf_counter() - began
-        cpu_seconds += time.process_time() - cpu_began
-        steps += report.steps
-        scores = _scores(line, posterior, seen.held_out_at(index), is_last=index == line.parts - 1)
-        parts.append(Part(scores, before, report.warnings))
-    return Result(line, dataset.source, model.to_description(), tuple(parts), steps, seconds, cpu_seconds)
-
-
-def _tell(progress: Callable[[float], None], done: int, parts: int, of: bayes.Progress) -> None:
-    progress((done + of.step / of.steps) / parts)
-
-
-def _scores(line: Line, posterior: bayes.Posterior, rows: Rows, *, is_last: bool) -> dict[str, Scores]:
-    """By prediction route; the ensemble's draws have the seed 0, as those of the service by default."""
-    images, labels = rows.at(slice(0, line.final_rows if is_last else line.curve_rows))
-    draws = line.final_draws if is_last else line.curve_draws
-    ensemble = bayes.predict(posterior, images, samples=draws, device=line.device)
-    mean = bayes.predict(posterior, images, method="mean", device=line.device)
-    return {"ensemble": _rounded(bayes.score(ensemble, labels)), "mean": _rounded(bayes.score(mean, labels))}
-
-
-def _rounded(scores: Mapping[str, float]) -> Scores:
-    return {name: round(value, 6) for name, value in scores.items()}
+        assert result.line.key == key, f"{key} is not the key of its line"
+        return result

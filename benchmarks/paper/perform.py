@@ -16,7 +16,8 @@ from queue import Empty
 import torch
 
 from benchmarks.paper import results
-from benchmarks.paper.lines import Line, run
+from benchmarks.paper.absorb import absorb
+from benchmarks.paper.lines import Line
 
 Told = tuple[str, float]
 """The key of a line, and the part of it that is done."""
@@ -28,7 +29,7 @@ _told: Queue[Told] | None = None
 
 
 def perform(
-    lines: Sequence[Line], data: Path, folder: Path, *, processes: int, told: Callable[[str, float], None]
+    lines: Sequence[Line], data: Path, folder: Path, *, device: str, processes: int, told: Callable[[str, float], None]
 ) -> None:
     """The folder has the results of the lines, each written as soon as it is there.
 
@@ -38,7 +39,7 @@ def perform(
     context = get_context("spawn")
     queue: Queue[Told] = context.Queue()
     with ProcessPoolExecutor(processes, context, _begin, (queue, os.getpid())) as pool:
-        waiting = {pool.submit(_perform, line, data, folder) for line in lines}
+        waiting = {pool.submit(_perform, line, data, folder, device) for line in lines}
         try:
             while waiting:
                 _drain(queue, told)
@@ -78,9 +79,10 @@ def _watch(parent: int) -> None:
     os._exit(1)
 
 
-def _perform(line: Line, data: Path, folder: Path) -> None:
+def _perform(line: Line, data: Path, folder: Path, device: str) -> None:
     assert _told is not None
     queue = _told
     queue.put((line.key, 0.0))
-    results.write(folder, run(line, data, lambda done: queue.put((line.key, done))))
+    result = absorb(line, data, device=device, progress=lambda done: queue.put((line.key, done)))
+    results.write(folder, result)
     queue.put((line.key, 1.0))

@@ -32,7 +32,7 @@ def write(folder: Path, result: Result) -> None:
     path = path_of(folder, result.line)
     partial = path.with_suffix(f".{os.getpid()}.partial")
     with partial.open("w") as file:
-        file.write(replace(result, surroundings=surroundings(result.line.device)).to_json())
+        file.write(replace(result, surroundings=surroundings(result.device)).to_json())
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

@@ -1,37 +1,19 @@
-"""The experiments, and the lines of each: the laptop's, those of a large machine, and a quick look."""
+"""The three sets of experiments: the laptop's, that of a large machine, and a quick look."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
-from benchmarks.paper.images import VALIDATION_ROWS, DatasetName
 from benchmarks.paper.lines import Line
+from benchmarks.paper.sizes import Drift, Parts, Pretrained, Sweep
 
 SetName = Literal["quick", "laptop", "full"]
-Recipe = Mapping[str, str | float]
+Kind = Literal["parts", "sweep", "drift"]
+"""What its table and its plot are about: scores part by part, the final ones by beta, or a world that changes."""
 
-TRAIN_ROWS: dict[DatasetName, int] = {"mnist": 60_000, "cifar10": 50_000}
-
-ADAM: Recipe = {
-    "optimizer": "adam",
-    "lr": 1e-3,
-    "lr_log_sigma": 2e-2,
-    "lr_final": 0.02,
-    "log_sigma_start": -5.0,
-    "prior_power": 1.0,
-}
-"""What every line has unless it says otherwise: one learning-rate decay for all."""
-
-METHODS: dict[str, tuple[str, Recipe]] = {
-    "point": ("point", {}),
-    "ffg": ("ffg", {}),
-    "ivon": ("ffg", {"optimizer": "ivon"}),
-    "joint point": ("point", {}),
-    "joint ffg": ("ffg", {}),
-}
-"""Family and own part of the recipe, by the name in the tables."""
+SEEDS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
@@ -44,9 +26,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Experiment:
-    """One table and its plot; `name` is that of its markers in docs/paper.md."""
+    """One table and its plot; `name` is that of its place in docs/paper.md."""
 
     name: str
+    kind: Kind
     title: str
     rows: tuple[Row, ...]
 
@@ -54,75 +37,109 @@ class Experiment:
     def lines(self) -> Iterator[Line]:
         return (line for row in self.rows for line in row.lines)
 
-
-@dataclass(frozen=True)
-class Size:
-    """How large the experiment without pretraining is made on one data set."""
-
-    name: str
-    title: str
-    dataset: DatasetName
-    parts: int
-    part_rows: int
-    epochs: int
-    batch_rows: int
-    beta: float
-    final_rows: int = 10_000
+    def row(self, label: str) -> Row:
+        """The row of this label."""
+        return next(row for row in self.rows if row.label == label)
 
 
-MNIST_500 = Size("mnist-500", "MNIST, LeNet-5", "mnist", 10, 500, epochs=15, batch_rows=50, beta=0.01)
-MNIST_6000 = Size("mnist-6000", "MNIST, LeNet-5", "mnist", 10, 6_000, epochs=2, batch_rows=100, beta=0.1)
-CIFAR_1000 = Size(
-    "cifar10", "CIFAR-10, 3Conv3FC", "cifar10", 10, 1_000, epochs=10, batch_rows=50, beta=0.02, final_rows=5_000
+MNIST_500 = Parts("MNIST, LeNet-5", "mnist", 10, 500, epochs=15, batch_rows=50, beta=0.01)
+MNIST_6000 = Parts("MNIST, LeNet-5", "mnist", 10, 6_000, epochs=2, batch_rows=100, beta=0.1)
+CIFAR10_1000 = Parts("CIFAR-10, 3Conv3FC", "cifar10", 10, 1_000, epochs=10, batch_rows=50, beta=0.02)
+CIFAR10_5000 = Parts("CIFAR-10, 3Conv3FC", "cifar10", 10, 5_000, epochs=10, batch_rows=50, beta=0.1)
+
+MNIST_NEW = Pretrained(
+    replace(MNIST_500, parts=5, part_rows=100, batch_rows=25, beta=0.01), old_rows=8_000, old_epochs=3
 )
-CIFAR_5000 = Size("cifar10", "CIFAR-10, 3Conv3FC", "cifar10", 10, 5_000, epochs=10, batch_rows=50, beta=0.1)
+CIFAR10_NEW = Pretrained(replace(CIFAR10_1000, parts=5, part_rows=500, beta=0.01), old_rows=5_000, old_epochs=10)
+CIFAR10_NEW_FULL = Pretrained(replace(CIFAR10_5000, parts=5), old_rows=25_000, old_epochs=15)
+
+ALL_METHODS = ("point", "ffg", "cfg", "mnf", "mnf-filter", "ivon", "joint point", "joint ffg")
 
 
 def experiments(name: SetName) -> tuple[Experiment, ...]:
-    """The experiments of a set, in the order of the page."""
-    seeds = (1,) if name == "quick" else (1, 2, 3)
-    sizes: tuple[Size, ...]
+    """The experiments of the set, in the order of the page."""
     match name:
         case "quick":
-            sizes = (
-                replace(MNIST_500, parts=5, final_rows=2_000),
-                replace(CIFAR_1000, parts=4, part_rows=250, epochs=5, final_rows=1_000),
-            )
+            return _quick()
         case "laptop":
-            sizes = (MNIST_500, MNIST_6000, CIFAR_1000)
+            return _laptop()
         case "full":
-            sizes = (MNIST_500, MNIST_6000, CIFAR_5000)
+            return _full()
         case _:
             assert_never(name)
-    return tuple(without_pretraining(size, METHODS, seeds) for size in sizes)
 
 
-def without_pretraining(size: Size, methods: Mapping[str, tuple[str, Recipe]], seeds: tuple[int, ...]) -> Experiment:
-    """Experiments (a) and (b): parts one after another, and all rows at once as the bound."""
-    rows = tuple(Row(label, tuple(line(size, label, seed) for seed in seeds)) for label in methods)
-    return Experiment(size.name, f"{size.title}, {size.parts} parts of {size.part_rows:,} rows", rows)
-
-
-def line(size: Size, method: str, seed: int) -> Line:
-    family, own = METHODS[method]
-    is_joint = method.startswith("joint ")
-    return Line(
-        dataset=size.dataset,
-        parts=1 if is_joint else size.parts,
-        part_rows=size.parts * size.part_rows if is_joint else size.part_rows,
-        family=family,
-        recipe={**ADAM, "epochs": size.epochs, "batch_rows": size.batch_rows, "beta": size.beta, **own},
-        seed=seed,
-        final_rows=size.final_rows,
+def _laptop() -> tuple[Experiment, ...]:
+    cifar10 = replace(CIFAR10_1000, final_rows=5_000, final_draws=16, curve_rows=500)
+    few = ("cfg", "mnf", "ivon")
+    new = replace(CIFAR10_NEW, of=replace(CIFAR10_NEW.of, final_draws=16, curve_rows=500))
+    drift = Drift(replace(MNIST_500, part_rows=300, final_rows=2_000))
+    return (
+        parts("mnist-500", MNIST_500, ALL_METHODS),
+        parts("mnist-6000", MNIST_6000, ALL_METHODS),
+        parts("cifar10", cifar10, ("point", "ffg", *few, "joint point", "joint ffg"), once=few),
+        pretrained("mnist-new", MNIST_NEW),
+        pretrained("cifar10-new", new),
+        sweep("mnist-500-beta", Sweep(MNIST_500, betas=(0.001, 0.01, 0.1, 1.0)), seeds=(1, 2)),
+        sweep("mnist-6000-beta", Sweep(MNIST_6000, betas=(0.01, 0.1, 1.0))),
+        sweep("cifar10-beta", Sweep(cifar10, betas=(0.002, 0.02, 0.2, 1.0)), seeds=(1,)),
+        drift_of("rotation", drift, seeds=(1, 2)),
+        drift_of("relabeling", drift, seeds=(1, 2)),
     )
 
 
-def on_validation(one: Line) -> Line:
-    """The line scored on rows of the training set, sooner and so a little less exactly than on the test set.
+def _full() -> tuple[Experiment, ...]:
+    methods = (*ALL_METHODS, "mnf-rank1")
+    betas = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+    return (
+        parts("mnist-500", MNIST_500, methods),
+        parts("mnist-6000", MNIST_6000, methods),
+        parts("cifar10", CIFAR10_5000, methods),
+        pretrained("mnist-new", MNIST_NEW),
+        pretrained("cifar10-new", CIFAR10_NEW_FULL),
+        sweep("mnist-500-beta", Sweep(MNIST_500, betas)),
+        sweep("mnist-6000-beta", Sweep(MNIST_6000, betas)),
+        sweep("cifar10-beta", Sweep(CIFAR10_5000, betas)),
+        drift_of("rotation", Drift(MNIST_500)),
+        drift_of("relabeling", Drift(MNIST_500)),
+    )
 
-    Its parts have fewer rows where there are not enough others.
-    """
-    rows = (TRAIN_ROWS[one.dataset] - VALIDATION_ROWS[one.dataset]) // one.parts
-    if one.stream == "new-classes":
-        rows = one.part_rows
-    return replace(one, held_out="validation", part_rows=min(one.part_rows, rows), final_rows=5_000, final_draws=16)
+
+def _quick() -> tuple[Experiment, ...]:
+    mnist = replace(MNIST_500, parts=5, part_rows=200, final_rows=1_000, final_draws=8, curve_rows=500)
+    cifar10 = replace(CIFAR10_1000, parts=3, part_rows=200, epochs=5, final_rows=500, final_draws=8, curve_rows=200)
+    new = replace(MNIST_NEW.of, parts=3, final_rows=1_000, final_draws=8, curve_rows=500)
+    return (
+        parts("mnist-500", mnist, ("point", "ffg", "cfg", "mnf", "ivon", "joint point"), seeds=(1,)),
+        parts("cifar10", cifar10, ("point", "ffg", "joint point"), seeds=(1,)),
+        pretrained("mnist-new", Pretrained(new, old_rows=2_000, old_epochs=2), seeds=(1,)),
+        sweep("mnist-500-beta", Sweep(mnist, betas=(0.01, 1.0)), seeds=(1,)),
+        drift_of("relabeling", Drift(mnist, powers=(1.0, 0.7)), seeds=(1,)),
+    )
+
+
+def parts(
+    name: str, size: Parts, methods: tuple[str, ...], *, seeds: tuple[int, ...] = SEEDS, once: tuple[str, ...] = ()
+) -> Experiment:
+    """Parts one after another, and all rows at once as the bound; of the methods in `once`, the first seed only."""
+    rows = (Row(m, tuple(size.line(m, seed) for seed in (seeds[:1] if m in once else seeds))) for m in methods)
+    return Experiment(name, "parts", f"{size.title}: {size.stated}", tuple(rows))
+
+
+def pretrained(name: str, size: Pretrained, *, seeds: tuple[int, ...] = SEEDS) -> Experiment:
+    """The classes that w* has not seen, part by part, from priors around w* and without."""
+    rows = (Row(label, tuple(size.line(label, seed) for seed in seeds)) for label in size.labels)
+    title = f"{size.of.title}: 5 new classes, {size.of.stated}; w* of {size.old_rows:,} rows of the 5 others"
+    return Experiment(name, "parts", title, tuple(rows))
+
+
+def sweep(name: str, size: Sweep, *, seeds: tuple[int, ...] = SEEDS) -> Experiment:
+    """The family ffg with each beta."""
+    rows = (Row(f"{beta:g}", tuple(size.line(beta, seed) for seed in seeds)) for beta in size.betas)
+    return Experiment(name, "sweep", f"{size.of.title}: ffg by beta, {size.of.stated}", tuple(rows))
+
+
+def drift_of(name: Literal["rotation", "relabeling"], size: Drift, *, seeds: tuple[int, ...] = SEEDS) -> Experiment:
+    """A world that changes, and priors that forget."""
+    rows = (Row(label, tuple(size.line(name, label, seed) for seed in seeds)) for label in size.labels)
+    return Experiment(name, "drift", f"{size.of.title} under {name}: {size.of.stated}", tuple(rows))
