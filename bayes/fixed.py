@@ -20,13 +20,17 @@ def shapes(network: Network) -> dict[str, Shape]:
 
 
 def root(network: Network) -> dict[str, Tensor]:
-    """Scales 1 and shifts 0: the layers do nothing yet."""
-    return {key: torch.full(shape, float(key.endswith("scale"))) for key, shape in shapes(network).items()}
+    """Scales 1/2 and shifts 0, whatever the rows.
+
+    Weights as wide as the vague prior, 2 / sqrt(fan-in), make the square of an output 4 times the mean square of the
+    inputs; halved, no number grows without bounds over a hundred layers.
+    """
+    return {key: torch.full(shape, _at_root(key)) for key, shape in shapes(network).items()}
 
 
 def is_blank(fixed: Mapping[str, Tensor]) -> bool:
     """There are scales and shifts, and all are as at the root."""
-    return bool(fixed) and all(bool((t == float(key.endswith("scale"))).all()) for key, t in fixed.items())
+    return bool(fixed) and all(bool((tensor == _at_root(key)).all()) for key, tensor in fixed.items())
 
 
 def sample(network: Network, inputs: Tensor) -> Tensor:
@@ -81,3 +85,7 @@ def folded(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
         shift = beta.double() - scale * mean.double()
         left |= {f"{FIXED}.{layer.name}.scale": scale.to(gamma), f"{FIXED}.{layer.name}.shift": shift.to(gamma)}
     return left
+
+
+def _at_root(key: str) -> float:
+    return 0.5 if key.endswith("scale") else 0.0

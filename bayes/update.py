@@ -169,7 +169,7 @@ def starting_point(prior: Posterior, chunk: Chunk, recipe: Recipe, generator: to
 
 
 def _fixed(prior: Posterior, layers: Parts, chunk: Chunk) -> Tensors:
-    """The prior's fixed scales and shifts; where they do nothing yet, those that its start needs on these rows."""
+    """The prior's fixed scales and shifts; where they are the root's, those that its start needs on these rows."""
     found = prior.layer(FIXED)
     if not fixed.is_blank(found):
         return found
