@@ -34,7 +34,7 @@ def examine(engine: Engine, blobs: Blobs) -> Findings:
     with engine.begin() as connection:
         found = [to_model(row) for row in connection.execute(select(models).order_by(models.c.id))]
         wrong = [sentence for model in found for sentence in _examine(connection, model)]
-        wrong += _examine_blobs(connection, blobs)
+        wrong += [*_examine_priors(found, blobs), *_examine_blobs(connection, blobs)]
         return Findings(
             len(found),
             _size(connection, versions.c.number),
@@ -97,6 +97,18 @@ def _examine_moves(connection: Connection, model: ModelRow) -> Iterator[str]:
     for alias, found in seqs.items():
         if found != list(range(1, len(found) + 1)):
             yield f"{model.name}: the history of alias '{alias}' has a gap"
+
+
+def _examine_priors(found: list[ModelRow], blobs: Blobs) -> Iterator[str]:
+    """The bytes that priors name, as weights learned elsewhere, are there: an update from the root may need them."""
+    for model in found:
+        prior = model.description.get("prior", {})
+        for key in ("blob", "batch"):
+            try:
+                if key in prior:
+                    blobs.get(prior[key])
+            except (BlobMissing, BlobCorrupt) as error:
+                yield f"{model.name}: prior.{key}: {error}"
 
 
 def _examine_blobs(connection: Connection, blobs: Blobs) -> list[str]:

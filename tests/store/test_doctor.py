@@ -49,6 +49,18 @@ def test_a_missing_and_a_damaged_blob_are_named(engine: Engine, blobs: Blobs) ->
     assert "digits: batch 2" in missing
 
 
+def test_lost_weights_of_a_prior_are_named(engine: Engine, ledger: Ledger, blobs: Blobs) -> None:
+    star = blobs.put(b"weights")
+    ledger.create_model("letters", DESCRIPTION | {"prior": {"kind": "weights", "blob": star}}, blobs.put(b"root"))
+    assert examine(engine, blobs).wrong == ()
+
+    blobs.path(star).unlink()
+
+    (missing,) = examine(engine, blobs).wrong
+    assert "letters: prior.blob" in missing
+    assert star in missing
+
+
 def test_a_gap_in_a_history_is_named(engine: Engine, blobs: Blobs) -> None:
     with engine.begin() as connection:
         connection.execute(delete(moves).where(moves.c.seq == 2))
