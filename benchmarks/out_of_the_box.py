@@ -40,16 +40,18 @@ TRIED: Mapping[str, Mapping[str, tuple[Settings, ...]]] = {
             Settings(lr=1e-3, lr_final=0.02, sigma_start=0.02),
             Settings(lr=2e-3, lr_final=0.02, sigma_start=0.02),
             Settings(lr=1e-3, lr_final=0.02, sigma_start=0.05),
-            Settings(lr=1e-3, lr_final=0.02, sigma_start=0.02, prior_sigma=0.1),
         ),
     },
     "torch-blue": {
-        PLAIN: (Settings(lr=1e-3, lr_final=1.0, sigma_start=0.1),),
+        PLAIN: (
+            Settings(lr=1e-3, lr_final=1.0, sigma_start=0.5),
+            Settings(lr=1e-3, lr_final=1.0, sigma_start=0.1),
+        ),
         BEST: (
-            Settings(lr=1e-3, lr_final=0.02, sigma_start=0.1),
-            Settings(lr=2e-3, lr_final=0.02, sigma_start=0.1),
+            Settings(lr=1e-3, lr_final=0.02, sigma_start=0.5),
             Settings(lr=1e-3, lr_final=0.02, sigma_start=0.25),
-            Settings(lr=1e-3, lr_final=0.02, sigma_start=0.1, prior_sigma=0.1),
+            Settings(lr=1e-3, lr_final=0.02, sigma_start=1.0),
+            Settings(lr=1e-3, lr_final=0.02, sigma_start=0.1),
         ),
     },
 }
