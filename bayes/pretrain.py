@@ -18,6 +18,7 @@ from bayes.likelihoods import LABEL_UNITS, OWN
 from bayes.model import Model
 from bayes.outputs import Categorical, Gaussian
 from bayes.priors import GaussianPrior, LaplacePrior, WeightsPrior
+from bayes.recipe import EVIDENCE_MAX
 from bayes.weights import BATCH, BLOB, Pretrained, Star, head_of, read_star
 
 ROWS_MAX = 10_000
@@ -68,6 +69,15 @@ def gaussians(
     return {**wide, **fitted}, {FIXED: star.fixed, OWN: own}
 
 
+def rows_of(batch_rows: float, beta: float, *, weights: int) -> float:
+    """How many rows a batch of so many stands for where the prior does not say: as many as it has, or fewer.
+
+    Each counts 1 / beta times. Together they are not to count more than they are and more than a chunk of the automatic
+    recipe does, one for each weight of the net up to 50,000: what w* was learned for is not all that will come.
+    """
+    return min(batch_rows, beta * max(batch_rows, min(weights, EVIDENCE_MAX)))
+
+
 def _around(star: Star, sigma: float) -> dict[str, Gaussians]:
     """N(w*, sigma^2) for every weight of w*; vague where it has no bias."""
     known = {}
@@ -100,7 +110,8 @@ def _laplace(model: Model, prior: LaplacePrior, star: Star, *, batch: bytes, che
         check=check,
     )
     counted = float(importance.sum(dtype=torch.float64))
-    beta = model.recipe.beta * counted / (prior.rows or counted)
+    stands_for = prior.rows or rows_of(counted, model.recipe.beta, weights=model.network.weights)
+    beta = model.recipe.beta * counted / stands_for
     known = {}
     for name, (weight, bias) in biased.items():
         by_weight, by_bias = information[name]

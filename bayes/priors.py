@@ -55,7 +55,7 @@ class LaplacePrior:
 
     Attributes:
         batch: the blob of the old rows' inputs.
-        rows: how many rows the batch stands for; None: as many as it has.
+        rows: how many rows the batch stands for; None: as many as it has, or as a chunk of the automatic recipe weighs.
         sigma: the standard deviation without any rows; None: the vague one of `GaussianPrior`.
     """
 

@@ -139,7 +139,9 @@ class LaplacePrior(Part):
     kind: Literal["laplace"]
     blob: Digest = Field(description="Weights, as POST /v1/blobs names them; or the digest of a version.")
     batch: Digest = Field(description="Old rows, the tensor x: a blob, or the digest of a batch.")
-    rows: int | None = Field(None, description="How many rows the batch stands for. Absent: as many as it has.")
+    rows: int | None = Field(
+        None, description="How many rows the batch stands for. Absent: as many as it has, or fewer."
+    )
     sigma: float | None = Field(None, description="Width without any rows. null: 2 / sqrt(fan-in), 0.2 for biases.")
     head: Head = "keep"
 

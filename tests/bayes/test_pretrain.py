@@ -11,6 +11,7 @@ from torch import Tensor
 from bayes import Chunk, InvalidDescription, Model, Posterior, Pretrained, absorb, digest_of, root, weights_of
 from bayes.families import FamilyName, family_names
 from bayes.families.parts import Tensors
+from bayes.pretrain import rows_of
 
 Json = dict[str, object]
 HIDDEN, INPUTS, CLASSES = 5, 4, 3
@@ -149,6 +150,25 @@ def test_the_rows_of_a_laplace_prior_count_as_the_recipe_tempers_rows() -> None:
     assert root(tempered, pretrained).tensors.keys() == root(counted, pretrained).tensors.keys()
     for name, tensor in root(tempered, pretrained).tensors.items():
         torch.testing.assert_close(tensor, root(counted, pretrained).tensors[name])
+
+
+@pytest.mark.parametrize(
+    ("beta", "weights", "rows"),
+    [(1.0, 431_080, 600), (0.1, 5, 60), (0.01, 431_080, 500), (0.002, 431_080, 100), (0.01, 20_000, 200)],
+)
+def test_a_batch_stands_for_its_rows_or_for_what_a_chunk_weighs(beta: float, weights: int, rows: float) -> None:
+    assert rows_of(600, beta, weights=weights) == pytest.approx(rows)
+
+
+def test_a_laplace_prior_that_does_not_say_its_rows_takes_them_from_the_batch() -> None:
+    pretrained = Pretrained.of(star(), old_rows(40))
+    untempered = {"beta": 1.0, "epochs": 1}
+
+    unsaid = {**model(pretrained, kind="laplace").to_description(), "recipe": untempered}
+    said = {**unsaid, "prior": model(pretrained, kind="laplace", rows=40).to_description()["prior"]}
+
+    one, other = (root(Model.from_description(described), pretrained) for described in (said, unsaid))
+    assert one.digest == other.digest
 
 
 def test_a_laplace_prior_with_a_fresh_head_reads_the_old_head_and_leaves_it_out() -> None:
