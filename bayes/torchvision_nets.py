@@ -66,16 +66,17 @@ def trace(name: str, input_shape: Shape, outputs: int) -> Network:
         InvalidDescription: it has parameters of other kinds, or does not fit the input.
     """
     graph = _graph(name, outputs)
-    if len(input_shape) != 3:
-        raise InvalidDescription("net", f"{name} takes images [channels, height, width], not rows {input_shape}")
+    steps = [node.step for node in graph.nodes]
+    weighted = tuple(step for step in steps if isinstance(step, Weighted))
+    if len(input_shape) != 3 or input_shape[0] != weighted[0].inputs:
+        raise InvalidDescription("net", f"{name} takes images [{weighted[0].inputs}, height, width], not {input_shape}")
     try:
         shapes = _shapes(graph, input_shape)
     except RuntimeError as fault:
         raise InvalidDescription("net", f"{name} does not fit inputs {input_shape}: {fault}") from fault
     assert shapes[-1] == (1, outputs), f"{name} gives {shapes[-1]}"
-    steps = [node.step for node in graph.nodes]
     return Network(
-        weighted=tuple(step for step in steps if isinstance(step, Weighted)),
+        weighted=weighted,
         run=graph.run,
         width=max(prod(input_shape), *map(prod, shapes)),
         affine=tuple(step for step in steps if isinstance(step, Affine)),

@@ -86,7 +86,14 @@ class LayersNet(Part):
     layers: list[Layer] = Field(max_length=256)
 
 
-Net = Annotated[MlpNet | LeNet5Net | Conv3Fc3Net | LayersNet, Field(discriminator="kind")]
+class TorchvisionNet(Part):
+    """A classification model of torchvision, such as resnet18; its last layer becomes the output layer."""
+
+    kind: Literal["torchvision"]
+    name: str = Field(max_length=64, description="As torchvision spells it.", examples=["resnet18"])
+
+
+Net = Annotated[MlpNet | LeNet5Net | Conv3Fc3Net | LayersNet | TorchvisionNet, Field(discriminator="kind")]
 
 
 class Input(Part):

@@ -35,7 +35,7 @@ GONE = 499
 
 # What pydantic adds to the place of a fault to say which member of a union it tried.
 UNIONS = {"net", "output", "prior"}
-KINDS = {"mlp", "lenet5", "3conv3fc", "layers", "categorical", "gaussian", "weights", "laplace"} | {
+KINDS = {"mlp", "lenet5", "3conv3fc", "layers", "torchvision", "categorical", "gaussian", "weights", "laplace"} | {
     *("dense", "conv", "maxpool", "relu", "softplus", "flatten")
 }
 OPTION = re.compile(r"int|float|Encoded|Recipe|(list|literal)\[.*\]")

@@ -31,6 +31,7 @@ def test_a_description_with_only_the_necessary_gets_every_default_written_out(de
     [
         {},
         {"net": {"kind": "lenet5"}, "input": {"shape": [1, 28, 28], "dtype": "uint8", "mean": 33, "std": [78]}},
+        {"net": {"kind": "torchvision", "name": "resnet18"}, "input": {"shape": [3, 32, 32], "dtype": "uint8"}},
         {"net": {"kind": "3conv3fc"}, "input": {"shape": [3, 32, 32], "dtype": "uint8", "mean": [1, 2, 3]}},
         {
             "net": {
@@ -86,6 +87,10 @@ def around(**changes: object) -> Description:
     return {"prior": {"kind": "weights", "blob": DIGEST, "sigma": 0.1} | changes}
 
 
+def torchvision(name: str, *shape: int) -> Description:
+    return {"net": {"kind": "torchvision", "name": name}, "input": {"shape": list(shape)}}
+
+
 @pytest.mark.parametrize(
     ("part", "where"),
     [
@@ -101,6 +106,17 @@ def around(**changes: object) -> Description:
         ({"net": {"kind": "mlp", "hidden": [5], "depth": 2}}, "net.depth"),
         ({"net": {"kind": "mlp", "hidden": [2**30]}}, "net"),
         ({"net": {"kind": "lenet5"}}, "net"),
+        ({"net": {"kind": "torchvision"}}, "net.name"),
+        ({"net": {"kind": "torchvision", "name": 18}}, "net.name"),
+        ({"net": {"kind": "torchvision", "name": "resnet17"}}, "net.name"),
+        ({"net": {"kind": "torchvision", "name": "resnet18", "depth": 18}}, "net.depth"),
+        ({"net": {"kind": "torchvision", "name": "resnet18"}}, "net"),
+        (torchvision("resnet18", 1, 32, 32), "net"),
+        (torchvision("alexnet", 3, 32, 32), "net"),
+        (torchvision("vgg11", 3, 32, 32), "net"),
+        (torchvision("vit_b_16", 3, 224, 224), "net.name"),
+        (torchvision("convnext_tiny", 3, 32, 32), "net.name"),
+        (torchvision("inception_v3", 3, 96, 96), "net.name"),
         ({"net": {"kind": "lenet5"}, "input": {"shape": [1, 8, 8], "dtype": "uint8"}}, "net"),
         (layers(7), "net.layers.0"),
         (layers({"kind": "attention"}), "net.layers.0.kind"),
@@ -199,9 +215,16 @@ def test_a_description_that_cannot_be_used_is_refused_by_the_path_of_its_fault(
         ({"input": {"shape": [4], "mean": 1e20}}, "input.mean: must be finite and at least -1e\\+09 and at most 1e"),
         ({"recipe": {"lr_final": 2}}, "recipe.lr_final: must be finite and above 0 and at most 1, not 2"),
         ({"recipe": {"lr": 0}}, "recipe.lr: must be finite and above 0, not 0"),
+        (torchvision("resnet8", 3, 32, 32), "net.name: .*, such as resnet18, .*; not 'resnet8'"),
+        (torchvision("VGG", 3, 32, 32), "net.name: .*, such as resnet18; not 'VGG'"),
+        (torchvision("vit_b_16", 3, 224, 224), "vit_b_16 .* cannot be learned here: LayerNorm, MultiheadAttention, "),
+        (torchvision("inception_v3", 3, 96, 96), "convolutions of 1 x 7"),
+        (torchvision("resnet18", 1, 32, 32), r"takes images \[3, height, width\], not \(1, 32, 32\)"),
+        (torchvision("resnet18", 3072), r"takes images \[3, height, width\], not \(3072,\)"),
+        (torchvision("vgg11", 3, 32, 32), "has 128778627 weights; at most 100000000"),
     ],
 )
-def test_a_number_out_of_its_bounds_is_told_them(described: Description, part: Description, message: str) -> None:
+def test_a_refusal_says_what_would_be_accepted(described: Description, part: Description, message: str) -> None:
     with pytest.raises(InvalidDescription, match=message):
         Model.from_description(described | part)
 

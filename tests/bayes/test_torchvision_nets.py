@@ -1,0 +1,163 @@
+"""Models of torchvision as nets: the same numbers as torchvision's own, and BatchNorms that nothing moves."""
+
+import re
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from bayes import Chunk, InvalidDescription, Posterior, absorb, draw, predict, root
+from bayes.fixed import FIXED, calibrated, folded, shapes
+from bayes.layers import Weighted, apply, forward
+from bayes.nets import WEIGHTS_MAX
+from bayes.torchvision_nets import WITHOUT_WARNING, names, trace
+from tests.bayes.traced import SMALL, drawn_weights, images, random_chunk, small
+
+PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
+VARIED = ["resnet18", "mobilenet_v3_small", "densenet121", "googlenet", "shufflenet_v2_x0_5", "squeezenet1_1"]
+
+
+def random_model(name: str) -> nn.Module:
+    """Torchvision's own, in evaluation, in float64, every parameter and statistic at random."""
+    model: nn.Module = torchvision.models.get_model(name, num_classes=4, **WITHOUT_WARNING.get(name, {}))
+    stream = torch.Generator().manual_seed(1)
+    for module in model.double().eval().modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            for parameter in module.parameters():
+                parameter.data.normal_(std=module.weight[0].numel() ** -0.5, generator=stream)
+        if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            module.running_mean.normal_(std=0.3, generator=stream)
+            module.bias.data.normal_(std=0.3, generator=stream)
+            module.running_var.uniform_(0.5, 2, generator=stream)
+            module.weight.data.uniform_(0.5, 2, generator=stream)
+    return model
+
+
+@pytest.fixture(scope="module")
+def chunk() -> Chunk:
+    return random_chunk()
+
+
+@pytest.mark.parametrize("name", VARIED)
+def test_a_net_with_a_models_weights_puts_out_what_the_model_does_in_evaluation(name: str) -> None:
+    model, network = random_model(name), trace(name, (3, 32, 32), 4)
+    tensors = folded(network, model.state_dict())
+    fixed = {key.removeprefix(f"{FIXED}."): t for key, t in tensors.items() if key.startswith(f"{FIXED}.")}
+
+    def linear(layer: Weighted, x: Tensor) -> Tensor:
+        bias = tensors[f"{layer.name}.bias"] if layer.is_biased else torch.zeros(0, dtype=x.dtype)
+        assert (tensors[f"{layer.name}.weight"].shape, bias.shape) == (layer.weight_shape, layer.bias_shape)
+        return apply(layer, x, tensors[f"{layer.name}.weight"], bias)
+
+    with torch.inference_mode():
+        outputs, expected = forward(network, images(3), linear, fixed), model(images(3))
+
+    assert expected.std() > 1e-6
+    torch.testing.assert_close(outputs, expected, rtol=1e-10, atol=1e-12)
+
+
+def test_every_tensor_of_resnet18_is_a_weight_or_folded_away() -> None:
+    model, network = random_model("resnet18"), trace("resnet18", (3, 32, 32), 4)
+    weights = {f"{layer.name}.weight" for layer in network.weighted}
+    fixed = {f"{FIXED}.{key}": shape for key, shape in shapes(network).items()}
+
+    tensors = folded(network, model.state_dict())
+
+    assert set(tensors) == weights | fixed.keys() | {"fc.bias"}
+    assert {key: tuple(tensors[key].shape) for key in fixed} == fixed
+    assert network.weights == sum(p.numel() for p in model.parameters()) - 2 * sum(a.channels for a in network.affine)
+    assert network.weighted[0] == Weighted("conv1", network.weighted[0].layer, 3, is_biased=False)
+
+
+def test_a_batch_norm_that_is_not_there_whole_keeps_its_names() -> None:
+    state = random_model(SMALL).state_dict()
+    network = trace(SMALL, (3, 32, 32), 4)
+    del state["conv1.1.running_var"]
+
+    tensors = folded(network, state)
+
+    assert {"conv1.1.weight", "conv1.1.bias", "conv1.1.running_mean"} <= tensors.keys()
+    assert f"{FIXED}.conv1.1.scale" not in tensors
+
+
+def test_a_posterior_reads_back_as_it_was_and_predicts_the_same(chunk: Chunk) -> None:
+    model = small()
+    posterior, _ = absorb(root(model), chunk, model.recipe)
+
+    again = Posterior.from_bytes(posterior.to_bytes())
+
+    assert again.to_bytes() == posterior.to_bytes()
+    for one, other in zip(
+        vars(predict(posterior, chunk.inputs)).values(), vars(predict(again, chunk.inputs)).values(), strict=True
+    ):
+        assert torch.equal(one, other)
+
+
+def test_an_ensemble_is_its_nets_asked_one_by_one(chunk: Chunk) -> None:
+    model = small()
+    posterior, _ = absorb(root(model), chunk, model.recipe)
+    draws = draw(posterior, samples=3, seed=5)
+
+    def outputs(index: int) -> Tensor:
+        def linear(layer: Weighted, x: Tensor) -> Tensor:
+            weight, bias = draws.weights[layer.name]
+            return apply(layer, x, weight[index], bias[index])
+
+        return forward(draws.network, model.input.scale(chunk.inputs), linear, posterior.layer(FIXED))
+
+    prediction = predict(posterior, chunk.inputs, samples=3, seed=5)
+
+    expected = torch.stack([outputs(index).double().softmax(-1) for index in range(3)]).mean(0)
+    torch.testing.assert_close(vars(prediction)["probabilities"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_many_threads_trace_and_run_the_same_net_at_once() -> None:
+    x, results = images(2), dict[int, Tensor]()
+
+    def ask(index: int) -> None:
+        network = trace(SMALL, (3, 32, 32), 2 + index % 2)
+        weights = drawn_weights(network)
+        with torch.inference_mode():
+            results[index] = forward(
+                network, x, lambda layer, x: apply(layer, x, *weights[layer.name]), calibrated(network, weights, x)
+            )
+
+    threads = [threading.Thread(target=ask, args=(index,)) for index in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert sorted(results) == list(range(6))
+    for index, result in results.items():
+        assert result.shape == (2, 2 + index % 2)
+        torch.testing.assert_close(result, results[index % 2])
+
+
+def test_tracing_draws_nothing_from_the_global_generator() -> None:
+    before = torch.get_rng_state()
+
+    trace("resnet34", (3, 32, 32), 7)
+
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_the_page_lists_every_model_of_torchvision_once_and_says_whether_it_can_be_a_net() -> None:
+    section = PAGE.split("### Models of torchvision")[1].split("\n## ")[0]
+    can_be, are_large, are_others = (
+        [[name for name in re.findall(r"\w+", series) if name in names()] for series in group.split(";")]
+        for group in section.split("\n- These ")[1:]
+    )
+
+    listed = [name for group in (can_be, are_large, are_others) for series in group for name in series]
+    assert sorted(listed) == sorted(names())
+    assert all(trace(series[0], (3, 64, 64), 10).weights <= WEIGHTS_MAX for series in can_be)
+    assert all(trace(series[0], (3, 64, 64), 10).weights > WEIGHTS_MAX for series in are_large)
+    for series in are_others:
+        with pytest.raises(InvalidDescription, match=f"{series[0]} has parts that cannot be learned here"):
+            trace(series[0], (3, 64, 64), 10)
