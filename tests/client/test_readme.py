@@ -53,3 +53,12 @@ def test_the_commands_and_then_the_python_lines_work_as_they_stand(url: str, tmp
             "publish",
             "rollback",
         ]
+
+
+def test_the_python_lines_for_numbers_work_as_they_stand(url: str, tmp_path: Path) -> None:
+    lines = f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\n" + block("load_diabetes")
+
+    run(sys.executable, "-c", lines.replace("http://127.0.0.1:8000", url), directory=tmp_path)
+
+    with Client(url) as client:
+        assert client.model("diabetes").head == 4
