@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from client import AsyncClient, Client, ServiceProblem, UnusableArray
-from tests.client.given import description
+from tests.client.given import CHUNK_ROWS, description, rows
 from tests.client.test_cli import answer, run
 
 WEIGHTS = {
@@ -44,6 +44,19 @@ def test_an_uploaded_blob_is_what_a_model_starts_from(client: Client) -> None:
     model = client.create_model(description("pretrained", prior={"kind": "weights", "blob": blob, "sigma": 0.01}))
 
     assert model.prior == {"kind": "weights", "blob": blob, "sigma": 0.01, "sigmas": None, "head": "keep"}
+
+
+def test_the_first_chunk_of_a_model_with_several_sigmas_tells_which_it_chose(client: Client) -> None:
+    prior = {"kind": "weights", "blob": client.upload(WEIGHTS).blob, "sigmas": [0.01, 1.0], "head": "fresh"}
+    model = client.create_model(description("chooses", prior=prior)).name
+
+    client.ingest(model, *rows(CHUNK_ROWS))
+    client.settle(model, timeout_seconds=60)
+
+    report = client.version(model, 1).report
+    assert report is not None
+    assert report["choice"]["sigma"] in (0.01, 1.0)
+    assert set(report["choice"]["nll"]) == {"0.01", "1"}
 
 
 def test_the_asynchronous_client_uploads_too(url: str) -> None:
