@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from bayes.errors import InvalidInputs
 from bayes.layers import NO_FIXED, Conv, Dense, Network, Shape, Weighted, apply, forward
 from bayes.outputs import Categorical, Gaussian, Output
 
@@ -74,6 +75,9 @@ def fisher(
     itself, as squares of means over rows are something else. `importance` [rows] says how much each row counts.
     `check` is called before every slice of rows; what it raises ends the work.
 
+    Raises:
+        InvalidInputs: the net's outputs are not finite.
+
     Source: Martens 2020, "New Insights and Perspectives on the Natural Gradient Method", sections 5 and 11; this is
     the generalized Gauss-Newton matrix of softmax and Gaussian outputs.
     """
@@ -83,6 +87,8 @@ def fisher(
     for part, factor in zip(torch.split(x, slice_rows), torch.split(factors, slice_rows), strict=True):
         check()
         outputs, seen = _passed(network, weights, part, fixed)
+        if not bool(outputs.isfinite().all()):
+            raise InvalidInputs("a row or a weight is so large that the net's outputs are not finite")
         slopes = likelihood.slopes(outputs.detach(), generator) * factor.to(outputs).unsqueeze(1)
         gradients = torch.autograd.grad(outputs, [one.outputs for one in seen], slopes)
         for one, gradient in zip(seen, gradients, strict=True):

@@ -1,5 +1,6 @@
 """Priors around weights learned elsewhere: of a given width, or as wide as old rows leave them."""
 
+import math
 from collections.abc import Callable
 
 import safetensors
@@ -17,12 +18,14 @@ from bayes.laplace import Likelihood, fisher, log_sigma_after
 from bayes.likelihoods import LABEL_UNITS, OWN
 from bayes.model import Model
 from bayes.outputs import Categorical, Gaussian
-from bayes.priors import GaussianPrior, LaplacePrior, WeightsPrior
+from bayes.priors import SIGMA_LEAST, GaussianPrior, LaplacePrior, WeightsPrior
 from bayes.recipe import EVIDENCE_MAX
 from bayes.weights import BATCH, BLOB, Pretrained, Star, head_of, read_star
 
-ROWS_MAX = 10_000
-"""The most rows that curvature is measured on; a prior's `rows` says how many they stand for."""
+MEASURED_ROWS = 512
+"""The most rows of a batch that curvature is measured on: it is a mean over rows, and hardly changes with more."""
+
+LOG_SIGMA_LEAST = math.log(SIGMA_LEAST)
 
 Check = Callable[[], None]
 
@@ -95,29 +98,33 @@ def _around(star: Star, sigma: float) -> dict[str, Gaussians]:
 def _laplace(model: Model, prior: LaplacePrior, star: Star, *, batch: bytes, check: Check) -> dict[str, Gaussians]:
     """N(w*, s^2), as wide as the batch leaves it; vague where w* has no bias."""
     x, importance = _read_batch(model, batch)
+    measured = _sample(importance)
     wide = {layer.name: vague(layer, prior.sigma) for layer in star.network.weighted}
     biased = {
         name: (weight, wide[name].bias_mu if bias is None else bias) for name, (weight, bias) in star.layers.items()
     }
-    information = fisher(
-        star.network,
-        biased,
-        model.input.scale(x),
-        likelihood=_likelihood(model, star),
-        importance=importance,
-        fixed=star.fixed,
-        generator=generator("cpu", prior.blob, prior.batch, "labels"),
-        check=check,
-    )
-    counted = float(importance.sum(dtype=torch.float64))
-    stands_for = prior.rows or rows_of(counted, model.recipe.beta, weights=model.network.weights)
-    beta = model.recipe.beta * counted / stands_for
+    try:
+        information = fisher(
+            star.network,
+            biased,
+            model.input.scale(x[measured]),
+            likelihood=_likelihood(model, star),
+            importance=importance[measured],
+            fixed=star.fixed,
+            generator=generator("cpu", prior.blob, prior.batch, "labels"),
+            check=check,
+        )
+    except InvalidInputs as fault:
+        raise InvalidDescription(BATCH, f"does not suit the weights: {fault}") from fault
+    in_all, seen = (float(rows.sum(dtype=torch.float64)) for rows in (importance, importance[measured]))
+    stands_for = prior.rows or rows_of(in_all, model.recipe.beta, weights=model.network.weights)
+    beta = model.recipe.beta * seen / stands_for
     known = {}
     for name, (weight, bias) in biased.items():
         by_weight, by_bias = information[name]
-        widths = log_sigma_after(by_weight, wide[name].weight_log_sigma, beta)
-        bias_widths = log_sigma_after(by_bias, wide[name].bias_log_sigma, beta)
-        known[name] = Gaussians(weight, widths, bias, bias_widths)
+        width = log_sigma_after(by_weight, wide[name].weight_log_sigma, beta).clamp(min=LOG_SIGMA_LEAST)
+        bias_width = log_sigma_after(by_bias, wide[name].bias_log_sigma, beta).clamp(min=LOG_SIGMA_LEAST)
+        known[name] = Gaussians(weight, width, bias, bias_width)
         if star.layers[name][1] is None:
             known[name] = with_biases_of(known[name], wide[name])
     return known
@@ -148,10 +155,17 @@ def _read_batch(model: Model, data: bytes) -> tuple[Tensor, Tensor]:
         model.input.check(x)
     except InvalidInputs as fault:
         raise InvalidDescription(BATCH, f"does not fit the model: {fault}") from fault
-    if not 1 <= len(x) <= ROWS_MAX:
-        raise InvalidDescription(BATCH, f"has {len(x)} rows; it must have 1 to {ROWS_MAX}")
+    if len(x) == 0:
+        raise InvalidDescription(BATCH, "has no rows")
     weights = tensors.get("weights", torch.ones(len(x)))
     is_usable = weights.shape == (len(x),) and weights.is_floating_point() and bool((weights >= 0).all())
     if not (is_usable and 0 < float(weights.sum()) < torch.inf):
         raise InvalidDescription(BATCH, "has weights that are not one finite number from 0 up per row, not all 0")
     return x, weights.float()
+
+
+def _sample(importance: Tensor) -> Tensor:
+    """The numbers of rows that count, evenly spaced, as many as are measured."""
+    counting = importance.nonzero()[:, 0]
+    rows = min(MEASURED_ROWS, len(counting))
+    return counting[torch.arange(rows) * len(counting) // rows]

@@ -1,6 +1,7 @@
 """Weights of a regression bring the units of their labels along, and old rows weigh by the noise that was learned."""
 
 import pytest
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -91,6 +92,20 @@ def test_old_rows_weigh_by_the_noise_that_was_learned_with_the_weights(parent: P
     expected = log_sigma_after(information.unsqueeze(0), vague, 1.0)
     assert float(noise) < 0.95
     torch.testing.assert_close(prior.tensors["dense1.weight.log_sigma"], expected)
+
+
+def test_a_batch_is_measured_on_evenly_spaced_rows_that_count(parent: Posterior) -> None:
+    some, others = rows(512).inputs, 9 * rows(8).inputs
+    unread = {"x": torch.cat([others, some]), "weights": torch.cat([torch.zeros(8), torch.ones(512)])}
+
+    widths = []
+    for batch in ({"x": some}, {"x": some.repeat_interleave(3, 0)}, unread):
+        pretrained = Pretrained(Pretrained.of(weights_of(parent)).weights, safetensors.torch.save(batch))
+        prior = root(described(None, kind="laplace", rows=10, **pretrained.digests), pretrained)
+        widths.append(prior.tensors["dense1.weight.log_sigma"])
+
+    torch.testing.assert_close(widths[1], widths[0])
+    torch.testing.assert_close(widths[2], widths[0])
 
 
 def test_a_scale_that_is_none_is_refused(parent: Posterior) -> None:
