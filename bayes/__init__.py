@@ -22,6 +22,7 @@ from bayes.calibration import (
 )
 from bayes.chunk import Chunk
 from bayes.divergence import kl_divergence
+from bayes.draws import Draws, draw, mean_draw
 from bayes.errors import (
     BayesError,
     FamilyMismatch,
@@ -40,12 +41,9 @@ from bayes.outputs import Categorical, Gaussian, Output
 from bayes.posterior import Posterior, digest_of
 from bayes.predict import (
     CategoricalPrediction,
-    Draws,
     GaussianPrediction,
     Method,
     Prediction,
-    draw,
-    mean_draw,
     predict,
 )
 from bayes.priors import GaussianPrior, LaplacePrior, Prior, WeightsPrior

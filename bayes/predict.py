@@ -1,22 +1,18 @@
-"""Predictions with their uncertainty, from weights drawn once."""
+"""Predictions with their uncertainty, from drawn weights."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Literal, assert_never
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from bayes import likelihoods
-from bayes.determinism import deterministic, generator
+from bayes.determinism import deterministic
+from bayes.draws import Draws, draw, evaluate, in_turn, mean_draw
 from bayes.errors import InvalidInputs
-from bayes.families.parts import LayerWeights, Tensors
-from bayes.fixed import FIXED
-from bayes.inputs import Input
-from bayes.layers import Conv, Dense, Network, Weighted, apply, forward
-from bayes.likelihoods import OWN
+from bayes.families.parts import Tensors
 from bayes.outputs import Categorical, Gaussian, Output
 from bayes.posterior import Posterior
 
@@ -24,32 +20,9 @@ Method = Literal["ensemble", "mean"]
 ACTIVATIONS_MAX = 2**22
 """The most numbers in a tensor made on the way, unless the draws of a single row need more: 32 MiB in float64."""
 SLICE_ROWS_MAX = 512
+OUTPUTS_MAX = 2**24
+"""The most outputs kept while the draws of a graph come in turn: 128 MiB in float64."""
 LOG2_E = 1 / math.log(2)
-
-
-@dataclass(frozen=True, eq=False)
-class Draws:
-    """Nets drawn from a posterior, ready to predict: a stack of each layer's weights."""
-
-    input: Input
-    output: Output
-    network: Network
-    weights: Mapping[str, LayerWeights]
-    own: Tensors
-    fixed: Tensors
-
-    @property
-    def samples(self) -> int:
-        return len(next(iter(self.weights.values())).bias)
-
-    @property
-    def nbytes(self) -> int:
-        """The memory that the draws hold, in bytes."""
-        return sum(tensor.nbytes for stack in self.weights.values() for tensor in stack)
-
-    @property
-    def device(self) -> torch.device:
-        return next(iter(self.weights.values())).bias.device
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,21 +62,6 @@ class GaussianPrediction:
 Prediction = CategoricalPrediction | GaussianPrediction
 
 
-def draw(posterior: Posterior, *, samples: int = 16, seed: int = 0, device: torch.device | str = "cpu") -> Draws:
-    """Nets drawn independently from the posterior; the same posterior, samples and seed give the same ones.
-
-    They are drawn on the CPU, so they do not depend on the device they are put on.
-    """
-    assert samples > 0
-    stream = generator("cpu", posterior.digest, str(samples), str(seed))
-    return _draws(posterior, lambda tensors: posterior.rules.draw(tensors, samples, stream), device)
-
-
-def mean_draw(posterior: Posterior, *, device: torch.device | str = "cpu") -> Draws:
-    """The one net whose weights are the posterior's means."""
-    return _draws(posterior, posterior.rules.mean, device)
-
-
 def predict(
     posterior: Posterior,
     inputs: Tensor,
@@ -121,80 +79,49 @@ def predict(
     uncertainty of the weights. `draws`, made before by `draw` or `mean_draw`, stands for method, samples and seed.
     The same request gives the same bytes.
 
-    Rows are answered in slices, so what all draws say of all rows is never held. `check` is called before every
-    slice; what it raises stops the work.
+    Rows are answered in slices, so what all draws say of all rows is never held; nor are all draws of a graph, unless
+    they are given. `check` is called before every slice; what it raises stops the work.
 
     Raises:
         InvalidInputs: the inputs do not fit the model, or are so large that its outputs overflow.
     """
     posterior.input.check(inputs)
-    if draws is None:
-        match method:
-            case "ensemble":
-                draws = draw(posterior, samples=samples, seed=seed, device=device)
-            case "mean":
-                draws = mean_draw(posterior, device=device)
-            case _:
-                assert_never(method)
-    at_once = draws.samples if draws.network.is_chain else 1
-    rows = max(1, min(SLICE_ROWS_MAX, ACTIVATIONS_MAX // (at_once * draws.network.width)))
+    if draws is None and method == "mean":
+        draws = mean_draw(posterior, device=device)
+    elif draws is None and posterior.network.is_chain:
+        draws = draw(posterior, samples=samples, seed=seed, device=device)
+    rows = _slice_rows(posterior, draws)
+    numbers = rows * samples * posterior.output.units
+    block_rows = rows if draws is not None else rows * max(1, OUTPUTS_MAX // numbers)
     answers: list[Prediction] = []
-    with torch.inference_mode(), deterministic(draws.device):
-        for index, part in enumerate(torch.split(inputs, rows)):
-            check()
-            outputs = _evaluate(draws, draws.input.scale(part.to(draws.device)))
-            _check_finite(outputs, first_row=index * rows)
-            answers.append(_reduce(draws, outputs))
+    with torch.inference_mode(), deterministic(torch.device(device) if draws is None else draws.device):
+        for first, block in enumerate(torch.split(inputs, block_rows)):
+            nets = [draws] if draws is not None else in_turn(posterior, samples=samples, seed=seed, device=device)
+            for index, (own, outputs) in enumerate(_outputs(nets, torch.split(block, rows), check)):
+                _check_finite(outputs, first_row=first * block_rows + index * rows)
+                answers.append(_reduce(posterior.output, own, outputs))
         return _join(answers)
 
 
-def _draws(posterior: Posterior, stack: Callable[[Tensors], LayerWeights], device: torch.device | str) -> Draws:
-    weights = {layer.name: stack(posterior.layer(layer.name)) for layer in posterior.network.weighted}
-    return Draws(
-        input=posterior.input,
-        output=posterior.output,
-        network=posterior.network,
-        weights={name: LayerWeights(w.to(device), b.to(device)) for name, (w, b) in weights.items()},
-        own=posterior.layer(OWN),
-        fixed={key: tensor.to(device) for key, tensor in posterior.layer(FIXED).items()},
-    )
+def _slice_rows(posterior: Posterior, draws: Draws | None) -> int:
+    """How many rows are computed at once."""
+    side_by_side = draws.samples if draws is not None and draws.network.is_chain else 1
+    return max(1, min(SLICE_ROWS_MAX, ACTIVATIONS_MAX // (side_by_side * posterior.network.width)))
 
 
-def _evaluate(draws: Draws, x: Tensor) -> Tensor:
-    """The outputs of every net for rows x, [rows, draws, units], float64 on the CPU."""
-    outputs = _side_by_side(draws, x) if draws.network.is_chain else _one_by_one(draws, x)
-    # Contiguous, as sums over the draws of strided outputs round differently for other numbers of rows.
-    return outputs.double().cpu().contiguous()
-
-
-def _one_by_one(draws: Draws, x: Tensor) -> Tensor:
-    def outputs(index: int) -> Tensor:
-        def linear(layer: Weighted, x: Tensor) -> Tensor:
-            weight, bias = draws.weights[layer.name]
-            return apply(layer, x, weight[index], bias[index])
-
-        return forward(draws.network, x, linear, draws.fixed)
-
-    return torch.stack([outputs(index) for index in range(draws.samples)], 1)
-
-
-def _side_by_side(draws: Draws, x: Tensor) -> Tensor:
-    """All nets of a chain at once: their activations lie along the channels, [rows, draws * channels, ...]."""
-
-    def linear(layer: Weighted, x: Tensor) -> Tensor:
-        weight, bias = draws.weights[layer.name]
-        is_shared = x.shape[1] == layer.inputs
-        match layer.layer:
-            case Dense() if is_shared:
-                return F.linear(x, weight.flatten(0, 1), bias.flatten())
-            case Dense(units):
-                own = x.view(-1, len(weight), layer.inputs).transpose(0, 1)
-                return torch.baddbmm(bias.unsqueeze(1), own, weight.mT).transpose(0, 1).reshape(-1, len(weight) * units)
-            case Conv(_, _, padding, stride):
-                groups = 1 if is_shared else len(weight)
-                return F.conv2d(x, weight.flatten(0, 1), bias.flatten(), stride, padding, groups=groups)
-
-    return forward(draws.network, x, linear).view(-1, draws.samples, draws.output.units)
+def _outputs(
+    nets: Iterable[Draws], slices: Sequence[Tensor], check: Callable[[], None]
+) -> Iterator[tuple[Tensors, Tensor]]:
+    """For each slice of rows the likelihood's own tensors, and what all nets put out, [rows, draws, units]."""
+    said: list[list[Tensor]] = [[] for _ in slices]
+    own: Tensors = {}
+    for some in nets:
+        own = some.own
+        for part, outputs in zip(slices, said, strict=True):
+            check()
+            outputs.append(evaluate(some, some.input.scale(part.to(some.device))))
+    for outputs in said:
+        yield own, torch.cat(outputs, 1)
 
 
 def _check_finite(outputs: Tensor, *, first_row: int) -> None:
@@ -204,14 +131,14 @@ def _check_finite(outputs: Tensor, *, first_row: int) -> None:
         raise InvalidInputs(f"row {row} holds numbers so large that the net's outputs for it are not finite")
 
 
-def _reduce(draws: Draws, outputs: Tensor) -> Prediction:
-    match draws.output:
+def _reduce(output: Output, own: Tensors, outputs: Tensor) -> Prediction:
+    match output:
         case Categorical():
             return _categorical(outputs)
         case Gaussian():
-            return _gaussian(draws.output, draws.own, outputs)
+            return _gaussian(output, own, outputs)
         case _:
-            assert_never(draws.output)
+            assert_never(output)
 
 
 def _join(answers: Sequence[Prediction]) -> Prediction:

@@ -11,7 +11,16 @@ from fastapi import APIRouter, Query, Response
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from bayes import Categorical, CategoricalPrediction, GaussianPrediction, InvalidInputs, Prediction, predict
+from bayes import (
+    Categorical,
+    CategoricalPrediction,
+    Draws,
+    GaussianPrediction,
+    InvalidInputs,
+    Posterior,
+    Prediction,
+    predict,
+)
 from service.asked import TargetAsked, Way, WayAsked
 from service.bodies import Array, Posted, parse, tensors_of
 from service.house import House
@@ -145,14 +154,16 @@ def _answer(
         house.must_go_on()
         posterior = house.loaded.posterior(resolved.digest)
         level = way.level(posterior.output)
-        if way.method == "ensemble":
-            weights_bytes = 4 * posterior.network.weights
-            samples_max = min(house.settings.samples_max, house.settings.loaded_bytes_max // weights_bytes)
-            if way.samples > samples_max:
-                raise SamplesTooMany(samples=way.samples, samples_max=samples_max)
-        draws = house.loaded.draws(resolved.digest, method=way.method, samples=way.samples, seed=way.seed)
+        draws = _draws(house, resolved, way, posterior)
         try:
-            prediction = predict(posterior, torch.tensor(rows), draws=draws, check=house.must_go_on)
+            prediction = predict(
+                posterior,
+                torch.tensor(rows),
+                samples=way.samples,
+                seed=way.seed,
+                draws=draws,
+                check=house.must_go_on,
+            )
         except InvalidInputs as error:
             raise InputTooLarge(reason=error) from None
     names = posterior.output.names if isinstance(posterior.output, Categorical) else None
@@ -167,6 +178,20 @@ def _answer(
         "outputs": _outputs(prediction, names, level),
     }
     return Response(to_json(answer), media_type=JSON, headers=headers)
+
+
+def _draws(house: House, resolved: Resolved, way: Way, posterior: Posterior) -> Draws | None:
+    """The nets that answer; None: they are more than memory is given for, and are to be drawn in turn."""
+    held_max = house.settings.loaded_bytes_max // (4 * posterior.network.weights)
+    if way.method == "ensemble":
+        samples_max = house.settings.samples_max
+        if posterior.network.is_chain:
+            samples_max = min(samples_max, held_max)
+        if way.samples > samples_max:
+            raise SamplesTooMany(samples=way.samples, samples_max=samples_max)
+        if way.samples > held_max:
+            return None
+    return house.loaded.draws(resolved.digest, method=way.method, samples=way.samples, seed=way.seed)
 
 
 def _outputs(prediction: Prediction, names: tuple[str, ...] | None, level: float | None) -> list[dict[str, object]]:

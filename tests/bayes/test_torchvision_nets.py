@@ -1,6 +1,7 @@
 """Models of torchvision as nets: the same numbers as torchvision's own, and BatchNorms that nothing moves."""
 
 import re
+import sys
 import threading
 from pathlib import Path
 
@@ -10,12 +11,14 @@ import torchvision
 from torch import Tensor, nn
 
 from bayes import Chunk, InvalidDescription, Posterior, absorb, draw, predict, root
+from bayes.draws import in_turn
 from bayes.fixed import FIXED, calibrated, folded, shapes
 from bayes.layers import Weighted, apply, forward
 from bayes.nets import WEIGHTS_MAX
 from bayes.torchvision_nets import WITHOUT_WARNING, names, trace
 from tests.bayes.traced import SMALL, drawn_weights, images, random_chunk, small
 
+DRAWS, PREDICT = sys.modules["bayes.draws"], sys.modules["bayes.predict"]
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
 VARIED = ["resnet18", "mobilenet_v3_small", "densenet121", "googlenet", "shufflenet_v2_x0_5", "squeezenet1_1"]
 
@@ -114,6 +117,39 @@ def test_an_ensemble_is_its_nets_asked_one_by_one(chunk: Chunk) -> None:
 
     expected = torch.stack([outputs(index).double().softmax(-1) for index in range(3)]).mean(0)
     torch.testing.assert_close(vars(prediction)["probabilities"], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows_of_outputs", [1, 5, 1000])
+def test_draws_that_come_in_turn_answer_exactly_as_draws_that_are_held(
+    chunk: Chunk, monkeypatch: pytest.MonkeyPatch, rows_of_outputs: int
+) -> None:
+    model = small()
+    posterior = root(model)
+    monkeypatch.setattr(DRAWS, "WEIGHTS_AT_ONCE", 2 * model.network.weights)
+    monkeypatch.setattr(PREDICT, "ACTIVATIONS_MAX", 5 * model.network.width)
+    monkeypatch.setattr(PREDICT, "OUTPUTS_MAX", rows_of_outputs * 5 * 3)
+
+    in_turn = predict(posterior, chunk.inputs, samples=5, seed=9)
+
+    held = predict(posterior, chunk.inputs, draws=draw(posterior, samples=5, seed=9))
+    for name, tensor in vars(in_turn).items():
+        assert torch.equal(tensor, vars(held)[name]), name
+
+
+def test_no_more_draws_are_held_than_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    posterior = root(small())
+    monkeypatch.setattr(DRAWS, "WEIGHTS_AT_ONCE", 3 * posterior.network.weights)
+
+    parts = [some.samples for some in in_turn(posterior, samples=8, seed=0)]
+
+    assert parts == [3, 3, 2]
+    assert draw(posterior, samples=8).samples == 8
+
+
+def test_one_draw_of_a_point_stands_for_all() -> None:
+    posterior = root(small(family="point"))
+
+    assert [some.samples for some in in_turn(posterior, samples=8, seed=0)] == [1]
 
 
 def test_many_threads_trace_and_run_the_same_net_at_once() -> None:

@@ -230,26 +230,3 @@ def test_another_version_with_the_same_posterior_has_another_etag(live: Live, mo
 
     assert second.json()["digest"] == first.json()["digest"]
     assert (first.json()["version"], second.json()["version"]) == (0, 1)
-
-
-def test_more_draws_than_allowed_are_refused(narrow: Live) -> None:
-    model = narrow.create()
-
-    answers = [
-        narrow.client.post(f"{model}/predictions", json=INPUTS | {"samples": 9}),
-        narrow.client.post(f"{model}/predictions", json=INPUTS | {"samples": 8}),
-        narrow.client.post(f"{model}/predictions", json=INPUTS | {"samples": 9, "method": "mean"}),
-    ]
-
-    assert [answer.status_code for answer in answers] == [422, 200, 200]
-    assert answers[0].json()["code"] == "samples-too-many"
-
-
-def test_draws_that_do_not_fit_in_memory_are_refused(tmp_path: Path) -> None:
-    with running(tmp_path, loaded_bytes_max=4 * 21 * 10) as live:
-        model = live.create()
-
-        answers = [live.client.post(f"{model}/predictions", json=INPUTS | {"samples": n}) for n in (10, 11)]
-
-    assert [answer.status_code for answer in answers] == [200, 422]
-    assert "at most 10 at a time" in answers[1].json()["detail"]
