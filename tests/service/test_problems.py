@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.service.expected import all_problems, expect_problem
-from tests.service.live import IMAGES, INPUTS, REAL, ROWS, Json, Live
+from tests.service.live import IMAGES, INPUTS, REAL, ROWS, TINY, Json, Live
 
 OF_WORKERS = {"lease-lost", "head-moved"}
 
@@ -45,6 +45,11 @@ def learned(live: Live, model: str) -> httpx.Response:
 
 def same_name(live: Live, model: str) -> httpx.Response:
     return live.client.post("/v1/models", json=REAL | {"name": model.removeprefix("/v1/models/")})
+
+
+def around_nothing(live: Live, _model: str) -> httpx.Response:
+    prior = {"kind": "weights", "blob": f"sha256:{'0' * 64}", "sigma": 0.1}
+    return live.client.post("/v1/models", json=TINY | {"name": "never", "prior": prior})
 
 
 def delete(path: str, **headers: str) -> Call:
@@ -90,6 +95,8 @@ PROVOKED: dict[str, Call] = {
     "media-type-unsupported": post("/batches", ROWS, kind="application/x-www-form-urlencoded"),
     "method-not-allowed": lambda live, model: live.client.patch(model),
     "model-exists": same_name,
+    "blob-not-found": lambda live, _model: live.client.get(f"/v1/blobs/sha256:{'0' * 64}"),
+    "blob-unknown": around_nothing,
     "model-not-found": lambda live, _model: live.client.get("/v1/models/nobody"),
     "not-found": get("/nothing"),
     "not-on-line": after(learned, after(put_head(0), post("/rollback", {"to": 1}))),
