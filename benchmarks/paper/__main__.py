@@ -50,8 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for experiment in wanted:
         console.print(shown(experiment, folder))
     if not asked.tune:
-        page.write(asked.size, folder)
-        console.print(f"{page.PAGE} has the results of the set {asked.size}.")
+        page.write(asked.size, folder, asked.page)
+        console.print(f"{asked.page} has the results of the set {asked.size}.")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,6 +73,7 @@ def parser() -> argparse.ArgumentParser:
     known.add_argument("--jobs", type=int, help="processes of one thread each; one for each core, or one on a GPU")
     known.add_argument("--device", default="auto", help="cpu, cuda, or auto: CUDA where there is one")
     known.add_argument("--results", type=Path, help="folder of the results")
+    known.add_argument("--page", type=Path, default=page.PAGE, help="page to write tables, plots and verdicts into")
     return known
 
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.datasets import CIFAR10, MNIST
-from torchvision.io import ImageReadMode, decode_jpeg
+from torchvision.datasets import CIFAR10, MNIST, ImageFolder
+from torchvision.transforms import PILToTensor
 
 DatasetName = Literal["mnist", "cifar10"]
 
@@ -85,22 +85,14 @@ def _cifar10(root: Path) -> Iterator[tuple[str, Rows]]:
 
 def _cifar10_jpeg(archive: Path) -> Iterator[tuple[str, Rows]]:
     """Its two parts, each shuffled, as the archive has one class after another."""
-    images: dict[str, list[Tensor]] = {"train": [], "test": []}
-    names: dict[str, list[str]] = {"train": [], "test": []}
-    with tarfile.open(archive, "r:xz") as tar:
-        for member in tar:
-            file = tar.extractfile(member)
-            if file is None:
-                continue
-            part, label, _ = member.name.split("/")
-            content = torch.frombuffer(bytearray(file.read()), dtype=torch.uint8)
-            images[part].append(decode_jpeg(content, mode=ImageReadMode.RGB))
-            names[part].append(label)
-    classes = sorted(set(names["train"]))
-    for part, decoded in images.items():
-        labels = torch.tensor([classes.index(name) for name in names[part]])
-        order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-        yield part, Rows(torch.stack(decoded), labels).at(order)
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(archive, "r:xz") as tar:
+            tar.extractall(folder, filter="data")
+        for part in ("train", "test"):
+            known = ImageFolder(str(Path(folder) / part), PILToTensor())
+            images = torch.stack([image for image, _ in known])
+            order = torch.randperm(len(known), generator=torch.Generator().manual_seed(0))
+            yield part, Rows(images, torch.tensor(known.targets)).at(order)
 
 
 def _keep(folder: Path, parts: Iterator[tuple[str, Rows]]) -> None:

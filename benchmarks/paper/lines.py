@@ -36,7 +36,7 @@ class Line:
         final_rows, final_draws: the same of the final scores; never more rows than there are.
         prior: "weights" and "laplace" are around w*, with a fresh head; `sigmas` are those to choose from, or the one.
         old_rows, old_epochs: what w* was learned from, rows of the old classes and passes over them.
-        old_batch_rows: how many of these the width of a Laplace prior is measured on, on behalf of all.
+        old_batch_rows: how many of these the width of a Laplace prior is measured on.
     """
 
     dataset: DatasetName
@@ -74,8 +74,6 @@ class Line:
         prior: dict[str, object] = {"kind": "gaussian"}
         if self.prior != "vague":
             prior = {"kind": self.prior, **digests, "head": "fresh"}
-        if self.prior == "laplace":
-            prior["rows"] = self.old_rows
         if self.sigmas:
             prior |= {"sigmas": list(self.sigmas)}
         return {
@@ -88,7 +86,7 @@ class Line:
 
     def old_description(self) -> dict[str, object]:
         """The model that w* is learned by: fine-tuning, by the recipe of the line but for its passes."""
-        recipe = {name: self.recipe[name] for name in ("lr", "lr_final", "batch_rows")}
+        recipe = {name: self.recipe[name] for name in ("lr", "lr_final", "batch_rows") if name in self.recipe}
         return {
             **self._shaped(OLD_CLASSES),
             "family": "point",

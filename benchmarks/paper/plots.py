@@ -97,7 +97,7 @@ def _legend(curves: Sequence[Curve]) -> list[tuple[int, str]]:
     entries = []
     x, row = float(LEFT), 0
     for index, curve in enumerate(curves):
-        wide = 46 + 7 * len(curve.label)
+        wide = 50 + 6.4 * len(curve.label)
         if x + wide > WIDTH:
             x, row = float(LEFT), row + 1
         y = LEGEND_TOP + LEGEND_ROW * row

@@ -48,7 +48,7 @@ CIFAR10_1000 = Parts("CIFAR-10, 3Conv3FC", "cifar10", 10, 1_000, epochs=10, batc
 CIFAR10_5000 = Parts("CIFAR-10, 3Conv3FC", "cifar10", 10, 5_000, epochs=10, batch_rows=50, beta=0.1)
 
 MNIST_NEW = Pretrained(
-    replace(MNIST_500, parts=5, part_rows=100, batch_rows=25, beta=0.01), old_rows=8_000, old_epochs=3
+    replace(MNIST_500, parts=5, part_rows=100, batch_rows=25, beta=0.002), old_rows=8_000, old_epochs=3
 )
 CIFAR10_NEW = Pretrained(replace(CIFAR10_1000, parts=5, part_rows=500, beta=0.01), old_rows=5_000, old_epochs=10)
 CIFAR10_NEW_FULL = Pretrained(replace(CIFAR10_5000, parts=5), old_rows=25_000, old_epochs=15)

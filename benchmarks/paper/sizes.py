@@ -135,4 +135,5 @@ def on_validation(line: Line) -> Line:
     Its parts have fewer rows where there are not enough others.
     """
     rows = (TRAIN_ROWS[line.dataset] - VALIDATION_ROWS[line.dataset]) // line.parts
-    return replace(line, held_out="validation", part_rows=min(line.part_rows, rows), final_rows=5_000, final_draws=16)
+    part_rows, final_rows = min(line.part_rows, rows), 5_000 if line.dataset == "mnist" else 2_000
+    return replace(line, held_out="validation", part_rows=part_rows, final_rows=final_rows, final_draws=16)
