@@ -15,8 +15,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torchvision.datasets import CIFAR10, MNIST, ImageFolder
+from torchvision.datasets import CIFAR10, ImageFolder
 from torchvision.transforms import PILToTensor
+
+from benchmarks import mnist
 
 DatasetName = Literal["mnist", "cifar10"]
 
@@ -59,8 +61,8 @@ def read(name: DatasetName, root: Path, *, announce: Callable[[str], object] = l
     """
     match name:
         case "mnist":
-            train, test = (MNIST(str(root), train=is_train, download=True) for is_train in (True, False))
-            return Dataset(name, "MNIST, the original files", _gray(train), _gray(test))
+            train, test = (Rows(*mnist.read(root, train=is_train)) for is_train in (True, False))
+            return Dataset(name, "MNIST, the original files", train, test)
         case "cifar10":
             is_jpeg = (root / CIFAR10_ARCHIVE).exists() and not (root / CIFAR10_FOLDER).exists()
             folder = cache_folder() / ("cifar10-jpeg" if is_jpeg else "cifar10")
@@ -71,10 +73,6 @@ def read(name: DatasetName, root: Path, *, announce: Callable[[str], object] = l
             return Dataset(name, source, _kept(folder, "train"), _kept(folder, "test"))
         case _:
             assert_never(name)
-
-
-def _gray(known: MNIST) -> Rows:
-    return Rows(known.data.unsqueeze(1), known.targets)
 
 
 def _cifar10(root: Path) -> Iterator[tuple[str, Rows]]:

@@ -70,19 +70,20 @@ def experiments(name: SetName) -> tuple[Experiment, ...]:
 
 
 def _laptop() -> tuple[Experiment, ...]:
-    cifar10 = replace(CIFAR10_1000, final_rows=5_000, final_draws=16, curve_rows=500)
-    few = ("cfg", "mnf", "ivon")
-    new = replace(CIFAR10_NEW, of=replace(CIFAR10_NEW.of, final_draws=16, curve_rows=500))
-    drift = Drift(replace(MNIST_500, part_rows=300, final_rows=2_000))
+    mnist_500, mnist_6000 = (replace(size, final_draws=16, curve_rows=600) for size in (MNIST_500, MNIST_6000))
+    cifar10 = replace(CIFAR10_1000, epochs=6, final_rows=3_000, final_draws=16, curve_rows=300)
+    new = replace(CIFAR10_NEW.of, part_rows=300, final_rows=2_500, final_draws=16, curve_rows=300)
+    drift = Drift(replace(mnist_500, part_rows=300, final_rows=2_000), powers=(1.0, 0.9, 0.7))
+    methods = ("point", "ffg", "cfg", "mnf", "ivon", "joint point", "joint ffg")
     return (
-        parts("mnist-500", MNIST_500, ALL_METHODS),
-        parts("mnist-6000", MNIST_6000, ALL_METHODS),
-        parts("cifar10", cifar10, ("point", "ffg", *few, "joint point", "joint ffg"), once=few),
-        pretrained("mnist-new", MNIST_NEW),
-        pretrained("cifar10-new", new),
-        sweep("mnist-500-beta", Sweep(MNIST_500, betas=(0.001, 0.01, 0.1, 1.0)), seeds=(1, 2)),
-        sweep("mnist-6000-beta", Sweep(MNIST_6000, betas=(0.01, 0.1, 1.0))),
-        sweep("cifar10-beta", Sweep(cifar10, betas=(0.002, 0.02, 0.2, 1.0)), seeds=(1,)),
+        parts("mnist-500", mnist_500, ALL_METHODS, once=("mnf-filter",)),
+        parts("mnist-6000", mnist_6000, methods),
+        parts("cifar10", cifar10, methods, once=("cfg", "mnf", "ivon")),
+        pretrained("mnist-new", replace(MNIST_NEW, of=replace(MNIST_NEW.of, final_draws=16, curve_rows=600))),
+        pretrained("cifar10-new", replace(CIFAR10_NEW, of=new)),
+        sweep("mnist-500-beta", Sweep(mnist_500, betas=(0.001, 0.01, 0.1, 1.0)), seeds=(1,)),
+        sweep("mnist-6000-beta", Sweep(mnist_6000, betas=(0.1, 1.0))),
+        sweep("cifar10-beta", Sweep(cifar10, betas=(0.02, 1.0)), seeds=(1,)),
         drift_of("rotation", drift, seeds=(1, 2)),
         drift_of("relabeling", drift, seeds=(1, 2)),
     )

@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import torch
 
 from bayes import Model
 from bayes.families import family_names
@@ -44,10 +46,13 @@ if __name__ == "__main__":
 
 
 @pytest.fixture
-def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A root of data sets, beside a cache folder of its own."""
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A root of data sets, beside a cache folder of its own; lines compute in one thread, as in their processes."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return given.mnist(tmp_path / "root")
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield given.mnist(tmp_path / "root")
+    torch.set_num_threads(threads)
 
 
 def figures(result: Result) -> Result:
