@@ -2,7 +2,6 @@
 
 import re
 import sys
-import threading
 from pathlib import Path
 
 import pytest
@@ -12,11 +11,11 @@ from torch import Tensor, nn
 
 from bayes import Chunk, InvalidDescription, Posterior, absorb, draw, predict, root
 from bayes.draws import in_turn
-from bayes.fixed import FIXED, calibrated, folded, shapes
+from bayes.fixed import FIXED, folded, shapes
 from bayes.layers import Weighted, apply, forward
 from bayes.nets import WEIGHTS_MAX
 from bayes.torchvision_nets import WITHOUT_WARNING, names, trace
-from tests.bayes.traced import SMALL, drawn_weights, images, random_chunk, small
+from tests.bayes.traced import SMALL, images, random_chunk, small
 
 DRAWS, PREDICT = sys.modules["bayes.draws"], sys.modules["bayes.predict"]
 PAGE = (Path(__file__).parents[2] / "docs" / "models.md").read_text()
@@ -150,29 +149,6 @@ def test_one_draw_of_a_point_stands_for_all() -> None:
     posterior = root(small(family="point"))
 
     assert [some.samples for some in in_turn(posterior, samples=8, seed=0)] == [1]
-
-
-def test_many_threads_trace_and_run_the_same_net_at_once() -> None:
-    x, results = images(2), dict[int, Tensor]()
-
-    def ask(index: int) -> None:
-        network = trace(SMALL, (3, 32, 32), 2 + index % 2)
-        weights = drawn_weights(network)
-        with torch.inference_mode():
-            results[index] = forward(
-                network, x, lambda layer, x: apply(layer, x, *weights[layer.name]), calibrated(network, weights, x)
-            )
-
-    threads = [threading.Thread(target=ask, args=(index,)) for index in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-
-    assert sorted(results) == list(range(6))
-    for index, result in results.items():
-        assert result.shape == (2, 2 + index % 2)
-        torch.testing.assert_close(result, results[index % 2])
 
 
 def test_tracing_draws_nothing_from_the_global_generator() -> None:
