@@ -21,6 +21,7 @@ from bayes.calibration import (
     score,
 )
 from bayes.chunk import Chunk
+from bayes.convert import convert
 from bayes.divergence import kl_divergence
 from bayes.draws import Draws, draw, mean_draw
 from bayes.errors import (
@@ -95,6 +96,7 @@ __all__ = [
     "accuracy",
     "auroc",
     "brier",
+    "convert",
     "coverage",
     "crps",
     "digest_of",

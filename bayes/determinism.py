@@ -2,14 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
 
 import torch
 from torch import Tensor
-
-from bayes.families.parts import Noise
 
 _lock = Lock()
 _inside = 0
@@ -26,7 +24,7 @@ def generator(device: torch.device | str, *content: str) -> torch.Generator:
     return torch.Generator(device).manual_seed(seed_of(*content))
 
 
-def standard_normal(stream: torch.Generator) -> Noise:
+def standard_normal(stream: torch.Generator) -> Callable[[Tensor], Tensor]:
     """Noise that gives, for any tensor, standard normal numbers of its shape from the stream."""
 
     def noise(like: Tensor) -> Tensor:

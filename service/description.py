@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from bayes import InvalidDescription, Model
+from bayes import FamilyName, InvalidDescription, Model
 from service.bodies import parse
 from service.problems import in_words
 from service.rejected import DescriptionInvalid, Fault
@@ -192,7 +192,7 @@ class ModelBody(Part):
     net: Net
     input: Input
     output: Output
-    family: Literal["ffg", "point"] = Field("ffg", description="ffg: a Gaussian per weight; point: plain weights.")
+    family: FamilyName = Field("ffg", description="The shape of the posterior; point: plain weights.")
     prior: Prior = Field({"kind": "gaussian"}, validate_default=True)
     recipe: Literal["auto"] | Recipe = "auto"
     chunk: ChunkLimits = Field({}, validate_default=True)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
+from bayes import FamilyName
 from service.description import ChunkLimits, Input, Net, Output, Prior, Recipe, Retention
 from service.schemas import Method
 from store.values import MoveKind, UpdateState
@@ -32,7 +33,7 @@ class ModelResource(BaseModel):
     net: Net
     input: Input
     output: Output
-    family: Literal["ffg", "point"]
+    family: FamilyName
     prior: Prior
     recipe: Recipe
     chunk: ChunkLimits

@@ -6,11 +6,12 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor
 
-from bayes.families import ffg, point
+from bayes.families import cfg, ffg, point
+from bayes.families.mnf import Mnf
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
 from bayes.layers import Shape, Weighted
 
-FamilyName = Literal["ffg", "point"]
+FamilyName = Literal["ffg", "cfg", "mnf", "mnf-filter", "mnf-rank1", "point"]
 
 
 class Family(Protocol):
@@ -53,7 +54,14 @@ class Family(Protocol):
         """What a reader of the update's report should know about the layer."""
 
 
-FAMILIES: Mapping[FamilyName, Family] = {"ffg": ffg, "point": point}
+FAMILIES: Mapping[FamilyName, Family] = {
+    "ffg": ffg,
+    "cfg": cfg,
+    "mnf": Mnf("kernel"),
+    "mnf-filter": Mnf("filter"),
+    "mnf-rank1": Mnf("rank1"),
+    "point": point,
+}
 
 
 def family_names() -> tuple[FamilyName, ...]:

@@ -157,7 +157,7 @@ def torchvision(name: str, *shape: int) -> Description:
         ({"output": {"kind": "gaussian", "dims": 0}}, "output.dims"),
         ({"output": {"kind": "gaussian", "noise": 0}}, "output.noise"),
         ({"output": {"kind": "gaussian", "classes": 3}}, "output.classes"),
-        ({"family": "mnf"}, "family"),
+        ({"family": "gaussian"}, "family"),
         ({"prior": "wide"}, "prior"),
         ({"prior": {"kind": "spike"}}, "prior.kind"),
         ({"prior": {"kind": "weights", "sigma": 0.1}}, "prior.blob"),

@@ -83,7 +83,7 @@ def tensor(name: str, value: Tensor) -> Change:
         (put("format", 2), "format"),
         (put("format", "1"), "format"),
         (lambda described, _: described.pop("format"), "format"),
-        (put("family", "cfg"), "family"),
+        (put("family", "gaussian"), "family"),
         (put("net", {"kind": "mlp", "hidden": [0]}), "net.hidden.0"),
         (put("net", {"kind": "lenet5"}), "net"),
         (put("input", {"shape": [2, 6, 6]}), "leaves something out"),

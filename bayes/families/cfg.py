@@ -1,0 +1,226 @@
+r"""Gaussians with a full covariance inside every convolution kernel; dense layers are those of family ffg.
+
+The weights w of one filter's kernel for one channel are mu + L epsilon, with L = diag(sigma) U and U lower triangular
+with ones on its diagonal. Its entries below are stored row by row; where they are 0 the family is ffg.
+
+Source: Kochurov et al. 2018, the channel-factorized Gaussian.
+"""
+
+import torch
+from torch import Tensor
+
+from bayes.families import ffg
+from bayes.families.fused import VARIANCE_FLOOR, divergence
+from bayes.families.kernels import variance
+from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
+from bayes.layers import Conv, Shape, Weighted, apply
+
+LOWER = "weight.unit_lower"
+UNIT = "weight.unit"
+FACTOR = "weight.factor"
+UNIT_INVERSE = "weight.unit_inverse"
+GRADIENT_ROWS = 4
+
+
+def shapes(layer: Weighted) -> dict[str, Shape]:
+    """Those of ffg; for kernels of n > 1 weights also the n (n - 1) / 2 entries of U below its diagonal."""
+    match layer.layer:
+        case Conv(filters, kernel) if kernel > 1:
+            area = kernel**2
+            return {**ffg.shapes(layer), LOWER: (filters, layer.weight_shape[1], area * (area - 1) // 2)}
+        case _:
+            return ffg.shapes(layer)
+
+
+def rate(key: str) -> Rate | None:
+    """As ffg; U at `lr`: at a greater rate its many entries wander from 0, where few rows say nothing of them."""
+    return "lr" if key == LOWER else ffg.rate(key)
+
+
+def root(layer: Weighted, gaussians: Gaussians) -> dict[str, Tensor]:
+    """These Gaussians themselves: U is the identity."""
+    return {**ffg.root(layer, gaussians), **{key: torch.zeros(shapes(layer)[key]) for key in _lower_of(layer)}}
+
+
+def start(prior: Tensors, weight: Tensor, log_sigma_start: float) -> dict[str, Tensor]:
+    """As ffg, with the U of the prior."""
+    lower = {LOWER: prior[LOWER].clone()} if LOWER in prior else {}
+    return {**ffg.start(prior, weight, log_sigma_start), **lower}
+
+
+def ready(p: Tensors) -> Tensors:
+    """The prior with the inverse of every U."""
+    if LOWER not in p:
+        return ffg.ready(p)
+    unit = _unit(p)
+    identity = torch.eye(unit.shape[-1], dtype=unit.dtype, device=unit.device).expand_as(unit)
+    inverse = torch.linalg.solve_triangular(unit, identity, upper=False, unitriangular=True)
+    return {**ffg.ready(p), UNIT_INVERSE: inverse}
+
+
+def complete(q: Tensors, noise: Noise, rows: int) -> Tensors:  # noqa: ARG001
+    """The posterior with every U and L unpacked; it has no auxiliary variables."""
+    if LOWER not in q:
+        return q
+    unit = _unit(q)
+    return {**q, UNIT: unit, FACTOR: _by_kernel(q["weight.log_sigma"]).exp().unsqueeze(2) * unit}
+
+
+def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
+    r"""One random output per row (and position), by Flipout; dense layers as in ffg.
+
+    .. math:: x * \mu + r \cdot ((x \cdot s) * (L \varepsilon)) + \sigma_b \varepsilon_b, \quad r, s \in \{-1, 1\}
+
+    with one draw of the kernels, signs s of each row's input channels, and r of its output channels and positions. So
+    every position has the right distribution; positions lose the covariance that they owe to the kernel they share, as
+    in ffg.
+
+    The gradient of L is that of local reparameterization at the first rows, 4 at most, as many times as there are rows.
+    With v the variance that L gives an output, and m its mean, it is by
+
+    .. math:: \frac{d}{dv} E[f(m + \sqrt{v} \varepsilon)]
+        = E\left[f'(m + \sqrt{v} \varepsilon) \frac{\varepsilon}{2 \sqrt{v}}\right]
+
+    For rows in random order it has the expectation of Flipout's own and a small part of its noise, as the epsilon of
+    each weight is not in it. For all rows it would cost many times what the layer does.
+
+    Source: Wen et al. 2018, "Flipout: Efficient Pseudo-Independent Weight Perturbations on Mini-Batches", eq. 4;
+    Kingma, Salimans, Welling 2015, eq. 6.
+    """
+    if LOWER not in q:
+        return ffg.linear(layer, q, x, noise)
+    few, factor = min(GRADIENT_ROWS, len(x)), q[FACTOR]
+    mean = apply(layer, x, q["weight.mu"], q["bias.mu"])
+    off = _flipped(layer, factor.detach(), x, noise) * noise(mean).sign_()
+    if factor.requires_grad:
+        v = variance(layer, factor, x[:few])
+        slope = off[:few].detach() / (2 * v.detach() + VARIANCE_FLOOR) * (len(x) / few)
+        off = torch.cat([off[:few] + slope * (v - v.detach()), off[few:]])
+    if layer.is_biased:
+        off = off + q["bias.log_sigma"].exp().view(-1, 1, 1) * noise(mean[:, :, :1, :1])
+    return mean + off
+
+
+def kl(q: Tensors, p: Tensors) -> Tensor:
+    r"""KL(q || p) in nats, summed over the layer's kernels and biases; a scalar.
+
+    With L = diag(sigma) U of q, and K = diag(s) V, m of p, it is of each kernel of n weights
+
+    .. math:: \sum_i \log\frac{s_i}{\sigma_i} + \frac12 \left( \|K^{-1} L\|_F^2 + \|K^{-1} (\mu - m)\|^2 - n \right)
+
+    where the diagonal of the first norm is (sigma / s)^2, taken from the logarithms: q = p gives 0 to second order of
+    the rounding.
+    """
+    if LOWER not in q:
+        return ffg.kl(q, p)
+    wider = _by_kernel(q["weight.log_sigma"] - p["weight.log_sigma"])
+    moved = _by_kernel((q["weight.mu"] - p["weight.mu"]) * (-p["weight.log_sigma"]).exp())
+    relative = (p[UNIT_INVERSE] @ (wider.exp().unsqueeze(2) * q[UNIT])).tril(-1)
+    squares = relative.square().sum() + (p[UNIT_INVERSE] @ moved.unsqueeze(2)).square().sum()
+    bias = divergence(q["bias.mu"], q["bias.log_sigma"], p["bias.mu"], p["bias.log_sigma"])
+    return bias - wider.sum() + 0.5 * ((2 * wider).expm1().sum() + squares)
+
+
+def mean(q: Tensors) -> LayerWeights:
+    """The means, stacked as one draw."""
+    return ffg.mean(q)
+
+
+def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:
+    """Independent draws mu + L epsilon."""
+    if LOWER not in q:
+        return ffg.draw(q, samples, generator)
+    mu = q["weight.mu"]
+    kernels = mu.shape[0] * mu.shape[1]
+    noise = torch.randn((kernels, mu[0, 0].numel(), samples), generator=generator, device=mu.device, dtype=mu.dtype)
+    off = (_unit(q) @ noise).permute(2, 0, 1).reshape(samples, *mu.shape)
+    biases = torch.randn((samples, *q["bias.mu"].shape), generator=generator, device=mu.device, dtype=mu.dtype)
+    return LayerWeights(
+        off.mul_(q["weight.log_sigma"].exp()).add_(mu),
+        biases.mul_(q["bias.log_sigma"].exp()).add_(q["bias.mu"]),
+    )
+
+
+def forget(q: Tensors, root: Tensors, power: float) -> Tensors:
+    r"""The Gaussians proportional to q^power root^(1 - power), kernel by kernel, computed in float64.
+
+    .. math:: \Lambda = \alpha \Sigma^{-1} + (1-\alpha) \Sigma_0^{-1}, \quad
+        \Lambda m = \alpha \Sigma^{-1} \mu + (1-\alpha) \Sigma_0^{-1} m_0
+    """
+    blended = ffg.forget(q, root, power)
+    if LOWER not in q:
+        return blended
+    (kept, kept_pull), (lent, lent_pull) = _natural(q), _natural(root)
+    factor = _factor_of_inverse(power * kept + (1 - power) * lent)
+    mu = factor @ (factor.mT @ (power * kept_pull + (1 - power) * lent_pull))
+    sigma = factor.diagonal(dim1=1, dim2=2)
+    rows, columns = _below(factor.shape[1], factor.device)
+    return {
+        **blended,
+        "weight.mu": mu.view(q["weight.mu"].shape).to(q["weight.mu"]),
+        "weight.log_sigma": sigma.log().view(q["weight.mu"].shape).to(q["weight.mu"]),
+        LOWER: (factor / sigma.unsqueeze(2))[:, rows, columns].view(q[LOWER].shape).to(q[LOWER]),
+    }
+
+
+def describe(q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:
+    """As ffg, with each weight's own sigma in the first two, that is the root of the diagonal of L L^T."""
+    if LOWER not in q:
+        return ffg.describe(q, p, start)
+    log_sigma, of_prior = _marginal_log_sigma(q), _marginal_log_sigma(p)
+    return {
+        **ffg.describe(q, p, start),
+        "snr_median": float((_by_kernel(q["weight.mu"]).abs() / log_sigma.exp()).median()),
+        "sigma_to_prior_median": float((log_sigma - of_prior).exp().median()),
+    }
+
+
+def _lower_of(layer: Weighted) -> tuple[str, ...]:
+    return (LOWER,) if LOWER in shapes(layer) else ()
+
+
+def _flipped(layer: Weighted, factor: Tensor, x: Tensor, noise: Noise) -> Tensor:
+    """What one draw of L epsilon makes of the rows, with random signs of each row's input channels."""
+    off = factor @ noise(factor[:, :, :1])
+    signs = noise(x[:, :, :1, :1]).sign_()
+    return apply(layer, x * signs, off.view(layer.weight_shape), None)
+
+
+def _by_kernel(tensor: Tensor) -> Tensor:
+    """[filters, channels, side, side] as [filters * channels, side * side]."""
+    return tensor.reshape(tensor.shape[0] * tensor.shape[1], -1)
+
+
+def _below(area: int, device: torch.device) -> Tensor:
+    """Row and column of each packed entry of U."""
+    return torch.tril_indices(area, area, offset=-1, device=device)
+
+
+def _unit(q: Tensors) -> Tensor:
+    """U of every kernel, [filters * channels, area, area]."""
+    lower, area = q[LOWER].flatten(0, 1), q["weight.mu"][0, 0].numel()
+    rows, columns = _below(area, lower.device)
+    unit = torch.eye(area, dtype=lower.dtype, device=lower.device).flatten().repeat(len(lower), 1)
+    return unit.index_copy(1, rows * area + columns, lower).view(-1, area, area)
+
+
+def _marginal_log_sigma(q: Tensors) -> Tensor:
+    return _by_kernel(q["weight.log_sigma"]) + _unit(q).square().sum(2).log() / 2
+
+
+def _natural(q: Tensors) -> tuple[Tensor, Tensor]:
+    """The precision of every kernel's weights [kernels, area, area], and it times their means [kernels, area, 1]."""
+    unit = _unit({key: tensor.double() for key, tensor in q.items()})
+    factor = unit * _by_kernel(q["weight.log_sigma"].double()).exp().unsqueeze(2)
+    identity = torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device).expand_as(unit)
+    inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+    precision = inverse.mT @ inverse
+    return precision, precision @ _by_kernel(q["weight.mu"].double()).unsqueeze(2)
+
+
+def _factor_of_inverse(precision: Tensor) -> Tensor:
+    """The lower triangular L with L L^T = precision^-1."""
+    backward = torch.linalg.cholesky(precision.flip(1, 2)).flip(1, 2)
+    identity = torch.eye(precision.shape[1], dtype=precision.dtype, device=precision.device).expand_as(precision)
+    inverse: Tensor = torch.linalg.solve_triangular(backward, identity, upper=True)
+    return inverse.mT

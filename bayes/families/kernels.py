@@ -1,0 +1,66 @@
+"""The variance of a convolution's outputs when the weights of each of its kernels are correlated."""
+
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from bayes.layers import Conv, Weighted
+
+
+class Covariance(torch.autograd.Function):
+    """L L^T of each factor [kernels, area, area]: its entries on and below the diagonal, [kernels, pairs], row by row.
+
+    Those below count twice, as they stand for those above.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, factor: Tensor) -> Tensor:  # noqa: ANN401
+        at, counts = _pairs(factor)
+        ctx.save_for_backward(factor)
+        return torch.bmm(factor, factor.mT).flatten(1).index_select(1, at).mul_(counts)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
+        (factor,) = ctx.saved_tensors
+        at, counts = _pairs(factor)
+        below = torch.zeros_like(factor).flatten(1).index_copy_(1, at, gradient * counts).view_as(factor)
+        return torch.bmm(below, factor).add_(torch.bmm(below.mT, factor))
+
+
+def variance(layer: Weighted, factor: Tensor, x: Tensor) -> Tensor:
+    r"""The variance that kernels mu + L epsilon give to the outputs for x, [rows, filters, height, width].
+
+    .. math:: \sum_c u_c^T L_c L_c^T u_c
+
+    with u_c the patch of channel c under the kernel, and `factor` the L of every kernel, [filters * channels, area,
+    area]. Gradients reach the factor alone. The pairs of a patch's numbers are multiplied once for all filters.
+    """
+    assert isinstance(layer.layer, Conv)
+    kernel, padding, stride = layer.layer.kernel, layer.layer.padding, layer.layer.stride
+    (filters, channels), groups = layer.weight_shape[:2], layer.groups
+    patches = F.unfold(x.detach(), kernel, padding=padding, stride=stride)
+    patches = patches.view(len(x), groups, channels, kernel**2, -1).permute(1, 2, 3, 0, 4).flatten(3)
+    covariance = cast("Tensor", Covariance.apply(factor)).view(groups, filters // groups, -1)
+    outputs = torch.bmm(covariance, _products(patches).flatten(1, 2)).clamp(min=0.0)
+    height = (x.shape[2] + 2 * padding - kernel) // stride + 1
+    return outputs.view(filters, len(x), height, -1).transpose(0, 1)
+
+
+def _products(patches: Tensor) -> Tensor:
+    """The product of every number with those up to it, [groups, channels, pairs, n], of [groups, channels, area, n]."""
+    area = patches.shape[2]
+    products = patches.new_empty(*patches.shape[:2], area * (area + 1) // 2, patches.shape[3])
+    for one in range(area):
+        row = products.narrow(2, one * (one + 1) // 2, one + 1)
+        torch.mul(patches[:, :, one : one + 1], patches[:, :, : one + 1], out=row)
+    return products
+
+
+def _pairs(factor: Tensor) -> tuple[Tensor, Tensor]:
+    """Where the entries on and below the diagonal are in a flat square, and how often each counts."""
+    one, other = torch.tril_indices(*factor.shape[1:], device=factor.device)
+    return one * factor.shape[2] + other, 2 - (one == other).to(factor)
