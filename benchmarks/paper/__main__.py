@@ -39,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     console = Console(width=None if sys.stdout.isatty() else LOG_COLUMNS)
     wanted = chosen(experiments(asked.size), asked)
     folder = asked.results or (images.cache_folder() / "tuning" if asked.tune else results.FOLDER)
-    lines = {f"{e.name} {row.label} {line.seed}": line for e in wanted for row in e.rows for line in row.lines}
+    labels = {line.key: f"{e.name} {row.label} {line.seed}" for e in wanted for row in e.rows for line in row.lines}
+    lines = {labels[line.key]: line for e in wanted for line in e.lines}
     left = {label: line for label, line in lines.items() if asked.again or results.read(folder, line) is None}
     console.print(f"{len(lines)} lines, {len(lines) - len(left)} of them in {folder} already.")
     try:
@@ -93,8 +94,7 @@ def absorb_all(lines: Mapping[str, Line], asked: argparse.Namespace, folder: Pat
             bars.update(shown[key], completed=round(100 * done), visible=done < 1)
             bars.update(whole, completed=sum(bars.tasks[bar].finished for bar in shown.values()))
 
-        unique = {line.key: line for line in lines.values()}
-        perform(list(unique.values()), asked.data, folder, device=asked.device, processes=asked.jobs, told=told)
+        perform(list(lines.values()), asked.data, folder, device=asked.device, processes=asked.jobs, told=told)
 
 
 def shown(experiment: Experiment, folder: Path) -> Table:

@@ -43,7 +43,7 @@ class Experiment:
 
 
 MNIST_500 = Parts("MNIST, LeNet-5", "mnist", 10, 500, epochs=15, batch_rows=50, beta=0.01)
-MNIST_6000 = Parts("MNIST, LeNet-5", "mnist", 10, 6_000, epochs=2, batch_rows=100, beta=0.1)
+MNIST_6000 = Parts("MNIST, LeNet-5", "mnist", 10, 6_000, epochs=4, batch_rows=100, beta=0.03)
 CIFAR10_1000 = Parts("CIFAR-10, 3Conv3FC", "cifar10", 10, 1_000, epochs=10, batch_rows=50, beta=0.02)
 CIFAR10_5000 = Parts("CIFAR-10, 3Conv3FC", "cifar10", 10, 5_000, epochs=10, batch_rows=50, beta=0.1)
 
