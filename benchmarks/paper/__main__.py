@@ -43,8 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     lines = {labels[line.key]: line for e in wanted for line in e.lines}
     left = {label: line for label, line in lines.items() if asked.again or results.read(folder, line) is None}
     console.print(f"{len(lines)} lines, {len(lines) - len(left)} of them in {folder} already.")
+    failed: BaseExceptionGroup[BaseException] | None = None
     try:
         absorb_all(left, asked, folder, console)
+    except BaseExceptionGroup as group:
+        failed = group
     except KeyboardInterrupt:
         console.print("Stopped. What is finished is kept; the same command goes on from there.")
         sys.exit(130)
@@ -53,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not asked.tune:
         page.write(asked.size, folder, asked.page)
         console.print(f"{asked.page} has the results of the set {asked.size}.")
+    if failed is not None:
+        raise failed
 
 
 def parser() -> argparse.ArgumentParser:

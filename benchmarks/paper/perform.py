@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from queue import Empty
 
@@ -33,27 +33,29 @@ def perform(
 ) -> None:
     """The folder has the results of the lines, each written as soon as it is there.
 
-    `told` hears the part that is done of a line, by its key. What a line raises ends all, once the others under way
-    are done; where this process dies, its children end within a second.
+    `told` hears the part that is done of a line, by its key. Where this process is interrupted or dies, its children
+    end at once or within a second.
+
+    Raises:
+        ExceptionGroup: some lines failed; the others are done.
     """
     context = get_context("spawn")
     queue: Queue[Told] = context.Queue()
-    with ProcessPoolExecutor(processes, context, _begin, (queue, os.getpid())) as pool:
+    stopped = context.Event()
+    with ProcessPoolExecutor(processes, context, _begin, (queue, stopped, os.getpid())) as pool:
         waiting = {pool.submit(_perform, line, data, folder, device) for line in lines}
+        failed: list[BaseException] = []
         try:
             while waiting:
                 _drain(queue, told)
-                waiting -= _done(waiting)
+                done = {future for future in waiting if future.done()}
+                failed += [error for future in done if (error := future.exception()) is not None]
+                waiting -= done
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            stopped.set()
             raise
-
-
-def _done(waiting: set[Future[None]]) -> set[Future[None]]:
-    done = {future for future in waiting if future.done()}
-    for future in done:
-        future.result()
-    return done
+    if failed:
+        raise BaseExceptionGroup(f"{len(failed)} of {len(lines)} lines failed", failed)
 
 
 def _drain(queue: Queue[Told], told: Callable[[str, float], None]) -> None:
@@ -64,18 +66,18 @@ def _drain(queue: Queue[Told], told: Callable[[str, float], None]) -> None:
         return
 
 
-def _begin(queue: Queue[Told], parent: int) -> None:
+def _begin(queue: Queue[Told], stopped: Event, parent: int) -> None:
     """The child computes in one thread, leaves Ctrl-C to its parent, and does not outlive it."""
     global _told  # noqa: PLW0603
     _told = queue
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    threading.Thread(target=_watch, args=(stopped, parent), daemon=True).start()
 
 
-def _watch(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(PARENT_SECONDS)
+def _watch(stopped: Event, parent: int) -> None:
+    while os.getppid() == parent and not stopped.wait(PARENT_SECONDS):
+        continue
     os._exit(1)
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,12 +12,13 @@ from typing import Any, get_args
 import pytest
 import torch
 
-from bayes import Model
+from bayes import Model, UpdateDiverged
 from bayes.families import family_names
 from benchmarks.paper import results
 from benchmarks.paper.__main__ import main
 from benchmarks.paper.absorb import absorb
 from benchmarks.paper.lines import Line, Result
+from benchmarks.paper.perform import perform
 from benchmarks.paper.sets import SetName, experiments
 from tests.benchmarks import given
 
@@ -129,19 +131,36 @@ def test_what_is_there_is_not_performed_again(root: Path, tmp_path: Path, capfd:
     assert kept.stat().st_mtime_ns > written
 
 
-def test_a_kill_costs_only_the_lines_under_way_and_leaves_no_process(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_signal_costs_only_the_lines_under_way_and_leaves_no_process(
+    number: signal.Signals, root: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "results"
     lines = [replace(given.LINE, seed=seed) for seed in (1, 2)]
-    endless = replace(given.LINE, recipe={"epochs": 100_000, "batch_rows": 10, "beta": 0.01})
+    endless = replace(given.LINE, recipe={"epochs": 5_000, "batch_rows": 10, "beta": 0.01})
     script = tmp_path / "performing.py"
     script.write_text(PERFORMING.format(lines=[*lines, endless], root=str(root), folder=str(folder)))
     surroundings = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-    with subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=surroundings) as process:
+    with subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=surroundings
+    ) as process:
         assert process.stdout is not None
         assert any(endless.key in line for line in process.stdout)
 
-        process.kill()
+        process.send_signal(number)
         process.stdout.read()  # Ends when no process is left that could write.
 
     assert sorted(folder.iterdir()) == sorted(results.path_of(folder, line) for line in lines)
     assert all(results.read(folder, line) is not None for line in lines)
+
+
+def test_a_line_that_fails_stops_no_other(root: Path, tmp_path: Path) -> None:
+    diverging = replace(given.LINE, recipe={**given.LINE.recipe, "lr": 1e30})
+    lines = [diverging, given.LINE]
+
+    with pytest.raises(BaseExceptionGroup, match="1 of 2 lines failed") as raised:
+        perform(lines, root, tmp_path, device="cpu", processes=1, told=lambda *_: None)
+
+    assert raised.group_contains(UpdateDiverged)
+    assert results.read(tmp_path, given.LINE) is not None
+    assert results.read(tmp_path, diverging) is None
