@@ -81,9 +81,9 @@ def _laptop() -> tuple[Experiment, ...]:
         parts("cifar10", cifar10, methods, once=("cfg", "mnf", "ivon")),
         pretrained("mnist-new", replace(MNIST_NEW, of=replace(MNIST_NEW.of, final_draws=16, curve_rows=600))),
         pretrained("cifar10-new", replace(CIFAR10_NEW, of=new)),
-        sweep("mnist-500-beta", Sweep(mnist_500, betas=(0.001, 0.01, 0.1, 1.0)), seeds=(1,)),
-        sweep("mnist-6000-beta", Sweep(mnist_6000, betas=(0.1, 1.0))),
-        sweep("cifar10-beta", Sweep(cifar10, betas=(0.02, 1.0)), seeds=(1,)),
+        sweep("mnist-500-beta", Sweep(mnist_500, others=(0.001, 0.1, 1.0)), seeds=(1,)),
+        sweep("mnist-6000-beta", Sweep(mnist_6000, others=(1.0,))),
+        sweep("cifar10-beta", Sweep(cifar10, others=(1.0,)), seeds=(1,)),
         drift_of("rotation", drift, seeds=(1, 2)),
         drift_of("relabeling", drift, seeds=(1, 2)),
     )
@@ -114,7 +114,7 @@ def _quick() -> tuple[Experiment, ...]:
         parts("mnist-500", mnist, ("point", "ffg", "cfg", "mnf", "ivon", "joint point"), seeds=(1,)),
         parts("cifar10", cifar10, ("point", "ffg", "joint point"), seeds=(1,)),
         pretrained("mnist-new", Pretrained(new, old_rows=2_000, old_epochs=2), seeds=(1,)),
-        sweep("mnist-500-beta", Sweep(mnist, betas=(0.01, 1.0)), seeds=(1,)),
+        sweep("mnist-500-beta", Sweep(mnist, others=(1.0,)), seeds=(1,)),
         drift_of("relabeling", Drift(mnist, powers=(1.0, 0.7)), seeds=(1,)),
     )
 

@@ -103,10 +103,14 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Sweep:
-    """Experiment (d): the same with other weights of the KL."""
+    """Experiment (d): the same with other weights of the KL, beside its own."""
 
     of: Parts
-    betas: tuple[float, ...]
+    others: tuple[float, ...]
+
+    @property
+    def betas(self) -> tuple[float, ...]:
+        return tuple(sorted({*self.others, self.of.beta}))
 
     def line(self, beta: float, seed: int) -> Line:
         return replace(self.of, beta=beta).line("ffg", seed)
