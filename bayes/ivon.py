@@ -26,21 +26,60 @@ from bayes.objective import Batch, Objective, Parts
 from bayes.recipe import Recipe
 
 MOMENTUM = 0.9
+STEP_MAX = 0.3
 
 
 @dataclass(eq=False)
 class Weights:
-    """One tensor of weights under descent; h and delta in units of a row's curvature."""
+    """One tensor of weights under descent; h and delta in units of a row's curvature, sigma that of q."""
 
     mu: Tensor
     log_sigma: Tensor
     prior_mu: Tensor
     delta: Tensor
     h: Tensor
+    sigma: Tensor
     momentum: Tensor
     drawn: Tensor
     epsilon: Tensor
-    sigma: Tensor
+
+    @classmethod
+    def of(cls, q: Tensors, p: Tensors, part: str, *, evidence: float) -> "Weights":
+        mu, log_sigma = q[f"{part}.mu"], q[f"{part}.log_sigma"]
+        delta = (-2 * p[f"{part}.log_sigma"]).exp_().div_(evidence)
+        h = (-2 * log_sigma).exp_().div_(evidence).sub_(delta).clamp_(min=0.0)
+        return cls(
+            mu=mu,
+            log_sigma=log_sigma,
+            prior_mu=p[f"{part}.mu"],
+            delta=delta,
+            h=h,
+            sigma=(h + delta).mul_(evidence).rsqrt_(),
+            momentum=torch.zeros_like(mu),
+            drawn=mu.clone().requires_grad_(),
+            epsilon=torch.zeros_like(mu),
+        )
+
+    def draw(self, noise: Noise) -> None:
+        self.epsilon = noise(self.mu)
+        torch.addcmul(self.mu, self.sigma, self.epsilon, out=self.drawn)
+        self.drawn.grad = None
+
+    def curve(self, decay: float, part: float, *, evidence: float) -> None:
+        """The estimate of the curvature, and sigma with it, have heard the gradient at the drawn weights."""
+        assert self.drawn.grad is not None
+        off = self.epsilon.div_(self.sigma).mul_(self.drawn.grad).sub_(self.h, alpha=part)
+        curvature = torch.add(self.h, self.delta, out=self.sigma)
+        self.h.add_(off, alpha=1 - decay).addcdiv_(off.square_(), curvature, value=(1 - decay) ** 2 / 2)
+        torch.add(self.h, self.delta, out=self.sigma).mul_(evidence).rsqrt_()
+
+    def move(self, rate: float, part: float, corrected: float) -> None:
+        """The mean has gone against the gradient and towards the prior, at most STEP_MAX sigmas."""
+        assert self.drawn.grad is not None
+        self.momentum.mul_(MOMENTUM).add_(self.drawn.grad, alpha=1 - MOMENTUM)
+        pull = (self.mu - self.prior_mu).mul_(self.delta)
+        step = pull.mul_(part).add_(self.momentum, alpha=1 / corrected).mul_(self.sigma).mul_(rate)
+        self.mu.addcmul_(step.clamp_(-STEP_MAX, STEP_MAX), self.sigma, value=-1)
 
 
 class Ivon:
@@ -55,7 +94,7 @@ class Ivon:
         self.steps = 0
         self.weights = {
             layer.name: {
-                part: self._weights(q[layer.name], objective.prior[layer.name], part)
+                part: Weights.of(q[layer.name], objective.prior[layer.name], part, evidence=self.evidence)
                 for part in (("weight", "bias") if layer.is_biased else ("weight",))
             }
             for layer in objective.network.weighted
@@ -75,7 +114,7 @@ class Ivon:
         self.steps += 1
         with torch.no_grad():
             for weights in each:
-                self._draw(weights)
+                weights.draw(self.noise)
         loss = self.data.minibatch(self.drawn, batch, self.noise)
         torch.autograd.backward(loss)
         if self._own is not None:
@@ -84,9 +123,11 @@ class Ivon:
             optimizer.step()
             optimizer.zero_grad()
         part = len(batch.labels) / self.batch_rows
+        rate, corrected = self.recipe.lr * decay * self.evidence, 1 - MOMENTUM**self.steps
         with torch.no_grad():
             for weights in each:
-                self._learn(weights, part, decay)
+                weights.curve(self.recipe.curvature_decay, part, evidence=self.evidence)
+                weights.move(rate, part, corrected)
         return loss.detach()
 
     @torch.no_grad()
@@ -94,38 +135,4 @@ class Ivon:
         """The log standard deviations of q are those that the curvature gives."""
         for parts in self.weights.values():
             for weights in parts.values():
-                weights.log_sigma.copy_((weights.h + weights.delta).mul_(self.evidence).log_().mul_(-0.5))
-
-    def _weights(self, q: Tensors, p: Tensors, part: str) -> Weights:
-        mu, log_sigma = q[f"{part}.mu"], q[f"{part}.log_sigma"]
-        delta = (-2 * p[f"{part}.log_sigma"]).exp_().div_(self.evidence)
-        return Weights(
-            mu=mu,
-            log_sigma=log_sigma,
-            prior_mu=p[f"{part}.mu"],
-            delta=delta,
-            h=(-2 * log_sigma).exp_().div_(self.evidence).sub_(delta).clamp_(min=0.0),
-            momentum=torch.zeros_like(mu),
-            drawn=mu.clone().requires_grad_(),
-            epsilon=torch.zeros_like(mu),
-            sigma=torch.ones_like(mu),
-        )
-
-    def _draw(self, weights: Weights) -> None:
-        weights.epsilon = self.noise(weights.mu)
-        torch.add(weights.h, weights.delta, out=weights.sigma).mul_(self.evidence).rsqrt_()
-        torch.addcmul(weights.mu, weights.sigma, weights.epsilon, out=weights.drawn)
-        weights.drawn.grad = None
-
-    def _learn(self, weights: Weights, part: float, decay: float) -> None:
-        """`part`: how much of a whole minibatch the last one was."""
-        gradient, decayed = weights.drawn.grad, 1 - self.recipe.curvature_decay
-        assert gradient is not None
-        curvature = weights.h + weights.delta
-        weights.momentum.mul_(MOMENTUM).add_(gradient, alpha=1 - MOMENTUM)
-        off = weights.epsilon.div_(weights.sigma).mul_(gradient).sub_(weights.h, alpha=part)
-        weights.h.add_(off, alpha=decayed).addcdiv_(off.square_(), curvature, value=decayed**2 / 2)
-        torch.add(weights.h, weights.delta, out=curvature)
-        rate, corrected = self.recipe.lr * decay, 1 - MOMENTUM**self.steps
-        pulled = (weights.mu - weights.prior_mu).mul_(weights.delta).mul_(part)
-        weights.mu.addcdiv_(pulled.add_(weights.momentum, alpha=1 / corrected), curvature, value=-rate)
+                weights.log_sigma.copy_(weights.sigma.log_())

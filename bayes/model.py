@@ -8,7 +8,7 @@ from bayes.fields import Fields
 from bayes.inputs import Input, read_input, write_input
 from bayes.layers import Network
 from bayes.nets import Net, network, read_net, write_net
-from bayes.outputs import Output, read_output, write_output
+from bayes.outputs import Gaussian, Output, read_output, write_output
 from bayes.priors import Prior, WeightsPrior, read_prior, write_prior
 from bayes.recipe import Recipe, resolve
 
@@ -50,6 +50,7 @@ class Model:
                 fields.take("recipe", "auto"),
                 rows=chunk.whole("rows", least=1, default=CHUNK_ROWS),
                 weights=network(net, rows.shape, output.units).weights,
+                of_numbers=isinstance(output, Gaussian),
                 family=family,
             ),
         )

@@ -1,5 +1,6 @@
 """Every knob of an update, and how the ones left to us are chosen."""
 
+import math
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -9,7 +10,8 @@ from bayes.fields import Fields
 
 OptimizerName = Literal["adam", "ivon"]
 
-EVIDENCE_MAX = 50_000
+EVIDENCE_MAX, EVIDENCE_ROWS = 50_000, 500
+LR_NEWTON = 0.1
 SEED_MAX = 2**63 - 1
 
 
@@ -48,24 +50,29 @@ class Recipe:
         return asdict(self)
 
 
-def auto(rows: int, weights: int) -> Recipe:
+def auto(rows: int, weights: int, *, of_numbers: bool = False, optimizer: OptimizerName = "adam") -> Recipe:
     """The recipe for chunks of this many rows and a net of this many weights.
 
-    beta = rows / min(weights, 50,000): a chunk counts like one row for each weight, up to 50,000. Untempered, a few
-    hundred rows cannot hold up hundreds of thousands of weights against the prior, and whole layers turn to noise.
-    Small nets take more and larger steps, which cost them little.
+    A chunk counts like one row for each weight, up to 50,000 for 500 rows and, as rows grow, up to the square root of
+    their number times as much: beta is the rows over that. Untempered, a few hundred rows cannot hold up hundreds of
+    thousands of weights against the prior, and whole layers turn to noise. Small nets take more and larger steps,
+    which cost them little. Ivon's rate is that of a Newton step.
+
+    Labels that are numbers hold a net up with fewer rows, and a temper is felt in every interval: for them beta is
+    0.6 times the cube root of that, and small nets take 1,000 steps.
     """
     is_small = weights < EVIDENCE_MAX
+    evidence = min(weights, EVIDENCE_MAX * math.sqrt(max(1.0, rows / EVIDENCE_ROWS)))
     batch_rows = min(rows, 25 if rows < 200 else 50 if rows < 2_000 else 100)
-    steps = 300 if is_small else 150
+    steps = (1_000 if of_numbers else 300) if is_small else 150
     return Recipe(
-        optimizer="adam",
-        epochs=max(2, round(steps * batch_rows / rows)),
+        optimizer=optimizer,
+        epochs=max(4, round(steps * batch_rows / rows)),
         batch_rows=batch_rows,
-        lr=3e-3 if is_small else 1e-3,
+        lr=LR_NEWTON if optimizer == "ivon" else 3e-3 if is_small else 1e-3,
         lr_log_sigma=2e-2,
         lr_final=0.02,
-        beta=min(1.0, rows / min(weights, EVIDENCE_MAX)),
+        beta=min(1.0, 0.6 * (rows / evidence) ** (1 / 3) if of_numbers else rows / evidence),
         log_sigma_start=-5.0,
         curvature_decay=0.99,
         prior_power=1.0,
@@ -73,18 +80,27 @@ def auto(rows: int, weights: int) -> Recipe:
     )
 
 
-def resolve(value: object, where: str = "recipe", *, rows: int, weights: int, family: FamilyName = "ffg") -> Recipe:
+def resolve(
+    value: object,
+    where: str = "recipe",
+    *,
+    rows: int,
+    weights: int,
+    of_numbers: bool = False,
+    family: FamilyName = "ffg",
+) -> Recipe:
     """The recipe that the JSON describes, the fields it leaves out chosen by `auto`.
 
     Raises:
         InvalidDescription: it describes none.
     """
-    chosen = auto(rows, weights)
     if value == "auto":
-        return chosen
+        return auto(rows, weights, of_numbers=of_numbers)
     fields = Fields(value, where)
+    optimizer: OptimizerName = fields.choice("optimizer", ("adam", "ivon"), "adam")
+    chosen = auto(rows, weights, of_numbers=of_numbers, optimizer=optimizer)
     recipe = Recipe(
-        optimizer=fields.choice("optimizer", ("adam", "ivon"), chosen.optimizer),
+        optimizer=chosen.optimizer,
         epochs=fields.whole("epochs", least=1, most=100_000, default=chosen.epochs),
         batch_rows=fields.whole("batch_rows", least=1, default=chosen.batch_rows),
         lr=fields.number("lr", above=0.0, default=chosen.lr),

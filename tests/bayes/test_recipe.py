@@ -1,12 +1,14 @@
 import pytest
 
+from bayes import Model
 from bayes.recipe import auto, resolve
 
 
 @pytest.mark.parametrize("weights", [1, 385, 4_810, 431_080])
 @pytest.mark.parametrize("rows", [1, 7, 100, 500, 6_000, 1_000_000])
-def test_automatic_values_are_usable_for_every_size_of_chunk_and_net(rows: int, weights: int) -> None:
-    recipe = auto(rows, weights)
+@pytest.mark.parametrize("of_numbers", [False, True])
+def test_automatic_values_are_usable_for_every_size_of_chunk_and_net(rows: int, weights: int, of_numbers: bool) -> None:
+    recipe = auto(rows, weights, of_numbers=of_numbers)
 
     assert 0 < recipe.beta <= 1
     assert 1 <= recipe.batch_rows <= rows
@@ -17,7 +19,7 @@ def test_a_large_net_gets_the_measured_recipe_for_500_and_6000_rows() -> None:
     small, large = auto(500, 431_080), auto(6_000, 431_080)
 
     assert (small.epochs, small.batch_rows, small.beta) == (15, 50, 0.01)
-    assert (large.epochs, large.batch_rows, large.beta) == (2, 100, 0.12)
+    assert (large.epochs, large.batch_rows, large.beta) == (4, 100, pytest.approx(6_000 / (50_000 * 12**0.5)))
 
 
 def test_given_fields_stay_and_the_others_are_chosen_for_the_chunk() -> None:
@@ -30,3 +32,14 @@ def test_given_fields_stay_and_the_others_are_chosen_for_the_chunk() -> None:
 def test_a_chunk_for_a_small_net_counts_like_one_row_for_each_weight() -> None:
     assert auto(100, 4_810).beta == 100 / 4_810
     assert auto(500, 385).beta == 1.0
+
+
+def test_labels_that_are_numbers_are_tempered_less_and_learned_for_longer() -> None:
+    described = {"net": {"kind": "mlp", "hidden": [64, 64]}, "input": {"shape": [10]}, "chunk": {"rows": 80}}
+
+    numbers = Model.from_description(described | {"output": {"kind": "gaussian"}}).recipe
+    classes = Model.from_description(described | {"output": {"kind": "categorical", "classes": 2}}).recipe
+
+    assert numbers.beta == pytest.approx(0.6 * (80 / 4_929) ** (1 / 3))
+    assert (numbers.epochs, classes.epochs) == (312, 94)
+    assert numbers.beta > classes.beta
