@@ -23,7 +23,7 @@ class Perturbed(torch.autograd.Function):
         return perturbed
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # noqa: ANN401
         (ratio,) = ctx.saved_tensors
         return gradient, torch.mul(gradient, ratio).mul_(0.5), None
@@ -46,7 +46,7 @@ class Divergence(torch.autograd.Function):
         return total
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:  # noqa: ANN401
         excess, pulled = ctx.saved_tensors
         return pulled * gradient, excess * gradient, None, None

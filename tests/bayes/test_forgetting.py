@@ -30,8 +30,8 @@ def test_evidence_of_k_updates_ago_counts_power_to_the_k() -> None:
 
     belief = PRIOR
     for chunk in chunks:
-        layers = (parameters(b.mu, b.sigma.log())["dense1"] for b in (belief, PRIOR))
-        held = ffg.forget(*layers, power)
+        q, base = (parameters(b.mu, b.sigma.log())["dense1"] for b in (belief, PRIOR))
+        held = ffg.forget(q, base, power)
         mu, log_sigma = (torch.cat([held[f"{part}.{key}"].flatten() for part in ("weight", "bias")]) for key in KEYS)
         belief = optimum(Belief(mu, log_sigma.exp()), chunk, 1.0)
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from bayes import CategoricalPrediction, Chunk, Model, Posterior, absorb, accuracy, predict, root, score
 from bayes.objective import Batch
-from tests.bayes.test_conjugate import Belief, exact
+from tests.bayes.conjugate import Belief, exact
 
 
 def learn(model: Model, inputs: Tensor, labels: Tensor, chunk_rows: int) -> list[Posterior]:
