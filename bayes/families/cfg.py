@@ -11,15 +11,14 @@ from torch import Tensor
 
 from bayes.families import ffg
 from bayes.families.fused import VARIANCE_FLOOR, divergence
-from bayes.families.kernels import variance
+from bayes.families.kernels import squares_below, variance
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
 from bayes.layers import Conv, Shape, Weighted, apply
 
 LOWER = "weight.unit_lower"
-UNIT = "weight.unit"
 FACTOR = "weight.factor"
-UNIT_INVERSE = "weight.unit_inverse"
-GRADIENT_ROWS = 4
+INVERSE = "weight.inverse"
+GRADIENT_ROWS = 2
 
 
 def shapes(layer: Weighted) -> dict[str, Shape]:
@@ -49,21 +48,13 @@ def start(prior: Tensors, weight: Tensor, log_sigma_start: float) -> dict[str, T
 
 
 def ready(p: Tensors) -> Tensors:
-    """The prior with the inverse of every U."""
-    if LOWER not in p:
-        return ffg.ready(p)
-    unit = _unit(p)
-    identity = torch.eye(unit.shape[-1], dtype=unit.dtype, device=unit.device).expand_as(unit)
-    inverse = torch.linalg.solve_triangular(unit, identity, upper=False, unitriangular=True)
-    return {**ffg.ready(p), UNIT_INVERSE: inverse}
+    """The prior with the inverse of every L."""
+    return {**ffg.ready(p), INVERSE: _inverse(_factor(p))} if LOWER in p else ffg.ready(p)
 
 
 def complete(q: Tensors, noise: Noise, rows: int) -> Tensors:  # noqa: ARG001
-    """The posterior with every U and L unpacked; it has no auxiliary variables."""
-    if LOWER not in q:
-        return q
-    unit = _unit(q)
-    return {**q, UNIT: unit, FACTOR: _by_kernel(q["weight.log_sigma"]).exp().unsqueeze(2) * unit}
+    """The posterior with every L unpacked; it has no auxiliary variables."""
+    return {**q, FACTOR: _factor(q)} if LOWER in q else q
 
 
 def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
@@ -75,8 +66,8 @@ def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
     every position has the right distribution; positions lose the covariance that they owe to the kernel they share, as
     in ffg.
 
-    The gradient of L is that of local reparameterization at the first rows, 4 at most, as many times as there are rows.
-    With v the variance that L gives an output, and m its mean, it is by
+    The gradient of L is that of local reparameterization at the first 2 rows, as many times as there are rows. With v
+    the variance that L gives an output, and m its mean, it is by
 
     .. math:: \frac{d}{dv} E[f(m + \sqrt{v} \varepsilon)]
         = E\left[f'(m + \sqrt{v} \varepsilon) \frac{\varepsilon}{2 \sqrt{v}}\right]
@@ -89,16 +80,17 @@ def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
     """
     if LOWER not in q:
         return ffg.linear(layer, q, x, noise)
-    few, factor = min(GRADIENT_ROWS, len(x)), q[FACTOR]
-    mean = apply(layer, x, q["weight.mu"], q["bias.mu"])
-    off = _flipped(layer, factor.detach(), x, noise) * noise(mean).sign_()
+    mean, factor = apply(layer, x, q["weight.mu"], q["bias.mu"]), q[FACTOR]
+    moved, signs = _flipped(layer, factor.detach(), x, noise), noise(mean).sign_()
+    output = torch.addcmul(mean, moved, signs)
     if factor.requires_grad:
+        few = min(GRADIENT_ROWS, len(x))
         v = variance(layer, factor, x[:few])
-        slope = off[:few].detach() / (2 * v.detach() + VARIANCE_FLOOR) * (len(x) / few)
-        off = torch.cat([off[:few] + slope * (v - v.detach()), off[few:]])
+        slope = (moved[:few] * signs[:few]).detach() / (2 * v.detach() + VARIANCE_FLOOR) * (len(x) / few)
+        output[:few] += slope * (v - v.detach())
     if layer.is_biased:
-        off = off + q["bias.log_sigma"].exp().view(-1, 1, 1) * noise(mean[:, :, :1, :1])
-    return mean + off
+        output += q["bias.log_sigma"].exp().view(-1, 1, 1) * noise(mean[:, :, :1, :1])
+    return output
 
 
 def kl(q: Tensors, p: Tensors) -> Tensor:
@@ -114,9 +106,8 @@ def kl(q: Tensors, p: Tensors) -> Tensor:
     if LOWER not in q:
         return ffg.kl(q, p)
     wider = _by_kernel(q["weight.log_sigma"] - p["weight.log_sigma"])
-    moved = _by_kernel((q["weight.mu"] - p["weight.mu"]) * (-p["weight.log_sigma"]).exp())
-    relative = (p[UNIT_INVERSE] @ (wider.exp().unsqueeze(2) * q[UNIT])).tril(-1)
-    squares = relative.square().sum() + (p[UNIT_INVERSE] @ moved.unsqueeze(2)).square().sum()
+    moved = p[INVERSE] @ _by_kernel(q["weight.mu"] - p["weight.mu"]).unsqueeze(2)
+    squares = squares_below(p[INVERSE], q[FACTOR]) + moved.square().sum()
     bias = divergence(q["bias.mu"], q["bias.log_sigma"], p["bias.mu"], p["bias.log_sigma"])
     return bias - wider.sum() + 0.5 * ((2 * wider).expm1().sum() + squares)
 
@@ -204,16 +195,24 @@ def _unit(q: Tensors) -> Tensor:
     return unit.index_copy(1, rows * area + columns, lower).view(-1, area, area)
 
 
+def _factor(q: Tensors) -> Tensor:
+    """L of every kernel, [filters * channels, area, area]."""
+    return _by_kernel(q["weight.log_sigma"]).exp().unsqueeze(2) * _unit(q)
+
+
+def _inverse(factor: Tensor) -> Tensor:
+    identity = torch.eye(factor.shape[1], dtype=factor.dtype, device=factor.device).expand_as(factor)
+    inverse: Tensor = torch.linalg.solve_triangular(factor, identity, upper=False)
+    return inverse.contiguous()
+
+
 def _marginal_log_sigma(q: Tensors) -> Tensor:
     return _by_kernel(q["weight.log_sigma"]) + _unit(q).square().sum(2).log() / 2
 
 
 def _natural(q: Tensors) -> tuple[Tensor, Tensor]:
     """The precision of every kernel's weights [kernels, area, area], and it times their means [kernels, area, 1]."""
-    unit = _unit({key: tensor.double() for key, tensor in q.items()})
-    factor = unit * _by_kernel(q["weight.log_sigma"].double()).exp().unsqueeze(2)
-    identity = torch.eye(unit.shape[1], dtype=unit.dtype, device=unit.device).expand_as(unit)
-    inverse = torch.linalg.solve_triangular(factor, identity, upper=False)
+    inverse = _inverse(_factor({key: tensor.double() for key, tensor in q.items()}))
     precision = inverse.mT @ inverse
     return precision, precision @ _by_kernel(q["weight.mu"].double()).unsqueeze(2)
 

@@ -1,4 +1,4 @@
-"""The variance of a convolution's outputs when the weights of each of its kernels are correlated."""
+"""Of correlated weights in kernels: the variance of a convolution's outputs, and a norm of their KL."""
 
 from typing import Any, cast
 
@@ -29,6 +29,27 @@ class Covariance(torch.autograd.Function):
         at, counts = _pairs(factor)
         below = torch.zeros_like(factor).flatten(1).index_copy_(1, at, gradient * counts).view_as(factor)
         return torch.bmm(below, factor).add_(torch.bmm(below.mT, factor))
+
+
+class SquaresBelow(torch.autograd.Function):
+    """The sum of the squares below the diagonals of inverse @ factor, two stacks of triangles [kernels, area, area]."""
+
+    @staticmethod
+    def forward(ctx: Any, inverse: Tensor, factor: Tensor) -> Tensor:  # noqa: ANN401
+        below = torch.bmm(inverse, factor).tril_(-1)
+        ctx.save_for_backward(inverse, below)
+        return below.flatten().dot(below.flatten())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor]:  # noqa: ANN401
+        inverse, below = ctx.saved_tensors
+        return None, torch.bmm(inverse.mT, below).mul_(2 * gradient)
+
+
+def squares_below(inverse: Tensor, factor: Tensor) -> Tensor:
+    """The sum of the squares below the diagonals of inverse @ factor, [kernels, area, area] each; a scalar."""
+    return cast("Tensor", SquaresBelow.apply(inverse, factor))
 
 
 def variance(layer: Weighted, factor: Tensor, x: Tensor) -> Tensor:

@@ -171,8 +171,8 @@ class Mnf:
             case "rank1":
                 of_filters, of_channels = z[:, : len(mu)], z[:, len(mu) :]
                 x = x * of_channels.repeat(1, layer.groups).unsqueeze(2).unsqueeze(3)
-        output = apply(layer, x, mu, None) * of_filters.unsqueeze(2).unsqueeze(3)
-        return output + bias.view(-1, 1, 1) if layer.is_biased else output
+        output, of_filters = apply(layer, x, mu, None), of_filters.unsqueeze(2).unsqueeze(3)
+        return torch.addcmul(bias.view(-1, 1, 1), output, of_filters) if layer.is_biased else output * of_filters
 
     def _drawn(self, q: Tensors, epsilon: Tensor) -> tuple[Tensor, Tensor]:
         """Z from noise [draws, size], and what each of its entries adds to log q(z), less a constant."""

@@ -41,11 +41,13 @@ def objective(
     family: FamilyName = "ffg",
     output: Output | None = None,
 ) -> Objective:
+    rules = FAMILIES[family]
+    ready = {layer.name: rules.ready(prior[layer.name]) for layer in net.weighted}
     return Objective(
         network=net,
-        rules=FAMILIES[family],
+        rules=rules,
         output=output or Categorical(3),
-        prior=prior,
+        prior={**prior, **ready},
         beta=beta,
         rows=len(weights),
         weight=float(weights.sum()),

@@ -95,7 +95,7 @@ def test_the_gradient_of_the_factors_is_that_of_the_variance_of_the_first_rows_f
     found = torch.autograd.grad((slopes * output).sum(), learned)
 
     variance = exact_variance(layer, factors(layer, q), x)
-    each = (slopes * off / (2 * variance.detach()))[: cfg.GRADIENT_ROWS].mean(0) * rows
+    each = (slopes * off / (2 * variance.detach()))[:2].mean(0) * rows
     for gradient, expected in zip(found, torch.autograd.grad((each * variance).sum(), learned), strict=True):
         torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
 

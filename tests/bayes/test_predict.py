@@ -18,6 +18,7 @@ from bayes import (
     predict,
     root,
 )
+from bayes.families import family_names
 from bayes.layers import Weighted, apply, forward
 
 
@@ -149,7 +150,7 @@ def test_a_point_is_unsure_of_the_label_only(images: Model, image_chunk: Chunk) 
 
 
 @pytest.mark.parametrize("net", [{"kind": "lenet5"}, {"kind": "mlp", "hidden": [8]}])
-@pytest.mark.parametrize("family", ["ffg", "point"])
+@pytest.mark.parametrize("family", family_names())
 def test_the_root_prior_predicts(net: dict[str, object], family: str) -> None:
     model = Model.from_description(
         {

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from typer.testing import CliRunner
 
 import bayes
 from bayes.families import family_names
+from bayes.recipe import OptimizerName
 from client.cli import app
 
 ROOT = Path(__file__).parents[2]
@@ -47,5 +49,5 @@ def test_the_readme_offers_just_the_families_and_recipe_fields_there_are() -> No
     offered = {row[0]: row[1] for row in re.findall(r"^\| `(\w+)` \| (.*) \|$", README, re.MULTILINE)}
 
     assert set(re.findall(r"`([\w-]+)` \(", offered["family"])) == set(family_names())
-    fields = set(bayes.Recipe.__dataclass_fields__) - {"optimizer"}
-    assert set(re.findall(r"\b\w+\b", offered["recipe"].split("any of ")[1])) == fields
+    said = set(re.findall(r"\b\w+\b", offered["recipe"].split("any of ")[1]))
+    assert said == {*bayes.Recipe.__dataclass_fields__, *get_args(OptimizerName)}
