@@ -3,8 +3,9 @@
 LeNet-5 on MNIST-sized rows, batches of 50 and of 100, one sample of the weights, one thread, CPU seconds of the
 process. Ours are whole updates by `bayes.absorb`, which adds the reading of the rows, the final evaluation and the
 report to its steps, from a posterior that has absorbed one chunk before; the other libraries are their bare training
-loops (benchmarks/peers/steps.py). All take turns in one process, so that a busy machine is busy for all. Ratios are
-those within one turn of the rounds, to the update of a point, and to the loop of plain torch.
+loops (benchmarks/peers/steps.py). Each takes as many steps as `auto` does for a chunk of 500 rows. All take turns in
+one process, so that a busy machine is busy for all. Ratios are those within one turn of the rounds, to the update of a
+point, and to the loop of plain torch.
 """
 
 from __future__ import annotations
@@ -29,9 +30,12 @@ OURS: Mapping[str, dict[str, object]] = {
     "point": {"family": "point"},
     "ffg": {"family": "ffg"},
     "ffg, ivon": {"family": "ffg", "recipe": {"optimizer": "ivon"}},
+    "cfg": {"family": "cfg"},
+    "mnf": {"family": "mnf"},
+    "mnf-filter": {"family": "mnf-filter"},
 }
 BATCHES = (50, 100)
-EPOCHS, MINIBATCHES = 8, 5
+EPOCHS, MINIBATCHES = 15, 10
 ROUNDS = 3
 SEED = 0
 
