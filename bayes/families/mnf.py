@@ -27,7 +27,7 @@ from torch import Tensor
 from bayes import flows
 from bayes.determinism import generator as stream_of
 from bayes.families import ffg
-from bayes.families.fused import perturbed
+from bayes.families.fused import divergence, perturbed, scaled_divergence
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
 from bayes.layers import Dense, Shape, Weighted, apply
 
@@ -93,10 +93,9 @@ class Mnf:
 
     def kl(self, q: Tensors, p: Tensors) -> Tensor:
         """KL(q(w, z) || p(w, z)) in nats, a scalar: the mean over the draws of z in q; exact over w."""
-        spread = self._mean_factor(q, q[DRAWN].square()).sqrt()
-        apart = (q["weight.mu"] - p["weight.mu"]) * spread
-        given_z = ffg.kl({**q, "weight.mu": apart}, {**p, "weight.mu": torch.zeros_like(p["weight.mu"])})
-        return given_z + (q[LOG_DENSITY] - _log_density(p, q[DRAWN])).sum(1).mean()
+        given_z = scaled_divergence(q, p, self._mean_factor(q, q[DRAWN].square()))
+        bias = divergence(q["bias.mu"], q["bias.log_sigma"], p["bias.mu"], p["bias.log_sigma"])
+        return given_z + bias + (q[LOG_DENSITY] - _log_density(p, q[DRAWN])).sum(1).mean()
 
     def mean(self, q: Tensors) -> LayerWeights:
         """The means, stacked as one draw: E[z] mu, where E[z] is the mean over 1,024 draws that are always the same."""
