@@ -53,8 +53,8 @@ class Recipe:
 def auto(rows: int, weights: int, *, of_numbers: bool = False, optimizer: OptimizerName = "adam") -> Recipe:
     """The recipe for chunks of this many rows and a net of this many weights.
 
-    A chunk counts like one row for each weight, up to 50,000 for 500 rows and, as rows grow, up to the square root of
-    their number times as much: beta is the rows over that. Untempered, a few hundred rows cannot hold up hundreds of
+    A chunk counts like one row for each weight, or for every eighth weight beyond 50,000 rows; beyond 500 rows that
+    limit grows with the square root of their number. Beta is the rows over that. Untempered, a few hundred rows cannot hold up hundreds of
     thousands of weights against the prior, and whole layers turn to noise. Small nets take more and larger steps,
     which cost them little. Ivon's rate is that of a Newton step.
 
@@ -62,7 +62,8 @@ def auto(rows: int, weights: int, *, of_numbers: bool = False, optimizer: Optimi
     0.6 times the cube root of that, and small nets take 1,000 steps.
     """
     is_small = weights < EVIDENCE_MAX
-    evidence = min(weights, EVIDENCE_MAX * math.sqrt(max(1.0, rows / EVIDENCE_ROWS)))
+    limit = max(EVIDENCE_MAX, weights / 8) * math.sqrt(max(1.0, rows / EVIDENCE_ROWS))
+    evidence = min(weights, limit)
     batch_rows = min(rows, 25 if rows < 200 else 50 if rows < 2_000 else 100)
     steps = (1_000 if of_numbers else 300) if is_small else 150
     return Recipe(

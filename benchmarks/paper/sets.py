@@ -44,8 +44,8 @@ class Experiment:
 
 MNIST_500 = Parts("MNIST, LeNet-5", "mnist", 10, 500, epochs=15, batch_rows=50, beta=0.01)
 MNIST_6000 = Parts("MNIST, LeNet-5", "mnist", 10, 6_000, epochs=4, batch_rows=100, beta=0.03)
-CIFAR10_1000 = Parts("CIFAR-10, 3Conv3FC", "cifar10", 10, 1_000, epochs=10, batch_rows=50, beta=0.02)
-CIFAR10_5000 = Parts("CIFAR-10, 3Conv3FC", "cifar10", 10, 5_000, epochs=10, batch_rows=50, beta=0.1)
+CIFAR10_1000 = Parts("CIFAR-10, 3Conv3FC", "cifar10", 10, 1_000, epochs=10, batch_rows=50, beta=0.001)
+CIFAR10_5000 = Parts("CIFAR-10, 3Conv3FC", "cifar10", 10, 5_000, epochs=10, batch_rows=50, beta=0.005)
 
 MNIST_NEW = Pretrained(
     replace(MNIST_500, parts=5, part_rows=100, batch_rows=25, beta=0.002), old_rows=8_000, old_epochs=3
@@ -81,7 +81,7 @@ def _laptop() -> tuple[Experiment, ...]:
         pretrained("mnist-new", replace(MNIST_NEW, of=replace(MNIST_NEW.of, final_draws=16, curve_rows=600))),
         sweep("mnist-500-beta", Sweep(mnist_500, others=(0.001, 0.1, 1.0)), seeds=(1,)),
         sweep("mnist-6000-beta", Sweep(mnist_6000, others=(1.0,)), seeds=(1,)),
-        sweep("cifar10-beta", Sweep(cifar10, others=(0.02, 1.0)), seeds=(1,)),
+        sweep("cifar10-beta", Sweep(cifar10, others=(0.01, 1.0)), seeds=(1,)),
         drift_of("rotation", drift, seeds=(1,)),
         drift_of("relabeling", drift, seeds=(1,)),
     )

@@ -18,9 +18,9 @@ def test_automatic_values_are_usable_for_every_size_of_chunk_and_net(rows: int, 
 def test_a_large_net_gets_the_measured_recipe_for_500_and_6000_rows() -> None:
     small, large = auto(500, 431_080), auto(6_000, 431_080)
 
-    assert (small.epochs, small.batch_rows, small.beta) == (15, 50, 0.01)
+    assert (small.epochs, small.batch_rows, small.beta) == (15, 50, 500 / (431_080 / 8))
     assert (large.epochs, large.batch_rows) == (4, 100)
-    assert large.beta == pytest.approx(6_000 / (50_000 * 12**0.5))
+    assert large.beta == pytest.approx(6_000 / (431_080 / 8 * 12**0.5))
 
 
 def test_given_fields_stay_and_the_others_are_chosen_for_the_chunk() -> None:
