@@ -75,8 +75,8 @@ def gaussians(
 def rows_of(batch_rows: float, beta: float, *, weights: int) -> float:
     """How many rows a batch of so many stands for where the prior does not say: as many as it has, or fewer.
 
-    Each counts 1 / beta times. Together they are not to count more than they are and more than a chunk of the automatic
-    recipe does, one for each weight of the net up to 50,000: what w* was learned for is not all that will come.
+    Each counts 1 / beta times. Together they are not to count more than they are, nor more than one for each weight of
+    the net up to 50,000: what w* was learned for is not all that will come.
     """
     return min(batch_rows, beta * max(batch_rows, min(weights, EVIDENCE_MAX)))
 

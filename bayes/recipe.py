@@ -54,9 +54,9 @@ def auto(rows: int, weights: int, *, of_numbers: bool = False, optimizer: Optimi
     """The recipe for chunks of this many rows and a net of this many weights.
 
     A chunk counts like one row for each weight, or for every eighth weight beyond 50,000 rows; beyond 500 rows that
-    limit grows with the square root of their number. Beta is the rows over that. Untempered, a few hundred rows cannot hold up hundreds of
-    thousands of weights against the prior, and whole layers turn to noise. Small nets take more and larger steps,
-    which cost them little. Ivon's rate is that of a Newton step.
+    limit grows with the square root of their number. Beta is the rows over that. Untempered, a few hundred rows cannot
+    hold up hundreds of thousands of weights against the prior, and whole layers turn to noise. Small nets take more and
+    larger steps, which cost them little. Ivon's rate is that of a Newton step.
 
     Labels that are numbers hold a net up with fewer rows, and a temper is felt in every interval: for them beta is
     0.6 times the cube root of that, and small nets take 1,000 steps.

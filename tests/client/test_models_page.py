@@ -102,7 +102,8 @@ def test_every_recipe_field_is_given_once_and_has_the_automatic_value_that_the_p
     assert list(by_hand["recipe"]) == list(Recipe.__dataclass_fields__)
     assert (small.recipe.epochs, small.recipe.batch_rows, small.recipe.lr) == (round(1000 * 50 / 500), 50, 0.003)
     assert (large.recipe.epochs, large.recipe.batch_rows, large.recipe.lr) == (round(150 * 50 / 500), 50, 0.001)
-    assert (small.recipe.beta, large.recipe.beta) == (0.6 * (500 / small.network.weights) ** (1 / 3), 500 / (large.network.weights / 8))
+    assert small.recipe.beta == 0.6 * (500 / small.network.weights) ** (1 / 3)
+    assert large.recipe.beta == 500 / (large.network.weights / 8)
     assert (large.recipe.lr_log_sigma, large.recipe.lr_final, large.recipe.log_sigma_start) == (0.02, 0.02, -5.0)
 
 
