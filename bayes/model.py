@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import prod
 
-from bayes.families import FamilyName, family_names
+from bayes.errors import InvalidDescription
+from bayes.families import FAMILIES, FamilyName, family_names
 from bayes.fields import Fields
 from bayes.inputs import Input, read_input, write_input
 from bayes.layers import Network
@@ -13,6 +15,7 @@ from bayes.priors import Prior, WeightsPrior, read_prior, write_prior
 from bayes.recipe import Recipe, resolve
 
 CHUNK_ROWS = 500
+NUMBERS_MAX = 300_000_000
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ class Model:
         net, rows = read_net(fields.take("net")), read_input(fields.take("input"))
         output = read_output(fields.take("output"))
         family = fields.choice("family", family_names(), "ffg")
+        placed = network(net, rows.shape, output.units)
+        _check_size(family, placed)
         model = cls(
             net=net,
             input=rows,
@@ -49,7 +54,7 @@ class Model:
             recipe=resolve(
                 fields.take("recipe", "auto"),
                 rows=chunk.whole("rows", least=1, default=CHUNK_ROWS),
-                weights=network(net, rows.shape, output.units).weights,
+                weights=placed.weights,
                 of_numbers=isinstance(output, Gaussian),
                 family=family,
             ),
@@ -77,3 +82,11 @@ class Model:
     def is_on_grid(self) -> bool:
         """The first chunk of a line has to choose the prior's sigma; a point has no use for any."""
         return isinstance(self.prior, WeightsPrior) and len(self.prior.sigmas) > 1 and self.family != "point"
+
+
+def _check_size(family: FamilyName, network: Network) -> None:
+    numbers = sum(prod(shape) for layer in network.weighted for shape in FAMILIES[family].shapes(layer).values())
+    if numbers > NUMBERS_MAX:
+        raise InvalidDescription(
+            "family", f"{family} would keep {numbers} numbers for this net; at most {NUMBERS_MAX} are accepted"
+        )

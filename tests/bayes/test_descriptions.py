@@ -112,6 +112,7 @@ def torchvision(name: str, *shape: int) -> Description:
         ({"net": {"kind": "torchvision", "name": "resnet18", "depth": 18}}, "net.depth"),
         ({"net": {"kind": "torchvision", "name": "resnet18"}}, "net"),
         (torchvision("resnet18", 1, 32, 32), "net"),
+        (torchvision("resnet18", 3, 32, 32) | {"family": "mnf"}, "family"),
         (torchvision("alexnet", 3, 32, 32), "net"),
         (torchvision("vgg11", 3, 32, 32), "net"),
         (torchvision("vit_b_16", 3, 224, 224), "net.name"),
