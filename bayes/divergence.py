@@ -8,7 +8,7 @@ from bayes.errors import FamilyMismatch
 from bayes.likelihoods import OWN
 from bayes.posterior import Posterior, shapes
 
-DRAWS = 256
+ROWS = 4096
 
 
 @torch.no_grad()
@@ -17,8 +17,8 @@ def kl_divergence(q: Posterior, p: Posterior) -> dict[str, float]:
 
     A learned noise is told as the layer "output".
 
-    For a family with auxiliary variables it is that of the joint distributions, estimated with 256 draws of them that
-    depend on q and p alone.
+    For a family with auxiliary variables it is that of the joint distributions, estimated with as many draws of
+    them as 4,096 rows get, which depend on q and p alone.
 
     Raises:
         FamilyMismatch: the two differ in family, or in the names or shapes of their tensors.
@@ -30,7 +30,7 @@ def kl_divergence(q: Posterior, p: Posterior) -> dict[str, float]:
     noise = standard_normal(generator("cpu", q.digest, p.digest, "kl"))
     kl_nats = {}
     for layer in q.network.weighted:
-        drawn = q.rules.complete(_double(q, layer.name), noise, DRAWS)
+        drawn = q.rules.complete(_double(q, layer.name), noise, ROWS)
         kl_nats[layer.name] = float(q.rules.kl(drawn, q.rules.ready(_double(p, layer.name))))
     learned = likelihoods.kl(_double(q, OWN), _double(p, OWN))
     return kl_nats if learned is None else {**kl_nats, OWN: float(learned)}

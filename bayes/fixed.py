@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from bayes.errors import InvalidDescription
 from bayes.layers import Affine, Network, Shape, Weighted, apply, scaled
 
 FIXED = "fixed"  # Among the layers of a posterior, the name of these tensors.
@@ -73,6 +74,9 @@ def folded(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
 
     so that a x + b is what the BatchNorm makes of x in evaluation. All other tensors keep their names, those of the
     weighted layers `<layer>.weight` and `<layer>.bias`; so do those of a BatchNorm that is not there whole.
+
+    Raises:
+        InvalidDescription: the parts of a BatchNorm differ in shape, or a variance is negative.
     """
     left = dict(tensors)
     for layer in network.affine:
@@ -81,6 +85,8 @@ def folded(network: Network, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
             continue
         for part in OF_BATCH_NORM:
             left.pop(f"{layer.name}.{part}", None)
+        if not gamma.shape == beta.shape == mean.shape == variance.shape or bool((variance < 0).any()):
+            raise InvalidDescription("prior.blob", f"has a BatchNorm {layer.name!r} of several shapes or no variance")
         scale = gamma.double() / (variance.double() + layer.epsilon).sqrt()
         shift = beta.double() - scale * mean.double()
         left |= {f"{FIXED}.{layer.name}.scale": scale.to(gamma), f"{FIXED}.{layer.name}.shift": shift.to(gamma)}

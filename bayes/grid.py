@@ -10,7 +10,7 @@ import torch
 from bayes.calibration import score
 from bayes.chunk import Chunk
 from bayes.determinism import generator
-from bayes.errors import UpdateDiverged
+from bayes.errors import InvalidInputs, UpdateDiverged
 from bayes.model import Model
 from bayes.posterior import Posterior
 from bayes.predict import predict
@@ -39,7 +39,7 @@ def absorb_on_grid(
 
     Each sigma's prior absorbs four fifths of the rows and predicts the others; the least mean NLL wins, and its prior
     absorbs the whole chunk. `progress` and `check` are as those of `absorb`, over all of this. A sigma whose update
-    diverges does not win.
+    diverges, or whose predictions are not finite, does not win.
 
     Raises:
         InvalidDescription: the bytes are not those that the prior names, or do not fit the model.
@@ -65,9 +65,10 @@ def absorb_on_grid(
     for index, sigma in enumerate(sigmas):
         try:
             posterior, _ = absorbed(sigma, taught, index * trial_steps)
-        except UpdateDiverged:
+            prediction = predict(posterior, held_out.inputs, device=device, check=check)
+        except (UpdateDiverged, InvalidInputs):
             continue
-        nll[sigma] = score(predict(posterior, held_out.inputs, device=device, check=check), held_out.labels)["nll"]
+        nll[sigma] = score(prediction, held_out.labels)["nll"]
     if not nll:
         raise UpdateDiverged("the update diverges with every sigma of the prior; a lower lr or lr_log_sigma may help")
     best = min(nll, key=lambda sigma: nll[sigma])

@@ -142,7 +142,7 @@ def _metadata(data: bytes) -> object:
         raise UnreadablePosterior(f"its metadata has the keys {sorted(metadata)}; it must have one, {METADATA_KEY!r}")
     try:
         return json.loads(metadata[METADATA_KEY])
-    except json.JSONDecodeError as fault:
+    except (json.JSONDecodeError, RecursionError) as fault:
         raise UnreadablePosterior(f"its metadata is not JSON: {fault}") from fault
 
 

@@ -116,6 +116,8 @@ def _laplace(model: Model, prior: LaplacePrior, star: Star, *, batch: bytes, che
         )
     except InvalidInputs as fault:
         raise InvalidDescription(BATCH, f"does not suit the weights: {fault}") from fault
+    if not all(bool(part.isfinite().all()) for parts in information.values() for part in parts):
+        raise InvalidDescription(BATCH, "has rows so large that the curvature on them is not finite")
     in_all, seen = (float(rows.sum(dtype=torch.float64)) for rows in (importance, importance[measured]))
     stands_for = prior.rows or rows_of(in_all, model.recipe.beta, weights=model.network.weights)
     beta = model.recipe.beta * seen / stands_for
@@ -158,10 +160,11 @@ def _read_batch(model: Model, data: bytes) -> tuple[Tensor, Tensor]:
     if len(x) == 0:
         raise InvalidDescription(BATCH, "has no rows")
     weights = tensors.get("weights", torch.ones(len(x)))
-    is_usable = weights.shape == (len(x),) and weights.is_floating_point() and bool((weights >= 0).all())
-    if not (is_usable and 0 < float(weights.sum()) < torch.inf):
+    is_usable = weights.shape == (len(x),) and weights.is_floating_point()
+    weights = weights.float()
+    if not (is_usable and bool((weights >= 0).all()) and 0 < float(weights.sum()) < torch.inf):
         raise InvalidDescription(BATCH, "has weights that are not one finite number from 0 up per row, not all 0")
-    return x, weights.float()
+    return x, weights
 
 
 def _sample(importance: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from bayes import fixed, likelihoods
+from bayes.errors import InvalidDescription
 from bayes.families import FAMILIES
 from bayes.fixed import FIXED
 from bayes.likelihoods import OWN
@@ -19,18 +20,23 @@ def root(model: Model, pretrained: Pretrained | None = None, *, check: Callable[
     and then while the curvature of a Laplace prior is measured; what it raises ends the work.
 
     Raises:
-        InvalidDescription: these are not the bytes that the prior names, or they do not fit the model.
+        InvalidDescription: these are not the bytes that the prior names, they do not fit the model, or what they make
+            of the prior is not finite.
     """
     rules = FAMILIES[model.family]
     by_layer, beside = gaussians(model, pretrained, check=check)
     layers = {layer.name: rules.root(layer, by_layer[layer.name]) for layer in model.network.weighted}
     blank = {FIXED: fixed.root(model.network), OWN: likelihoods.root(model.output)}
     others = {part: {**tensors, **beside[part]} for part, tensors in blank.items()}
+    tensors = join({**layers, **others})
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise InvalidDescription("prior", f"gives a tensor {name!r} that is not finite in float32")
     return Posterior(
         family=model.family,
         net=model.net,
         input=model.input,
         output=model.output,
-        tensors=join({**layers, **others}),
+        tensors=tensors,
         chunks=0,
     )

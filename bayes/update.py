@@ -175,7 +175,8 @@ def _fixed(prior: Posterior, layers: Parts, chunk: Chunk) -> Tensors:
         return found
     means = {name: prior.rules.mean(tensors) for name, tensors in layers.items()}
     weights = {name: (weight[0], bias[0]) for name, (weight, bias) in means.items()}
-    return fixed.calibrated(prior.network, weights, prior.input.scale(fixed.sample(prior.network, chunk.inputs)))
+    counting = chunk.inputs if chunk.weights is None else chunk.inputs[chunk.weights > 0]
+    return fixed.calibrated(prior.network, weights, prior.input.scale(fixed.sample(prior.network, counting)))
 
 
 def _to(parts: Parts, device: torch.device) -> dict[str, dict[str, Tensor]]:

@@ -17,6 +17,7 @@ from bayes.layers import Network, Shape, Weighted
 from bayes.likelihoods import OWN, ROOT
 from bayes.model import Model
 from bayes.nets import network
+from bayes.outputs import Categorical
 from bayes.posterior import METADATA_KEY, Posterior, digest_of, join
 
 COUNTER = ".num_batches_tracked"  # A BatchNorm's, which only training reads.
@@ -98,7 +99,9 @@ def read_star(model: Model, data: bytes, *, with_head: bool) -> Star:
             layers[layer.name] = _fitted(layer, weight, bias)
     scales = {key: tensors.pop(f"{FIXED}.{key}", None) for key in fixed.shapes(placed)}
     own = {key: tensors.pop(f"{OWN}.{key}") for key in ROOT if f"{OWN}.{key}" in tensors}
-    for key, tensor in own.items():
+    if own and with_head and isinstance(model.output, Categorical):
+        raise InvalidDescription(BLOB, "has a head for numbers; the model has classes, and a fresh head leaves it out")
+    for key, tensor in own.items() if with_head else ():
         _check_shape(f"{OWN}.{key}", tensor, (units,))
         if key == "scale" and not bool((tensor > 0).all()):
             raise InvalidDescription(BLOB, f"has a tensor '{OWN}.scale' that is not above 0 everywhere")
@@ -117,20 +120,23 @@ def read_tensors(data: bytes) -> dict[str, Tensor]:
     try:
         tensors = safetensors.torch.load(data)
         is_posterior = METADATA_KEY in _metadata(data)
-    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as fault:
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError, RecursionError) as fault:
         raise InvalidDescription(BLOB, f"is not safetensors: {fault}") from fault
     if is_posterior:
         try:
             return weights_of(Posterior.from_bytes(data))
         except UnreadablePosterior as fault:
             raise InvalidDescription(BLOB, f"is no posterior that can be read: {fault}") from fault
-    tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith(COUNTER)}
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            raise InvalidDescription(BLOB, f"has a tensor {name!r} of {tensor.dtype}, which is no kind of float")
-        if not bool(tensor.isfinite().all()):
-            raise InvalidDescription(BLOB, f"has a tensor {name!r} that contains NaN or infinity")
-    return {name: tensor.float() for name, tensor in tensors.items()}
+    return {name: _as_float32(name, tensor) for name, tensor in tensors.items() if not name.endswith(COUNTER)}
+
+
+def _as_float32(name: str, tensor: Tensor) -> Tensor:
+    if not tensor.is_floating_point():
+        raise InvalidDescription(BLOB, f"has a tensor {name!r} of {tensor.dtype}, which is no kind of float")
+    converted = tensor.float()
+    if not bool(converted.isfinite().all()):
+        raise InvalidDescription(BLOB, f"has a tensor {name!r} that is not finite in float32")
+    return converted
 
 
 def _units(head: Tensor | None, wanted: int) -> int:
