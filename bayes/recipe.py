@@ -64,7 +64,7 @@ def auto(rows: int, weights: int, *, of_numbers: bool = False, optimizer: Optimi
     is_small = weights < EVIDENCE_MAX
     limit = max(EVIDENCE_MAX, weights / 8) * math.sqrt(max(1.0, rows / EVIDENCE_ROWS))
     evidence = min(weights, limit)
-    batch_rows = min(rows, 25 if rows < 200 else 50 if rows < 2_000 or optimizer == "ivon" else 100)
+    batch_rows = min(rows, 25 if rows < 200 else 50 if rows < 2_000 else 100)
     steps = (1_000 if of_numbers else 300) if is_small else 150
     return Recipe(
         optimizer=optimizer,
