@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,9 @@ from store.migrate import upgrade
 from tests.postgres import PostgresServer, start_postgres
 
 ENGINES = ("sqlite", "postgresql")
+
+# A shell's background processes are born deaf to it, and so would be those that the tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass

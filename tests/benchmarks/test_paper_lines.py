@@ -35,7 +35,6 @@ OTHER: dict[str, object] = {
 
 
 PERFORMING = """
-import signal
 from pathlib import Path
 from benchmarks.paper.lines import Line
 from benchmarks.paper.perform import perform
@@ -44,8 +43,6 @@ def told(key, done):
     print(key, done, flush=True)
 
 if __name__ == "__main__":
-    # Where the tests run in the background of a shell, processes are born deaf to it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     perform({lines}, Path("{root}"), Path("{folder}"), device="cpu", processes=1, told=told)
 """
 
