@@ -39,6 +39,7 @@ from bayes.inputs import Input
 from bayes.model import Model
 from bayes.nets import Conv3Fc3, Layers, LeNet5, Mlp, Net
 from bayes.outputs import Categorical, Gaussian, Output
+from bayes.pooling import merge, unlearn
 from bayes.posterior import Posterior, digest_of
 from bayes.predict import (
     CategoricalPrediction,
@@ -107,11 +108,13 @@ __all__ = [
     "interval_width",
     "kl_divergence",
     "mean_draw",
+    "merge",
     "nll",
     "predict",
     "reliability",
     "rmse",
     "root",
     "score",
+    "unlearn",
     "weights_of",
 ]

@@ -17,7 +17,7 @@ from bayes.recipe import Recipe
 from bayes.report import Progress
 
 PROGRESS_MAX = 50
-EVALUATION_ROWS = 500
+EVALUATION_ROWS = 100
 
 
 class Optimizer(Protocol):

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from bayes import likelihoods
 from bayes.errors import FamilyMismatch
+from bayes.families.natural import Terms
 from bayes.likelihoods import OWN
 from bayes.posterior import Posterior, join, shapes
 
@@ -25,9 +26,10 @@ def forgotten(prior: Posterior, root: Posterior | None, power: float) -> Posteri
         raise FamilyMismatch("an update that forgets needs the root of its prior's line, to go back to")
     if root.family != prior.family or shapes(root) != shapes(prior):
         raise FamilyMismatch("the root belongs to another family or net than the prior")
-    layers = {
-        layer.name: prior.rules.forget(prior.layer(layer.name), root.layer(layer.name), power)
-        for layer in prior.network.weighted
-    }
-    own = likelihoods.forget(prior.layer(OWN), root.layer(OWN), power)
+
+    def terms(layer: str) -> Terms:
+        return [(power, prior.layer(layer)), (1 - power, root.layer(layer))]
+
+    layers = {layer.name: prior.rules.pool(terms(layer.name)) for layer in prior.network.weighted}
+    own = likelihoods.pool(terms(OWN))
     return replace(prior, tensors={**prior.tensors, **join({**layers, OWN: own})})

@@ -14,12 +14,14 @@ Source: Shen et al. 2024, "Variational Learning is Effective for Large Deep Netw
 """
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from bayes.adam import adam_over, learned, set_rates
 from bayes.families import FAMILIES
+from bayes.families.gaussian_kl import in_blocks
 from bayes.families.parts import Noise, Tensors
 from bayes.likelihoods import OWN
 from bayes.objective import Batch, Objective, Parts
@@ -29,57 +31,87 @@ MOMENTUM = 0.9
 STEP_MAX = 0.3
 
 
-@dataclass(eq=False)
-class Weights:
-    """One tensor of weights under descent; h and delta in units of a row's curvature, sigma that of q."""
+@dataclass(frozen=True)
+class Pace:
+    """What a step asks of all weights.
+
+    Attributes:
+        evidence: lambda.
+        kept: the part of the curvature estimate that stays.
+        rate: the learning rate times lambda.
+        corrected: what the momentum is divided by, being young.
+        part: rows of the minibatch over those of a full one.
+        sign: 1, or -1 where the noise is that of the step before, negated.
+    """
+
+    evidence: float
+    kept: float
+    rate: float
+    corrected: float
+    part: float
+    sign: int
+
+
+class Block(NamedTuple):
+    """As many of a tensor's weights as a core's cache holds; h and delta in units of a row's curvature, sigma of q."""
 
     mu: Tensor
-    log_sigma: Tensor
     prior_mu: Tensor
     delta: Tensor
     h: Tensor
     sigma: Tensor
     momentum: Tensor
+
+    def learn(self, gradient: Tensor, epsilon: Tensor, pace: Pace) -> None:
+        """The block has heard the gradient at mu + sign sigma epsilon; epsilon is kept."""
+        heard = torch.mul(gradient, epsilon).div_(self.sigma).mul_(pace.sign).sub_(self.h, alpha=pace.part)
+        self.momentum.mul_(MOMENTUM).add_(gradient, alpha=1 - MOMENTUM)
+        self._curve(heard, pace)
+        self._move(pace)
+
+    def _curve(self, off: Tensor, pace: Pace) -> None:
+        """The curvature, and sigma with it, has gone towards an estimate that is off by this much."""
+        curvature, new = torch.add(self.h, self.delta, out=self.sigma), 1 - pace.kept
+        self.h.add_(off, alpha=new).addcdiv_(off.square_(), curvature, value=new**2 / 2)
+        torch.add(self.h, self.delta, out=self.sigma).mul_(pace.evidence).rsqrt_()
+
+    def _move(self, pace: Pace) -> None:
+        """The mean has gone against the momentum and towards the prior, at most STEP_MAX sigmas."""
+        pull = (self.mu - self.prior_mu).mul_(self.delta).mul_(pace.part)
+        step = pull.add_(self.momentum, alpha=1 / pace.corrected).mul_(self.sigma).mul_(pace.rate)
+        self.mu.addcmul_(step.clamp_(-STEP_MAX, STEP_MAX), self.sigma, value=-1)
+
+
+@dataclass(eq=False)
+class Weights:
+    """One tensor of weights under descent: in whole, and its blocks, which are views of the same numbers."""
+
+    mu: Tensor
+    log_sigma: Tensor
+    sigma: Tensor
     drawn: Tensor
     epsilon: Tensor
+    blocks: list[Block]
 
     @classmethod
     def of(cls, q: Tensors, p: Tensors, part: str, *, evidence: float) -> "Weights":
-        mu, log_sigma = q[f"{part}.mu"], q[f"{part}.log_sigma"]
+        mu, log_sigma, prior_mu = q[f"{part}.mu"], q[f"{part}.log_sigma"], p[f"{part}.mu"]
         delta = (-2 * p[f"{part}.log_sigma"]).exp_().div_(evidence)
         h = (-2 * log_sigma).exp_().div_(evidence).sub_(delta).clamp_(min=0.0)
-        return cls(
-            mu=mu,
-            log_sigma=log_sigma,
-            prior_mu=p[f"{part}.mu"],
-            delta=delta,
-            h=h,
-            sigma=(h + delta).mul_(evidence).rsqrt_(),
-            momentum=torch.zeros_like(mu),
-            drawn=mu.clone().requires_grad_(),
-            epsilon=torch.zeros_like(mu),
-        )
+        sigma = (h + delta).mul_(evidence).rsqrt_()
+        blocks = in_blocks(mu, prior_mu, delta, h, sigma, torch.zeros_like(mu))
+        return cls(mu, log_sigma, sigma, mu.clone().requires_grad_(), mu, [Block(*of) for of in blocks])
 
-    def draw(self, noise: Noise) -> None:
-        self.epsilon = noise(self.mu)
-        torch.addcmul(self.mu, self.sigma, self.epsilon, out=self.drawn)
+    def draw(self, noise: Noise, sign: int) -> None:
+        if sign > 0:
+            self.epsilon = noise(self.mu)
+        torch.addcmul(self.mu, self.sigma, self.epsilon, value=sign, out=self.drawn)
         self.drawn.grad = None
 
-    def curve(self, decay: float, part: float, *, evidence: float) -> None:
-        """The estimate of the curvature, and sigma with it, have heard the gradient at the drawn weights."""
+    def learn(self, pace: Pace) -> None:
         assert self.drawn.grad is not None
-        off = self.epsilon.div_(self.sigma).mul_(self.drawn.grad).sub_(self.h, alpha=part)
-        curvature = torch.add(self.h, self.delta, out=self.sigma)
-        self.h.add_(off, alpha=1 - decay).addcdiv_(off.square_(), curvature, value=(1 - decay) ** 2 / 2)
-        torch.add(self.h, self.delta, out=self.sigma).mul_(evidence).rsqrt_()
-
-    def move(self, rate: float, part: float, corrected: float) -> None:
-        """The mean has gone against the gradient and towards the prior, at most STEP_MAX sigmas."""
-        assert self.drawn.grad is not None
-        self.momentum.mul_(MOMENTUM).add_(self.drawn.grad, alpha=1 - MOMENTUM)
-        pull = (self.mu - self.prior_mu).mul_(self.delta)
-        step = pull.mul_(part).add_(self.momentum, alpha=1 / corrected).mul_(self.sigma).mul_(rate)
-        self.mu.addcmul_(step.clamp_(-STEP_MAX, STEP_MAX), self.sigma, value=-1)
+        for block, (gradient, epsilon) in zip(self.blocks, in_blocks(self.drawn.grad, self.epsilon), strict=True):
+            block.learn(gradient, epsilon, pace)
 
 
 class Ivon:
@@ -109,12 +141,16 @@ class Ivon:
         self._own = adam_over(own, recipe) if own else None
 
     def step(self, batch: Batch, decay: float) -> Tensor:
-        """One step on a minibatch, at this part of the learning rates; returns the drawn net's loss, detached."""
+        """One step on a minibatch, at this part of the learning rates; returns the drawn net's loss, detached.
+
+        Every other step takes the noise of the step before, negated: most of what it does to the gradient cancels.
+        """
         each = [weights for parts in self.weights.values() for weights in parts.values()]
+        sign = 1 if self.steps % 2 == 0 else -1
         self.steps += 1
         with torch.no_grad():
             for weights in each:
-                weights.draw(self.noise)
+                weights.draw(self.noise, sign)
         loss = self.data.minibatch(self.drawn, batch, self.noise)
         torch.autograd.backward(loss)
         if self._own is not None:
@@ -122,12 +158,17 @@ class Ivon:
             set_rates(optimizer, rates, decay)
             optimizer.step()
             optimizer.zero_grad()
-        part = len(batch.labels) / self.batch_rows
-        rate, corrected = self.recipe.lr * decay * self.evidence, 1 - MOMENTUM**self.steps
+        pace = Pace(
+            evidence=self.evidence,
+            kept=self.recipe.curvature_decay,
+            rate=self.recipe.lr * decay * self.evidence,
+            corrected=1 - MOMENTUM**self.steps,
+            part=len(batch.labels) / self.batch_rows,
+            sign=sign,
+        )
         with torch.no_grad():
             for weights in each:
-                weights.curve(self.recipe.curvature_decay, part, evidence=self.evidence)
-                weights.move(rate, part, corrected)
+                weights.learn(pace)
         return loss.detach()
 
     @torch.no_grad()

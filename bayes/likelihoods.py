@@ -8,13 +8,16 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from bayes.chunk import Chunk
+from bayes.families.gaussian_kl import divergence, sigma_inverses
+from bayes.families.natural import Terms, pooled
 from bayes.families.parts import Rate, Tensors
 from bayes.layers import Shape
 from bayes.outputs import Categorical, Gaussian, Output
 
 OWN = "output"  # Among the layers of a posterior, the name of the likelihood's own tensors.
 LABEL_UNITS = ("location", "scale")
-NOISE_MU, NOISE_LOG_SIGMA = "log_noise.mu", "log_noise.log_sigma"
+NOISE = "log_noise"
+NOISE_MU, NOISE_LOG_SIGMA = f"{NOISE}.mu", f"{NOISE}.log_sigma"
 ROOT = {"location": 0.0, "scale": 1.0, NOISE_MU: -1.0, NOISE_LOG_SIGMA: 0.0}
 START = {NOISE_MU: 0.0, NOISE_LOG_SIGMA: -3.0}
 
@@ -103,20 +106,13 @@ def kl(q: Tensors, p: Tensors) -> Tensor | None:
     """KL(q || p) of the learned noise in nats, summed over the dimensions; None where none is learned."""
     if NOISE_MU not in q:
         return None
-    narrower = p[NOISE_LOG_SIGMA] - q[NOISE_LOG_SIGMA]
-    moved = (q[NOISE_MU] - p[NOISE_MU]) * (-p[NOISE_LOG_SIGMA]).exp()
-    return (narrower + 0.5 * ((-2 * narrower).exp() - 1 + moved.square())).sum()
+    return divergence(q, {**p, **sigma_inverses(p, (NOISE,))}, NOISE)
 
 
-def forget(own: Tensors, root: Tensors, power: float) -> dict[str, Tensor]:
-    """The own tensors whose learned noise is proportional to own^power root^(1 - power)."""
-    if NOISE_MU not in own:
-        return dict(own)
-    kept = power * (-2 * own[NOISE_LOG_SIGMA]).exp()
-    lent = (1 - power) * (-2 * root[NOISE_LOG_SIGMA]).exp()
-    precision = kept + lent
-    mu = (kept * own[NOISE_MU] + lent * root[NOISE_MU]) / precision
-    return {**own, NOISE_MU: mu, NOISE_LOG_SIGMA: -0.5 * precision.log()}
+def pool(terms: Terms) -> dict[str, Tensor]:
+    """The first own tensors, with a learned noise proportional to the product of the terms' to their powers."""
+    own = terms[0][1]
+    return {**own, **pooled(terms, (NOISE,))} if NOISE_MU in own else dict(own)
 
 
 def _log_noise(output: Gaussian, own: Tensors) -> tuple[Tensor, Tensor]:

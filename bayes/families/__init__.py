@@ -8,6 +8,7 @@ from torch import Tensor
 
 from bayes.families import cfg, ffg, point
 from bayes.families.mnf import Mnf
+from bayes.families.natural import Terms
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
 from bayes.layers import Shape, Weighted
 
@@ -47,8 +48,8 @@ class Family(Protocol):
     def draw(self, q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:
         """Independent draws of the weights, stacked along a new first axis."""
 
-    def forget(self, q: Tensors, root: Tensors, power: float) -> Tensors:
-        """The prior proportional to q^power root^(1 - power)."""
+    def pool(self, terms: Terms) -> Tensors:
+        """The density proportional to the product of these densities, each to its power."""
 
     def describe(self, q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:
         """What a reader of the update's report should know about the layer."""

@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from bayes.families import ffg
-from bayes.families.fused import VARIANCE_FLOOR, divergence
+from bayes.families.gaussian_kl import divergence
 from bayes.families.kernels import squares_below, variance
+from bayes.families.natural import Terms
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
+from bayes.families.reparameterization import VARIANCE_FLOOR
 from bayes.layers import Conv, Shape, Weighted, apply
 
 LOWER = "weight.unit_lower"
@@ -108,7 +110,7 @@ def kl(q: Tensors, p: Tensors) -> Tensor:
     wider = _by_kernel(q["weight.log_sigma"] - p["weight.log_sigma"])
     moved = p[INVERSE] @ _by_kernel(q["weight.mu"] - p["weight.mu"]).unsqueeze(2)
     squares = squares_below(p[INVERSE], q[FACTOR]) + moved.square().sum()
-    bias = divergence(q["bias.mu"], q["bias.log_sigma"], p["bias.mu"], p["bias.log_sigma"])
+    bias = divergence(q, p, "bias")
     return bias - wider.sum() + 0.5 * ((2 * wider).expm1().sum() + squares)
 
 
@@ -132,22 +134,26 @@ def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:
     )
 
 
-def forget(q: Tensors, root: Tensors, power: float) -> Tensors:
-    r"""The Gaussians proportional to q^power root^(1 - power), kernel by kernel, computed in float64.
+def pool(terms: Terms) -> dict[str, Tensor]:
+    r"""The Gaussians proportional to the product of q_k^w_k, kernel by kernel, computed in float64.
 
-    .. math:: \Lambda = \alpha \Sigma^{-1} + (1-\alpha) \Sigma_0^{-1}, \quad
-        \Lambda m = \alpha \Sigma^{-1} \mu + (1-\alpha) \Sigma_0^{-1} m_0
+    .. math:: \Lambda = \sum_k w_k \Sigma_k^{-1}, \quad \Lambda m = \sum_k w_k \Sigma_k^{-1} \mu_k
+
+    Where powers below 0 leave a direction less precise than any is in any term, it is as precise as that one.
     """
-    blended = ffg.forget(q, root, power)
+    factorized, q = ffg.pool(terms), terms[0][1]
     if LOWER not in q:
-        return blended
-    (kept, kept_pull), (lent, lent_pull) = _natural(q), _natural(root)
-    factor = _factor_of_inverse(power * kept + (1 - power) * lent)
-    mu = factor @ (factor.mT @ (power * kept_pull + (1 - power) * lent_pull))
+        return factorized
+    naturals = [(power, *_natural(one)) for power, one in terms]
+    precision = torch.stack([power * one for power, one, _ in naturals]).sum(0)
+    if min(power for power, _ in terms) < 0:
+        precision = _at_least(precision, torch.stack([one for _, one, _ in naturals]))
+    factor = _factor_of_inverse(precision)
+    mu = factor @ (factor.mT @ torch.stack([power * pull for power, _, pull in naturals]).sum(0))
     sigma = factor.diagonal(dim1=1, dim2=2)
     rows, columns = _below(factor.shape[1], factor.device)
     return {
-        **blended,
+        **factorized,
         "weight.mu": mu.view(q["weight.mu"].shape).to(q["weight.mu"]),
         "weight.log_sigma": sigma.log().view(q["weight.mu"].shape).to(q["weight.mu"]),
         LOWER: (factor / sigma.unsqueeze(2))[:, rows, columns].view(q[LOWER].shape).to(q[LOWER]),
@@ -215,6 +221,14 @@ def _natural(q: Tensors) -> tuple[Tensor, Tensor]:
     inverse = _inverse(_factor({key: tensor.double() for key, tensor in q.items()}))
     precision = inverse.mT @ inverse
     return precision, precision @ _by_kernel(q["weight.mu"].double()).unsqueeze(2)
+
+
+def _at_least(precision: Tensor, others: Tensor) -> Tensor:
+    """The precisions [kernels, area, area] with eigenvalues no less than the least of the kernel's in the others."""
+    least = torch.linalg.eigvalsh(others).amin((0, 2)).view(-1, 1)
+    values, vectors = torch.linalg.eigh(precision)
+    raised = vectors @ (values.maximum(least).unsqueeze(2) * vectors.mT)
+    return torch.where((values < least).any(1).view(-1, 1, 1), raised, precision)
 
 
 def _factor_of_inverse(precision: Tensor) -> Tensor:

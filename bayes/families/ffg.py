@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
-from bayes.families.fused import divergence, perturbed
+from bayes.families.gaussian_kl import divergence, sigma_inverses
+from bayes.families.natural import Terms, pooled
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
+from bayes.families.reparameterization import output_variance, perturbed
 from bayes.layers import Shape, Weighted, apply
 
 
@@ -47,8 +49,8 @@ def start(prior: Tensors, weight: Tensor, log_sigma_start: float) -> dict[str, T
 
 
 def ready(p: Tensors) -> Tensors:
-    """The prior as it is."""
-    return p
+    """The prior with 1 / sigma of every weight."""
+    return {**p, **sigma_inverses(p)}
 
 
 def complete(q: Tensors, noise: Noise, rows: int) -> Tensors:  # noqa: ARG001
@@ -66,9 +68,7 @@ def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
 
     Source: Kingma, Salimans, Welling 2015, "Variational Dropout and the Local Reparameterization Trick", eq. 6.
     """
-    mean = apply(layer, x, q["weight.mu"], q["bias.mu"])
-    variance = apply(layer, x.square(), (2 * q["weight.log_sigma"]).exp(), (2 * q["bias.log_sigma"]).exp())
-    return perturbed(mean, variance, noise(mean))
+    return perturbed(apply(layer, x, q["weight.mu"], q["bias.mu"]), output_variance(layer, q, x), noise)
 
 
 def kl(q: Tensors, p: Tensors) -> Tensor:
@@ -78,7 +78,7 @@ def kl(q: Tensors, p: Tensors) -> Tensor:
 
     Source: Kochurov et al. 2018, the KL term of the bound for a factorized prior N(m, s^2).
     """
-    return _kl(q, p, "weight") + _kl(q, p, "bias")
+    return divergence(q, p, "weight") + divergence(q, p, "bias")
 
 
 def mean(q: Tensors) -> LayerWeights:
@@ -91,13 +91,9 @@ def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:
     return LayerWeights(_draw(q, "weight", samples, generator), _draw(q, "bias", samples, generator))
 
 
-def forget(q: Tensors, root: Tensors, power: float) -> Tensors:
-    r"""The Gaussians proportional to q^power root^(1 - power), weight by weight.
-
-    .. math:: \frac{1}{s^2} = \frac{\alpha}{\sigma^2} + \frac{1-\alpha}{s_0^2}, \quad
-        m = s^2 \left( \frac{\alpha \mu}{\sigma^2} + \frac{(1-\alpha) m_0}{s_0^2} \right)
-    """
-    return {**_blend(q, root, power, "weight"), **_blend(q, root, power, "bias")}
+def pool(terms: Terms) -> dict[str, Tensor]:
+    """The Gaussians proportional to the product of the terms, weight by weight."""
+    return pooled(terms, ("weight", "bias"))
 
 
 def describe(q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:
@@ -108,19 +104,6 @@ def describe(q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:
         "sigma_to_prior_median": float((log_sigma - p["weight.log_sigma"]).exp().median()),
         "log_sigma_moved": float((log_sigma - start["weight.log_sigma"]).abs().mean()),
     }
-
-
-def _kl(q: Tensors, p: Tensors, part: str) -> Tensor:
-    mu, log_sigma = f"{part}.mu", f"{part}.log_sigma"
-    return divergence(q[mu], q[log_sigma], p[mu], p[log_sigma])
-
-
-def _blend(q: Tensors, root: Tensors, power: float, part: str) -> dict[str, Tensor]:
-    mu, log_sigma = f"{part}.mu", f"{part}.log_sigma"
-    kept = power * (-2 * q[log_sigma]).exp()
-    lent = (1 - power) * (-2 * root[log_sigma]).exp()
-    precision = kept + lent
-    return {mu: (kept * q[mu] + lent * root[mu]) / precision, log_sigma: -0.5 * precision.log()}
 
 
 def _draw(q: Tensors, part: str, samples: int, generator: torch.Generator) -> Tensor:

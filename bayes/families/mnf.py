@@ -27,8 +27,10 @@ from torch import Tensor
 from bayes import flows
 from bayes.determinism import generator as stream_of
 from bayes.families import ffg
-from bayes.families.fused import divergence, perturbed, scaled_divergence
+from bayes.families.gaussian_kl import divergence, scaled_divergence
+from bayes.families.natural import Terms
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
+from bayes.families.reparameterization import output_variance, perturbed
 from bayes.layers import Dense, Shape, Weighted, apply
 
 Variant = Literal["kernel", "filter", "rank1"]
@@ -87,14 +89,12 @@ class Mnf:
 
         The z scale the means only, so the variance is that of ffg.
         """
-        mean = self._mean_output(layer, q, x)
-        variance = apply(layer, x.square(), (2 * q["weight.log_sigma"]).exp(), (2 * q["bias.log_sigma"]).exp())
-        return perturbed(mean, variance, noise(mean))
+        return perturbed(self._mean_output(layer, q, x), output_variance(layer, q, x), noise)
 
     def kl(self, q: Tensors, p: Tensors) -> Tensor:
         """KL(q(w, z) || p(w, z)) in nats, a scalar: the mean over the draws of z in q; exact over w."""
         given_z = scaled_divergence(q, p, self._mean_factor(q, q[DRAWN].square()))
-        bias = divergence(q["bias.mu"], q["bias.log_sigma"], p["bias.mu"], p["bias.log_sigma"])
+        bias = divergence(q, p, "bias")
         return given_z + bias + (q[LOG_DENSITY] - _log_density(p, q[DRAWN])).sum(1).mean()
 
     def mean(self, q: Tensors) -> LayerWeights:
@@ -110,9 +110,9 @@ class Mnf:
         off = ffg.draw({**q, "weight.mu": torch.zeros_like(q["weight.mu"])}, samples, generator)
         return off._replace(weight=off.weight + self._factor(q, z) * q["weight.mu"])
 
-    def forget(self, q: Tensors, root: Tensors, power: float) -> dict[str, Tensor]:
-        """Given z, as ffg: the means stay multiples of z. The density of z is that of q, not forgotten."""
-        return {**q, **ffg.forget(q, root, power)}
+    def pool(self, terms: Terms) -> dict[str, Tensor]:
+        """Given z, as ffg: the means stay multiples of z. The density of z is that of the first term."""
+        return {**terms[0][1], **ffg.pool(terms)}
 
     def describe(self, q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:
         """As ffg, with |E[w]| over the standard deviation of w, that of z included, in the first."""

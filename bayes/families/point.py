@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from bayes.families.natural import Terms
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
 from bayes.layers import Shape, Weighted, apply
 
@@ -57,9 +58,9 @@ def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights: 
     return mean(q)
 
 
-def forget(q: Tensors, root: Tensors, power: float) -> Tensors:  # noqa: ARG001
-    """The point as it is: no prior holds it."""
-    return q
+def pool(terms: Terms) -> Tensors:
+    """The first point as it is: no density holds it."""
+    return terms[0][1]
 
 
 def describe(q: Tensors, p: Tensors, start: Tensors) -> dict[str, float]:  # noqa: ARG001

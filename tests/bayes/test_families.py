@@ -102,8 +102,8 @@ def test_draws_inhave_the_shapes_of_the_layer(family: FamilyName, layer: Weighte
 def test_a_power_of_one_forgets_nothing_and_powers_multiply(family: FamilyName, layer: Weighted) -> None:
     rules, q, root = FAMILIES[family], random_tensors(family, layer, 0), random_tensors(family, layer, 1)
 
-    kept, once = rules.forget(q, root, 1.0), rules.forget(q, root, 0.12)
-    twice = rules.forget(rules.forget(q, root, 0.3), root, 0.4)
+    kept, once = rules.pool([(1.0, q), (0.0, root)]), rules.pool([(0.12, q), (0.88, root)])
+    twice = rules.pool([(0.4, rules.pool([(0.3, q), (0.7, root)])), (0.6, root)])
 
     for key in q:
         torch.testing.assert_close(kept[key], q[key], rtol=1e-11, atol=1e-11)
@@ -114,7 +114,7 @@ def test_a_power_of_one_forgets_nothing_and_powers_multiply(family: FamilyName, 
 def test_a_root_has_nothing_to_forget(family: FamilyName, layer: Weighted) -> None:
     root = random_tensors(family, layer, 1)
 
-    forgotten = FAMILIES[family].forget(root, root, 0.3)
+    forgotten = FAMILIES[family].pool([(0.3, root), (0.7, root)])
 
     for key in root:
         torch.testing.assert_close(forgotten[key], root[key], rtol=1e-11, atol=1e-11)

@@ -120,7 +120,7 @@ def test_kernels_without_correlation_are_those_of_ffg(layer: Weighted) -> None:
     lower = torch.zeros(cfg.shapes(layer)[cfg.LOWER], dtype=torch.float64)
     q, p = of_ffg | {cfg.LOWER: lower}, prior | {cfg.LOWER: lower}
 
-    forgotten, of_ffg_forgotten = cfg.forget(q, p, 0.3), ffg.forget(of_ffg, prior, 0.3)
+    forgotten, of_ffg_forgotten = cfg.pool([(0.3, q), (0.7, p)]), ffg.pool([(0.3, of_ffg), (0.7, prior)])
 
     torch.testing.assert_close(kl("cfg", q, p), kl("ffg", of_ffg, prior), rtol=1e-12, atol=0.0)
     assert not bool(forgotten[cfg.LOWER].any())
@@ -134,7 +134,7 @@ def test_forgetting_weighs_the_precisions(layer: Weighted) -> None:
     q, root = random_tensors("cfg", layer, 0), random_tensors("cfg", layer, 1)
 
     one, other = kernels(layer, q), kernels(layer, root)
-    blended = kernels(layer, cfg.forget(q, root, 0.3))
+    blended = kernels(layer, cfg.pool([(0.3, q), (0.7, root)]))
 
     precision = 0.3 * one.precision_matrix + 0.7 * other.precision_matrix
     pull = 0.3 * (one.precision_matrix @ one.loc.unsqueeze(2)) + 0.7 * (other.precision_matrix @ other.loc.unsqueeze(2))

@@ -17,7 +17,7 @@ from tests.bayes.objectives import SMALL, random_parameters
 def test_its_density_is_that_of_the_prior_and_the_root_to_their_powers() -> None:
     q, base = (random_parameters(SMALL, seed)["conv1"] for seed in (0, 1))
 
-    held = ffg.forget(q, base, 0.3)
+    held = ffg.pool([(0.3, q), (0.7, base)])
 
     at = torch.linspace(-2, 2, 5, dtype=torch.float64).view(-1, 1, 1, 1, 1)
     logs = [Normal(t["weight.mu"], t["weight.log_sigma"].exp()).log_prob(at) for t in (held, q, base)]  # type: ignore[no-untyped-call]
@@ -31,7 +31,7 @@ def test_evidence_of_k_updates_ago_counts_power_to_the_k() -> None:
     belief = PRIOR
     for chunk in chunks:
         q, base = (parameters(b.mu, b.sigma.log())["dense1"] for b in (belief, PRIOR))
-        held = ffg.forget(q, base, power)
+        held = ffg.pool([(power, q), (1 - power, base)])
         mu, log_sigma = (torch.cat([held[f"{part}.{key}"].flatten() for part in ("weight", "bias")]) for key in KEYS)
         belief = optimum(Belief(mu, log_sigma.exp()), chunk, 1.0)
 

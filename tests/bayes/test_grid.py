@@ -55,12 +55,12 @@ def chunk(rows: int, *, is_as_before: bool, weights: torch.Tensor | None = None)
 def test_a_narrow_prior_wins_where_the_weights_are_right_and_a_wide_one_where_they_are_not(
     is_as_before: bool, best: float
 ) -> None:
-    _, report = absorb_on_grid(model(0.01, 10.0), star(), chunk(100, is_as_before=is_as_before))
+    _, report = absorb_on_grid(model(0.01, 10.0), star(), chunk(400, is_as_before=is_as_before))
 
     assert report.choice is not None
     assert report.choice.sigma == best
-    assert report.choice.held_out_rows == 20
-    assert report.to_dict()["choice"] == {"sigma": best, "held_out_rows": 20, "nll": report.choice.nll}
+    assert report.choice.held_out_rows == 80
+    assert report.to_dict()["choice"] == {"sigma": best, "held_out_rows": 80, "nll": report.choice.nll}
 
 
 def test_the_posterior_is_the_best_priors_after_the_whole_chunk() -> None:

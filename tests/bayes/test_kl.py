@@ -35,7 +35,7 @@ def test_kl_is_that_of_torch_distributions() -> None:
         for part in ("weight", "bias")
     )
 
-    assert float(ffg.kl(q, p)) == pytest.approx(float(expected), rel=1e-12)
+    assert float(ffg.kl(q, ffg.ready(p))) == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_kl_of_a_whole_posterior_is_its_formula_weight_by_weight(learned: Posterior, images: Model) -> None:

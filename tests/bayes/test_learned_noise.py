@@ -11,7 +11,7 @@ from torch.distributions import kl_divergence as torch_kl
 
 from bayes import Chunk, Gaussian, GaussianPrediction, Model, Posterior, absorb, kl_divergence, predict, root
 from bayes.forgetting import forgotten
-from bayes.likelihoods import NOISE_LOG_SIGMA, NOISE_MU, OWN, forget, kl, nll
+from bayes.likelihoods import NOISE_LOG_SIGMA, NOISE_MU, OWN, kl, nll, pool
 from bayes.objective import Batch
 from tests.bayes.objectives import Parameters, linear_regression, objective
 
@@ -128,7 +128,7 @@ def test_forgetting_takes_the_noise_the_same_part_of_the_way_back_to_the_root() 
     q, base, power = noise(0.7, -2.0), noise(-1.0, 0.0), 0.3
     points = torch.linspace(-2, 2, 5, dtype=torch.float64)
 
-    blended = normal(forget(q, base, power)).log_prob(points)  # type: ignore[no-untyped-call]
+    blended = normal(pool([(power, q), (1 - power, base)])).log_prob(points)  # type: ignore[no-untyped-call]
 
     parts = [normal(own).log_prob(points) for own in (q, base)]  # type: ignore[no-untyped-call]
     off = blended - power * parts[0] - (1 - power) * parts[1]

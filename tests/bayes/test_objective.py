@@ -1,4 +1,6 @@
 import copy
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
@@ -12,15 +14,28 @@ from tests.bayes.family_layers import normal, random_tensors
 from tests.bayes.objectives import SMALL, Parameters, objective, random_parameters, random_rows, take
 
 
+def up(like: Tensor) -> Tensor:
+    """Noise of one sigma; the second half of the rows has it downwards."""
+    return torch.ones_like(like)
+
+
+def down(like: Tensor) -> Tensor:
+    return -torch.ones_like(like)
+
+
+def averaged(loss: Callable[[Noise], Tensor], noises: tuple[Noise, ...]) -> Tensor:
+    return torch.stack([loss(noise) for noise in noises]).mean()
+
+
 def leaves(q: Parameters) -> list[Tensor]:
     return [tensor.requires_grad_() for tensors in q.values() for tensor in tensors.values()]
 
 
-@pytest.mark.parametrize("noise", [torch.zeros_like, torch.ones_like], ids=["at the mean", "one sigma up"])
+@pytest.mark.parametrize("noises", [(torch.zeros_like,), (up, down)], ids=["at the mean", "one sigma up and down"])
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("batch_rows", [1, 4, 5, 11, 13])
 def test_minibatch_gradients_over_a_pass_add_up_to_the_gradient_of_the_whole_chunk(
-    batch_rows: int, weighted: bool, noise: Noise
+    batch_rows: int, weighted: bool, noises: tuple[Noise, ...]
 ) -> None:
     rows = random_rows(11, seed=0)
     rows = rows if weighted else rows._replace(weights=torch.ones_like(rows.weights))
@@ -30,10 +45,10 @@ def test_minibatch_gradients_over_a_pass_add_up_to_the_gradient_of_the_whole_chu
     order = torch.randperm(11, generator=torch.Generator().manual_seed(3))
     learned = leaves(q)
     steps = [
-        torch.autograd.grad(bound.minibatch(q, take(rows, index), noise), learned)
+        torch.autograd.grad(averaged(partial(bound.minibatch, q, take(rows, index)), noises), learned)
         for index in torch.split(order, batch_rows)
     ]
-    whole = torch.autograd.grad(bound.whole(q, rows, noise), learned)
+    whole = torch.autograd.grad(averaged(partial(bound.whole, q, rows), noises), learned)
 
     for of_steps, of_whole in zip(zip(*steps, strict=True), whole, strict=True):
         summed = torch.stack(of_steps).sum(0) * batch_rows / 11
@@ -57,8 +72,8 @@ def test_a_row_of_weight_two_is_the_row_twice() -> None:
     heavy = rows._replace(weights=torch.tensor([2.0, 1.0, 1.0], dtype=torch.float64))
     twice = Batch(*(part[[0, 0, 1, 2]] for part in rows))._replace(weights=torch.ones(4, dtype=torch.float64))
 
-    of_heavy = objective(SMALL, prior, heavy.weights).whole(q, heavy, torch.ones_like)
-    of_twice = objective(SMALL, prior, twice.weights).whole(q, twice, torch.ones_like)
+    of_heavy = averaged(partial(objective(SMALL, prior, heavy.weights).whole, q, heavy), (up, down))
+    of_twice = averaged(partial(objective(SMALL, prior, twice.weights).whole, q, twice), (up, down))
 
     torch.testing.assert_close(of_heavy, of_twice, rtol=1e-13, atol=0.0)
 
@@ -69,8 +84,8 @@ def test_a_row_of_weight_zero_is_not_there() -> None:
     ignored = rows._replace(weights=torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64))
     absent = take(ignored, slice(0, 2))
 
-    of_ignored = objective(SMALL, prior, ignored.weights).whole(q, ignored, torch.ones_like)
-    of_absent = objective(SMALL, prior, absent.weights).whole(q, absent, torch.ones_like)
+    of_ignored = averaged(partial(objective(SMALL, prior, ignored.weights).whole, q, ignored), (up, down))
+    of_absent = averaged(partial(objective(SMALL, prior, absent.weights).whole, q, absent), (up, down))
 
     torch.testing.assert_close(of_ignored, of_absent, rtol=1e-13, atol=0.0)
 

@@ -1,0 +1,75 @@
+"""Posteriors combined by their natural parameters: learned side by side, or taken back, without the rows."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bayes import likelihoods
+from bayes.errors import FamilyMismatch
+from bayes.families.natural import Terms
+from bayes.fixed import FIXED
+from bayes.likelihoods import LABEL_UNITS, OWN
+from bayes.posterior import Posterior, join, shapes
+
+POOLED = ("ffg", "cfg")
+
+
+def merge(parent: Posterior, learned: Sequence[Posterior], *, damping: float = 1.0) -> Posterior:
+    r"""What the parent would have learned of all the chunks that these posteriors learned of side by side.
+
+    .. math:: \eta = \eta_{parent} + \rho \sum_k (\eta_k - \eta_{parent})
+
+    with natural parameters eta and damping rho. Exact where the posteriors are: on a conjugate model it is the
+    posterior after one chunk upon the other. Of nets it is an approximation, and undamped it goes too far: each of the
+    K makes most of the step that all of them have in common. Try dampings between 1 / K and 1 on rows held out.
+
+    Raises:
+        FamilyMismatch: there are none, they are of another family or net than the parent, or of a family without
+            natural parameters, or have fixed scales or units of the labels of their own, as from a root parent.
+
+    Source: Bui et al. 2018, "Partitioned Variational Inference", with factors of one round.
+    """
+    if not learned:
+        raise FamilyMismatch("a merge needs at least one posterior that learned")
+    chunks = parent.chunks + sum(one.chunks - parent.chunks for one in learned)
+    powers = [1 - damping * len(learned), *[damping] * len(learned)]
+    return _pooled([parent, *learned], powers, chunks)
+
+
+def unlearn(posterior: Posterior, before: Posterior, after: Posterior) -> Posterior:
+    r"""The posterior without what its ancestor `after` learned beyond that one's parent `before`.
+
+    .. math:: \eta = \eta_{posterior} - (\eta_{after} - \eta_{before})
+
+    Exact where the posteriors are. Of nets it is an approximation, and no deletion: what was learned later was learned
+    from weights that knew the rows. To delete rows, go back to `before` and absorb the later chunks again.
+
+    Raises:
+        FamilyMismatch: as for `merge`.
+    """
+    chunks = posterior.chunks - (after.chunks - before.chunks)
+    return _pooled([posterior, after, before], [1.0, -1.0, 1.0], chunks)
+
+
+def _pooled(given: Sequence[Posterior], powers: Sequence[float], chunks: int) -> Posterior:
+    _check(given)
+    first = given[0]
+
+    def terms(layer: str) -> Terms:
+        return [(power, one.layer(layer)) for power, one in zip(powers, given, strict=True)]
+
+    layers = {layer.name: first.rules.pool(terms(layer.name)) for layer in first.network.weighted}
+    own = likelihoods.pool(terms(OWN))
+    return replace(first, tensors={**first.tensors, **join({**layers, OWN: own})}, chunks=chunks)
+
+
+def _check(given: Sequence[Posterior]) -> None:
+    first = given[0]
+    if first.family not in POOLED:
+        raise FamilyMismatch(f"posteriors of family {first.family!r} have no natural parameters to add up")
+    if any(one.family != first.family or shapes(one) != shapes(first) for one in given):
+        raise FamilyMismatch("the posteriors belong to different families or nets")
+    for name, kept in ((FIXED, None), (OWN, LABEL_UNITS)):
+        tensors = [one.layer(name) for one in given]
+        for key in tensors[0] if kept is None else (key for key in kept if key in tensors[0]):
+            if any(not bool((one[key] == tensors[0][key]).all()) for one in tensors):
+                raise FamilyMismatch(f"the posteriors differ in {name}.{key}, which only a line's first update sets")
