@@ -41,7 +41,6 @@ class Pace:
         rate: the learning rate times lambda.
         corrected: what the momentum is divided by, being young.
         part: rows of the minibatch over those of a full one.
-        sign: 1, or -1 where the noise is that of the step before, negated.
     """
 
     evidence: float
@@ -49,7 +48,6 @@ class Pace:
     rate: float
     corrected: float
     part: float
-    sign: int
 
 
 class Block(NamedTuple):
@@ -63,10 +61,10 @@ class Block(NamedTuple):
     momentum: Tensor
 
     def learn(self, gradient: Tensor, epsilon: Tensor, pace: Pace) -> None:
-        """The block has heard the gradient at mu + sign sigma epsilon; epsilon is kept."""
-        heard = torch.mul(gradient, epsilon).div_(self.sigma).mul_(pace.sign).sub_(self.h, alpha=pace.part)
+        """The block has heard the gradient at mu + sigma epsilon; epsilon is used up."""
+        off = epsilon.mul_(gradient).div_(self.sigma).sub_(self.h, alpha=pace.part)
         self.momentum.mul_(MOMENTUM).add_(gradient, alpha=1 - MOMENTUM)
-        self._curve(heard, pace)
+        self._curve(off, pace)
         self._move(pace)
 
     def _curve(self, off: Tensor, pace: Pace) -> None:
@@ -102,10 +100,9 @@ class Weights:
         blocks = in_blocks(mu, prior_mu, delta, h, sigma, torch.zeros_like(mu))
         return cls(mu, log_sigma, sigma, mu.clone().requires_grad_(), mu, [Block(*of) for of in blocks])
 
-    def draw(self, noise: Noise, sign: int) -> None:
-        if sign > 0:
-            self.epsilon = noise(self.mu)
-        torch.addcmul(self.mu, self.sigma, self.epsilon, value=sign, out=self.drawn)
+    def draw(self, noise: Noise) -> None:
+        self.epsilon = noise(self.mu)
+        torch.addcmul(self.mu, self.sigma, self.epsilon, out=self.drawn)
         self.drawn.grad = None
 
     def learn(self, pace: Pace) -> None:
@@ -141,16 +138,12 @@ class Ivon:
         self._own = adam_over(own, recipe) if own else None
 
     def step(self, batch: Batch, decay: float) -> Tensor:
-        """One step on a minibatch, at this part of the learning rates; returns the drawn net's loss, detached.
-
-        Every other step takes the noise of the step before, negated: most of what it does to the gradient cancels.
-        """
+        """One step on a minibatch, at this part of the learning rates; returns the drawn net's loss, detached."""
         each = [weights for parts in self.weights.values() for weights in parts.values()]
-        sign = 1 if self.steps % 2 == 0 else -1
         self.steps += 1
         with torch.no_grad():
             for weights in each:
-                weights.draw(self.noise, sign)
+                weights.draw(self.noise)
         loss = self.data.minibatch(self.drawn, batch, self.noise)
         torch.autograd.backward(loss)
         if self._own is not None:
@@ -164,7 +157,6 @@ class Ivon:
             rate=self.recipe.lr * decay * self.evidence,
             corrected=1 - MOMENTUM**self.steps,
             part=len(batch.labels) / self.batch_rows,
-            sign=sign,
         )
         with torch.no_grad():
             for weights in each:
