@@ -8,7 +8,7 @@ from bayes.errors import FamilyMismatch
 from bayes.likelihoods import OWN
 from bayes.posterior import Posterior, shapes
 
-ROWS = 4096
+ROWS = 1024
 
 
 @torch.no_grad()
@@ -18,7 +18,7 @@ def kl_divergence(q: Posterior, p: Posterior) -> dict[str, float]:
     A learned noise is told as the layer "output".
 
     For a family with auxiliary variables it is that of the joint distributions, estimated with as many draws of
-    them as 4,096 rows get, which depend on q and p alone.
+    them as 1,024 rows get, which depend on q and p alone.
 
     Raises:
         FamilyMismatch: the two differ in family, or in the names or shapes of their tensors.

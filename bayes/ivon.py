@@ -28,7 +28,7 @@ from bayes.objective import Batch, Objective, Parts
 from bayes.recipe import Recipe
 
 MOMENTUM = 0.9
-STEP_MAX = 0.3
+STEP_MAX = 0.1
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from bayes.fields import Fields
 OptimizerName = Literal["adam", "ivon"]
 
 EVIDENCE_MAX, EVIDENCE_ROWS = 50_000, 500
-LR_NEWTON = 0.1
+LR_NEWTON = 0.03
 SEED_MAX = 2**63 - 1
 
 
@@ -75,7 +75,8 @@ def auto(rows: int, weights: int, *, of_numbers: bool = False, optimizer: Optimi
         lr_final=0.02,
         beta=min(1.0, 0.6 * (rows / evidence) ** (1 / 3) if of_numbers else rows / evidence),
         log_sigma_start=-5.0,
-        curvature_decay=0.99,
+        # Adam has none, but the randomness of an update depends on every field.
+        curvature_decay=0.95 if optimizer == "ivon" else 0.99,
         prior_power=1.0,
         seed=0,
     )

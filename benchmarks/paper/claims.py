@@ -137,6 +137,11 @@ def _over_vague(of: Of) -> Measured:
     return measured, laplace - vague >= 0.6 and laplace_nll <= 0.8 * vague_nll
 
 
+def _newton(of: Of) -> Measured:
+    ivon, ffg = of("ivon", NLL), of("ffg", NLL)
+    return f"NLL ivon {ivon:.4f}, ffg {ffg:.4f}", ivon <= ffg
+
+
 MAIN = ("point", "ffg", "joint point")
 FAMILIES = ("ffg", "cfg", "mnf")
 PAPER = (
@@ -175,6 +180,7 @@ OURS = (
     Claim("ffg is right on 98.7 %", MAIN, LARGE, _accuracy_6000),
     Claim("ffg: NLL at most fine-tuning's, ECE at most 0.005", MAIN, LARGE, _calibrated(1.0, 0.005)),
     Claim("cfg and mnf: NLL at most 1.05 of ffg's", FAMILIES, NAMES, _as_good),
+    Claim("ivon: NLL at most that of ffg by Adam", ("ivon", "ffg"), LARGE, _newton),
     Claim("ffg beats fine-tuning in accuracy and NLL", MAIN, COLOR, _better_than_point),
     Claim(
         "Laplace is 0.6 point above vague, NLL at most 0.80 of its", ("ffg, vague", "ffg, Laplace"), NEW, _over_vague
