@@ -30,6 +30,9 @@ class Chunk:
     weights: Tensor | None = None
 
     def __post_init__(self) -> None:
+        for name in ("inputs", "labels", "weights"):
+            if (tensor := getattr(self, name)) is not None:
+                object.__setattr__(self, name, tensor.detach())
         if self.inputs.dim() == 0 or self.labels.dim() == 0 or len(self.inputs) != len(self.labels):
             raise InvalidChunk(f"inputs {list(self.inputs.shape)} and labels {list(self.labels.shape)} do not pair up")
         if self.rows == 0:

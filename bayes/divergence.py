@@ -6,7 +6,7 @@ from bayes import likelihoods
 from bayes.determinism import generator, standard_normal
 from bayes.errors import FamilyMismatch
 from bayes.likelihoods import OWN
-from bayes.posterior import Posterior, shapes
+from bayes.posterior import Posterior, is_alike
 
 ROWS = 1024
 
@@ -21,12 +21,12 @@ def kl_divergence(q: Posterior, p: Posterior) -> dict[str, float]:
     them as 1,024 rows get, which depend on q and p alone.
 
     Raises:
-        FamilyMismatch: the two differ in family, or in the names or shapes of their tensors.
+        FamilyMismatch: the two differ in family, net, input or output.
     """
     if q.family != p.family:
         raise FamilyMismatch(f"a posterior of family {q.family!r} cannot be measured against one of {p.family!r}")
-    if shapes(q) != shapes(p):
-        raise FamilyMismatch("the two posteriors belong to different nets")
+    if not is_alike(q, p):
+        raise FamilyMismatch("the two posteriors belong to different nets, or differ in their inputs or outputs")
     noise = standard_normal(generator("cpu", q.digest, p.digest, "kl"))
     kl_nats = {}
     for layer in q.network.weighted:

@@ -6,7 +6,7 @@ from bayes import likelihoods
 from bayes.errors import FamilyMismatch
 from bayes.families.natural import Terms
 from bayes.likelihoods import OWN
-from bayes.posterior import Posterior, join, shapes
+from bayes.posterior import Posterior, is_alike, join
 
 
 def forgotten(prior: Posterior, root: Posterior | None, power: float) -> Posterior:
@@ -24,7 +24,7 @@ def forgotten(prior: Posterior, root: Posterior | None, power: float) -> Posteri
         return prior
     if root is None:
         raise FamilyMismatch("an update that forgets needs the root of its prior's line, to go back to")
-    if root.family != prior.family or shapes(root) != shapes(prior):
+    if not is_alike(root, prior):
         raise FamilyMismatch("the root belongs to another family or net than the prior")
 
     def terms(layer: str) -> Terms:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bayes import likelihoods
-from bayes.errors import FamilyMismatch
+from bayes.errors import FamilyMismatch, InvalidDescription
 from bayes.families.natural import Terms
 from bayes.fixed import FIXED
 from bayes.likelihoods import LABEL_UNITS, OWN
-from bayes.posterior import Posterior, join, shapes
+from bayes.posterior import Posterior, is_alike, join
 
 POOLED = ("ffg", "cfg")
 
@@ -20,16 +20,21 @@ def merge(parent: Posterior, learned: Sequence[Posterior], *, damping: float = 1
 
     with natural parameters eta and damping rho. Exact where the posteriors are: on a conjugate model it is the
     posterior after one chunk upon the other. Of nets it is an approximation, and undamped it goes too far: each of the
-    K makes most of the step that all of them have in common. Try dampings between 1 / K and 1 on rows held out.
+    K makes most of the step that all of them have in common. Try dampings between 1 / K and 1 on rows held out. The
+    parent of a merge should have learned: from a blank root every first update starts at random means of its own, and
+    hidden units of different nets do not add up.
 
     Raises:
-        FamilyMismatch: there are none, they are of another family or net than the parent, or of a family without
-            natural parameters, or have fixed scales or units of the labels of their own, as from a root parent.
+        FamilyMismatch: there are none, or with no more chunks than the parent; they differ from it in family, net,
+            input or output, or in fixed scales or units of the labels; or the family has no natural parameters.
+        InvalidDescription: the damping is not above 0 and at most 1.
 
     Source: Bui et al. 2018, "Partitioned Variational Inference", with factors of one round.
     """
-    if not learned:
-        raise FamilyMismatch("a merge needs at least one posterior that learned")
+    if not 0.0 < damping <= 1.0:
+        raise InvalidDescription("damping", f"must be above 0 and at most 1, not {damping}")
+    if not learned or any(one.chunks <= parent.chunks for one in learned):
+        raise FamilyMismatch("a merge needs posteriors that learned, with more chunks than their parent")
     chunks = parent.chunks + sum(one.chunks - parent.chunks for one in learned)
     powers = [1 - damping * len(learned), *[damping] * len(learned)]
     return _pooled([parent, *learned], powers, chunks)
@@ -40,12 +45,17 @@ def unlearn(posterior: Posterior, before: Posterior, after: Posterior) -> Poster
 
     .. math:: \eta = \eta_{posterior} - (\eta_{after} - \eta_{before})
 
-    Exact where the posteriors are. Of nets it is an approximation, and no deletion: what was learned later was learned
-    from weights that knew the rows. To delete rows, go back to `before` and absorb the later chunks again.
+    Exact where the posteriors are, and none between forgot (a `prior_power` below 1). Of nets it is an approximation,
+    and no deletion: what was learned later was learned from weights that knew the rows. To delete rows, go back to
+    `before` and absorb the later chunks again.
 
     Raises:
-        FamilyMismatch: as for `merge`.
+        FamilyMismatch: as for `merge`, or `after` has not more chunks than `before`, or more than the posterior.
     """
+    if not before.chunks < after.chunks <= posterior.chunks:
+        raise FamilyMismatch(
+            f"of {posterior.chunks} chunks those between {before.chunks} and {after.chunks} cannot be taken back"
+        )
     chunks = posterior.chunks - (after.chunks - before.chunks)
     return _pooled([posterior, after, before], [1.0, -1.0, 1.0], chunks)
 
@@ -66,8 +76,8 @@ def _check(given: Sequence[Posterior]) -> None:
     first = given[0]
     if first.family not in POOLED:
         raise FamilyMismatch(f"posteriors of family {first.family!r} have no natural parameters to add up")
-    if any(one.family != first.family or shapes(one) != shapes(first) for one in given):
-        raise FamilyMismatch("the posteriors belong to different families or nets")
+    if not all(is_alike(one, first) for one in given):
+        raise FamilyMismatch("the posteriors belong to different families or nets, or differ in inputs or outputs")
     for name, kept in ((FIXED, None), (OWN, LABEL_UNITS)):
         tensors = [one.layer(name) for one in given]
         for key in tensors[0] if kept is None else (key for key in kept if key in tensors[0]):

@@ -129,6 +129,11 @@ def shapes(posterior: Posterior) -> dict[str, Shape]:
     return {f"{name}.{key}": shape for name, keys in parts.items() for key, shape in keys.items()}
 
 
+def is_alike(one: Posterior, other: Posterior) -> bool:
+    """Both are of one family, and of one net with the same inputs and outputs."""
+    return (one.family, one.net, one.input, one.output) == (other.family, other.net, other.input, other.output)
+
+
 def join(parts: Mapping[str, Tensors]) -> dict[str, Tensor]:
     """Tensors by their full names, from the tensors of each layer."""
     return {f"{name}.{key}": tensor for name, tensors in parts.items() for key, tensor in tensors.items()}

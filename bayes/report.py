@@ -15,7 +15,10 @@ REACH_LEAST = 1.0
 
 @dataclass(frozen=True)
 class Progress:
-    """`step` of `steps` done; `elbo`: the mean of the bound in nats since the progress before, tempered by beta."""
+    """`step` of `steps` done; `elbo`: the mean of the bound in nats since the progress before, tempered by beta.
+
+    Under ivon, whose steps need no KL, it is that of the data alone.
+    """
 
     step: int
     steps: int
@@ -97,7 +100,7 @@ def warnings_of(
         if facts["snr_median"] < PRUNED_SNR and facts["sigma_to_prior_median"] > PRUNED_SIGMA
     ]
     reach = recipe.lr_log_sigma * steps
-    if widths and prior.chunks == 0 and reach < REACH_LEAST:
+    if widths and recipe.optimizer == "adam" and prior.chunks == 0 and reach < REACH_LEAST:
         warnings.append(
             f"Sigma is mostly what it started as: {steps} steps at lr_log_sigma {recipe.lr_log_sigma:g} can move log "
             f"sigma by {reach:.2f} at most. Raise lr_log_sigma or epochs."

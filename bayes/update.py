@@ -16,7 +16,8 @@ from bayes.chunk import Chunk
 from bayes.descent import Optimizer, Rows, descend, evidence
 from bayes.determinism import deterministic, generator, standard_normal
 from bayes.divergence import kl_divergence
-from bayes.errors import UpdateDiverged
+from bayes.errors import FamilyMismatch, UpdateDiverged
+from bayes.families import FAMILIES
 from bayes.families.parts import Noise, Tensors
 from bayes.fixed import FIXED
 from bayes.forgetting import forgotten
@@ -59,7 +60,8 @@ def absorb(
 
     Raises:
         InvalidChunk: the chunk's rows do not fit the model.
-        FamilyMismatch: the recipe forgets, and the root is missing or of another family or net.
+        FamilyMismatch: the recipe forgets, and the root is missing or of another family or net; or it asks for ivon,
+            and the family is not ffg.
         UpdateDiverged: the loss, the posterior or a number of its report is not finite, as of a sigma so near 0
             that it is none in float32.
 
@@ -105,7 +107,7 @@ def _fit(
     start = starting_point(prior, chunk, recipe, generator("cpu", *content, "weights"))
     noise = standard_normal(generator(device, *content, "noise"))
     shuffle = generator("cpu", *content, "shuffle")
-    with deterministic(device):
+    with deterministic(device), torch.inference_mode(False), torch.enable_grad():
         rows = Rows.of(chunk, prior.input, device)
         objective = _objective(held, recipe, rows)
         q = _to(start, device)
@@ -119,6 +121,8 @@ def _optimizer(q: Parts, objective: Objective, recipe: Recipe, noise: Noise) -> 
     match recipe.optimizer:
         case "adam":
             return Adam(q, objective, recipe, noise)
+        case "ivon" if objective.rules is not FAMILIES["ffg"]:
+            raise FamilyMismatch("ivon is for posteriors of family ffg")
         case "ivon":
             return Ivon(q, objective, recipe, noise)
         case _:

@@ -139,17 +139,23 @@ def pool(terms: Terms) -> dict[str, Tensor]:
 
     .. math:: \Lambda = \sum_k w_k \Sigma_k^{-1}, \quad \Lambda m = \sum_k w_k \Sigma_k^{-1} \mu_k
 
-    Where powers below 0 leave a direction less precise than any is in any term, it is as precise as that one.
+    Where powers below 0 leave a kernel with a direction less precise than any is in any term, the kernel of the term
+    that is least precise in all stands for all.
     """
     factorized, q = ffg.pool(terms), terms[0][1]
     if LOWER not in q:
         return factorized
     naturals = [(power, *_natural(one)) for power, one in terms]
     precision = torch.stack([power * one for power, one, _ in naturals]).sum(0)
+    pull = torch.stack([power * one for power, _, one in naturals]).sum(0)
     if min(power for power, _ in terms) < 0:
-        precision = _at_least(precision, torch.stack([one for _, one, _ in naturals]))
+        precisions, pulls = (torch.stack(parts) for parts in ([of[1] for of in naturals], [of[2] for of in naturals]))
+        is_sure, at = _sureness(precision, precisions)
+        kernels = torch.arange(len(at), device=at.device)
+        precision = torch.where(is_sure, precision, precisions[at, kernels])
+        pull = torch.where(is_sure, pull, pulls[at, kernels])
     factor = _factor_of_inverse(precision)
-    mu = factor @ (factor.mT @ torch.stack([power * pull for power, _, pull in naturals]).sum(0))
+    mu = factor @ (factor.mT @ pull)
     sigma = factor.diagonal(dim1=1, dim2=2)
     rows, columns = _below(factor.shape[1], factor.device)
     return {
@@ -223,12 +229,14 @@ def _natural(q: Tensors) -> tuple[Tensor, Tensor]:
     return precision, precision @ _by_kernel(q["weight.mu"].double()).unsqueeze(2)
 
 
-def _at_least(precision: Tensor, others: Tensor) -> Tensor:
-    """The precisions [kernels, area, area] with eigenvalues no less than the least of the kernel's in the others."""
-    least = torch.linalg.eigvalsh(others).amin((0, 2)).view(-1, 1)
-    values, vectors = torch.linalg.eigh(precision)
-    raised = vectors @ (values.maximum(least).unsqueeze(2) * vectors.mT)
-    return torch.where((values < least).any(1).view(-1, 1, 1), raised, precision)
+def _sureness(precision: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+    """Where precisions [kernels, area, area] have no eigenvalue below all of the others', and the least precise other.
+
+    The first is [kernels, 1, 1], the second an index [kernels].
+    """
+    least = torch.linalg.eigvalsh(others).amin((0, 2))
+    is_sure = torch.linalg.eigvalsh(precision).amin(1) >= least * (1 - 1e-9)
+    return is_sure.view(-1, 1, 1), others.diagonal(dim1=2, dim2=3).sum(2).argmin(0)
 
 
 def _factor_of_inverse(precision: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """Merging and unlearning by natural parameters: exact where the posterior is, refused where it means nothing."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -11,6 +12,7 @@ from bayes import (
     FamilyMismatch,
     FamilyName,
     Input,
+    InvalidDescription,
     Mlp,
     Model,
     Posterior,
@@ -21,6 +23,8 @@ from bayes import (
     root,
     unlearn,
 )
+from bayes.families import FAMILIES
+from bayes.layers import Conv, Weighted
 from bayes.likelihoods import OWN
 from bayes.posterior import join
 from tests.bayes.conjugate import (
@@ -107,15 +111,67 @@ def test_what_was_merged_can_be_unlearned(images: Model, image_chunk: Chunk, fam
 def test_division_by_more_than_there_is_leaves_a_posterior_no_wider_than_any_that_was_given(
     images: Model, image_chunk: Chunk, learned: Posterior, family: FamilyName
 ) -> None:
-    first = root(images) if family == "ffg" else convert(root(images), family)
-    after = learned if family == "ffg" else convert(learned, family)
+    parent = learned if family == "ffg" else convert(learned, family)
+    one, _ = absorb(parent, image_chunk, images.recipe)
+    other, _ = absorb(parent, image_chunk, replace(images.recipe, beta=0.01))
 
-    left = unlearn(first, first, after)
+    left = unlearn(one, parent, other)
 
     assert all(bool(tensor.isfinite().all()) for tensor in left.tensors.values())
     for key, tensor in left.tensors.items():
         if key.endswith("bias.log_sigma"):
-            assert bool((tensor <= first.tensors[key].maximum(after.tensors[key]) + 1e-6).all())
+            widest = torch.stack([given.tensors[key] for given in (one, parent, other)]).amax(0)
+            assert bool((tensor <= widest + 1e-6).all())
+
+
+@pytest.mark.parametrize(
+    ("powers", "precisions", "mean", "precision"),
+    [((1, -1, 1), (10, 20, 5), 1.0, 5.0), ((1, -1, 1), (10, 14, 5), 1.0, 5.0), ((-1, 1, 1), (10, 4, 4), 1.0, 4.0)],
+)
+@pytest.mark.parametrize("family", ["ffg", "cfg"])
+def test_where_nothing_is_left_the_least_precise_stands_for_all(
+    family: FamilyName, powers: tuple[int, ...], precisions: tuple[int, ...], mean: float, precision: float
+) -> None:
+    layer = Weighted("conv1", Conv(2, 2), inputs=1)
+    rules = FAMILIES[family]
+    blank = {key: torch.zeros(shape, dtype=torch.float64) for key, shape in rules.shapes(layer).items()}
+
+    def term(of: int) -> dict[str, Tensor]:
+        sigma = {
+            f"{part}.log_sigma": torch.full_like(blank[f"{part}.mu"], of).log() / -2 for part in ("weight", "bias")
+        }
+        return {**blank, **sigma, **{f"{part}.mu": torch.ones_like(blank[f"{part}.mu"]) for part in ("weight", "bias")}}
+
+    pooled = rules.pool([(float(power), term(of)) for power, of in zip(powers, precisions, strict=True)])
+
+    for part in ("weight", "bias"):
+        assert pooled[f"{part}.mu"].flatten().tolist() == pytest.approx([mean] * pooled[f"{part}.mu"].numel())
+        found = (-2 * pooled[f"{part}.log_sigma"]).exp().flatten().tolist()
+        assert found == pytest.approx([precision] * len(found))
+
+
+def test_chunks_that_were_not_learned_cannot_be_added_or_taken_back(learned: Posterior, images: Model) -> None:
+    first = root(images)
+    for given in ((learned, first, first), (first, first, learned), (learned, learned, first)):
+        with pytest.raises(FamilyMismatch, match="cannot be taken back"):
+            unlearn(*given)
+    with pytest.raises(FamilyMismatch, match="more chunks than their parent"):
+        merge(learned, [learned])
+
+
+@pytest.mark.parametrize("damping", [0.0, -1.0, 1.5, math.nan, math.inf])
+def test_a_damping_outside_its_range_is_refused(damping: float, learned: Posterior) -> None:
+    with pytest.raises(InvalidDescription, match="damping"):
+        merge(learned, [replace(learned, chunks=2)], damping=damping)
+
+
+def test_nets_of_the_same_shapes_are_still_other_nets(learned: Posterior) -> None:
+    rescaled = replace(learned, input=replace(learned.input, std=(2.0,)), chunks=2)
+
+    with pytest.raises(FamilyMismatch, match="inputs or outputs"):
+        merge(learned, [rescaled])
+    with pytest.raises(FamilyMismatch, match="inputs or outputs"):
+        kl_divergence(learned, rescaled)
 
 
 @pytest.mark.parametrize("family", ["point", "mnf"])
@@ -123,13 +179,13 @@ def test_families_without_natural_parameters_are_refused(images: Model, family: 
     blank = root(Model.from_description(images.to_description() | {"family": family}))
 
     with pytest.raises(FamilyMismatch, match="no natural parameters"):
-        merge(blank, [blank])
+        merge(blank, [replace(blank, chunks=1)])
 
 
 def test_posteriors_of_other_families_or_of_nobody_are_refused(learned: Posterior) -> None:
     with pytest.raises(FamilyMismatch, match="different families"):
-        merge(learned, [convert(learned, "cfg")])
-    with pytest.raises(FamilyMismatch, match="at least one"):
+        merge(learned, [replace(convert(learned, "cfg"), chunks=2)])
+    with pytest.raises(FamilyMismatch, match="posteriors that learned"):
         merge(learned, [])
 
 

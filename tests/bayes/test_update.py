@@ -4,7 +4,18 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bayes import Chunk, Model, Posterior, Progress, UpdateDiverged, absorb, kl_divergence, root
+from bayes import (
+    Chunk,
+    FamilyMismatch,
+    Model,
+    Posterior,
+    Progress,
+    UpdateDiverged,
+    absorb,
+    convert,
+    kl_divergence,
+    root,
+)
 from bayes.descent import decay
 from bayes.determinism import generator
 from bayes.likelihoods import OWN
@@ -29,6 +40,39 @@ def test_an_update_adds_one_chunk_and_leaves_the_prior_alone(images: Model, imag
     assert report.rows == 20
     assert report.steps == 9
     assert all(not tensor.requires_grad for tensor in posterior.tensors.values())
+
+
+@pytest.mark.parametrize("mode", [torch.no_grad, torch.inference_mode])
+def test_it_learns_in_whatever_mode_its_caller_is(mode: type[torch.no_grad], images: Model, image_chunk: Chunk) -> None:
+    expected, _ = absorb(root(images), image_chunk, images.recipe)
+
+    with mode():
+        posterior, _ = absorb(root(images), image_chunk, images.recipe)
+
+    assert posterior.digest == expected.digest
+
+
+def test_rows_that_ask_for_gradients_get_none() -> None:
+    model = Model.from_description(
+        {
+            "net": {"kind": "mlp", "hidden": [3]},
+            "input": {"shape": [2]},
+            "output": {"kind": "gaussian", "dims": 1},
+            "recipe": {"epochs": 2},
+        }
+    )
+    rows = [torch.randn(5, width, requires_grad=True) for width in (2, 1)]
+
+    absorb(root(model), Chunk(rows[0] * 1, rows[1] * 1, torch.ones(5, requires_grad=True)), model.recipe)
+
+    assert all(tensor.grad is None for tensor in rows)
+
+
+def test_ivon_is_refused_for_a_posterior_of_another_family(
+    learned: Posterior, images: Model, image_chunk: Chunk
+) -> None:
+    with pytest.raises(FamilyMismatch, match="ivon is for posteriors of family ffg"):
+        absorb(convert(learned, "cfg"), image_chunk, replace(images.recipe, optimizer="ivon"))
 
 
 def test_a_later_update_starts_at_the_prior_itself(learned: Posterior, images: Model, image_chunk: Chunk) -> None:
