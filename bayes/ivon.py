@@ -3,7 +3,7 @@ r"""Variational online Newton with any diagonal Gaussian as the prior: about one
 With lambda = N / beta, prior N(m_0, 1 / s_0), and q = N(m, 1 / s), of which the posterior is where u is 0 on average:
 
 .. math::
-    u = \lambda \sigma \varepsilon (\hat g - \bar g') + \frac{s_0}{s} - 1, \quad
+    u = \lambda \sigma \varepsilon (g - \bar g') + \frac{s_0}{s} - 1, \quad
     s \leftarrow s \, (1 + b u + \tfrac12 b^2 u^2), \quad
     m \leftarrow m - a \, \frac{\lambda \bar g + s_0 (m - m_0)}{s}
 
@@ -67,12 +67,13 @@ class Pace:
         """The pace of step 1, 2, ... on a minibatch of this many rows, at this part of the rates.
 
         The first step leaves the curvature alone: nothing is expected of its gradient yet. At an optimum the choice of
-        the minibatch's rows scatters u by the root of how often a minibatch counts into lambda.
+        the minibatch's rows scatters u by the root of lambda over their number.
         """
-        scatter = math.sqrt(objective.rows / objective.beta / objective.batch_rows)
+        evidence = objective.weight / objective.beta
+        scatter = math.sqrt(evidence / objective.batch_rows)
         curving = (1 - recipe.curvature_decay) * decay if step > 1 else 0.0
         return cls(
-            evidence=objective.weight / objective.beta,
+            evidence=evidence,
             rate=NEWTON * decay,
             step_most=recipe.lr * decay,
             curving=curving,

@@ -99,10 +99,17 @@ def warnings_of(
         for layer, facts in widths.items()
         if facts["snr_median"] < PRUNED_SNR and facts["sigma_to_prior_median"] > PRUNED_SIGMA
     ]
-    reach = recipe.lr_log_sigma * steps
-    if widths and recipe.optimizer == "adam" and prior.chunks == 0 and reach < REACH_LEAST:
+    knob, value, reach = _knob_of_sigma(recipe, steps)
+    if widths and prior.chunks == 0 and reach < REACH_LEAST:
         warnings.append(
-            f"Sigma is mostly what it started as: {steps} steps at lr_log_sigma {recipe.lr_log_sigma:g} can move log "
-            f"sigma by {reach:.2f} at most. Raise lr_log_sigma or epochs."
+            f"Sigma is mostly what it started as: {steps} steps at {knob} {value:g} can widen log sigma by {reach:.2f} "
+            f"at most. {'Lower' if recipe.optimizer == 'ivon' else 'Raise'} {knob}, or raise epochs."
         )
     return tuple(warnings)
+
+
+def _knob_of_sigma(recipe: Recipe, steps: int) -> tuple[str, float, float]:
+    """The field of the recipe that bounds how far so many steps widen log sigma, its value, and how far."""
+    if recipe.optimizer == "ivon":
+        return "curvature_decay", recipe.curvature_decay, steps * (1 - recipe.curvature_decay) / 2
+    return "lr_log_sigma", recipe.lr_log_sigma, steps * recipe.lr_log_sigma

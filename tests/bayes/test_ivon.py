@@ -106,6 +106,32 @@ def test_updates_by_it_end_at_the_exact_posterior_from_far_away(noise: float) ->
         assert_near(belief_of(posterior), truth, mean=0.3, sigma=0.3)
 
 
+def test_weights_of_which_the_rows_say_nothing_go_most_of_the_way_back_to_the_prior() -> None:
+    described: dict[str, object] = {
+        "net": {"kind": "mlp", "hidden": []},
+        "input": {"shape": [2]},
+        "output": {"kind": "gaussian", "noise": 1.0},
+        "recipe": {"optimizer": "ivon"},
+    }
+    model = Model.from_description(described)
+    stream = torch.Generator().manual_seed(0)
+    inputs = torch.randn(500, 2, generator=stream) * torch.tensor([1.0, 0.0])
+    labels = inputs[:, :1] + torch.randn(500, 1, generator=stream)
+
+    prior = root(model)
+    posterior, _ = absorb(prior, Chunk(inputs, labels), model.recipe)
+
+    assert_near(belief_of(posterior), exact_factorized(prior, posterior, inputs, labels, 1.0), mean=0.3, sigma=0.4)
+
+
+def test_too_few_steps_for_its_sigma_are_warned_of(images: Model, image_chunk: Chunk) -> None:
+    recipe = replace(images.recipe, optimizer="ivon", epochs=1, curvature_decay=0.99)
+
+    _, report = absorb(root(images), image_chunk, recipe)
+
+    assert any("Lower curvature_decay" in warning for warning in report.warnings)
+
+
 def belief_of(posterior: Posterior) -> Belief:
     """Of weights and bias, on the scale on which the net works."""
     layer = {key: tensor.double() for key, tensor in posterior.layer("dense1").items()}
