@@ -15,6 +15,7 @@ from bayes.inputs import Input
 from bayes.objective import Batch, Objective, Parts
 from bayes.recipe import Recipe
 from bayes.report import Progress
+from bayes.shifts import Shift
 
 PROGRESS_MAX = 50
 EVALUATION_ROWS = 100
@@ -44,8 +45,10 @@ class Rows:
         weights = torch.ones(chunk.rows) if chunk.weights is None else chunk.weights
         return cls(rows, chunk.inputs.to(device), chunk.labels.to(device), weights.to(device))
 
-    def at(self, index: Tensor | slice) -> Batch:
-        return Batch(self.input.scale(self.inputs[index]), self.labels[index], self.weights[index])
+    def at(self, index: Tensor | slice, shift: Shift | None = None) -> Batch:
+        inputs = self.inputs[index]
+        scaled = self.input.scale(inputs if shift is None else shift(inputs))
+        return Batch(scaled, self.labels[index], self.weights[index])
 
 
 def descend(
@@ -55,12 +58,14 @@ def descend(
     *,
     recipe: Recipe,
     shuffle: torch.Generator,
+    shift: Shift | None,
     progress: Callable[[Progress], None] | None,
     check: Callable[[], None],
 ) -> int:
     """The optimizer has gone over the rows as often as the recipe says; returns the number of steps.
 
-    `check` is called before every step, `progress` about 50 times; what they raise ends the descent.
+    Every step sees its rows through the shift, if there is one. `check` is called before every step, `progress` about
+    50 times; what they raise ends the descent.
 
     Raises:
         UpdateDiverged: the loss is not finite.
@@ -70,7 +75,7 @@ def descend(
     loss_sum, counted = rows.weights.new_zeros(()), 0
     for step, index in enumerate(_passes(objective, recipe.epochs, shuffle), start=1):
         check()
-        batch = rows.at(index.to(rows.labels.device))
+        batch = rows.at(index.to(rows.labels.device), shift)
         loss_sum += optimizer.step(batch, decay(step, steps, recipe.lr_final))
         counted += len(index)
         if step % every == 0 or step == steps:

@@ -13,6 +13,7 @@ from bayes.nets import Net, network, read_net, write_net
 from bayes.outputs import Gaussian, Output, read_output, write_output
 from bayes.priors import Prior, WeightsPrior, read_prior, write_prior
 from bayes.recipe import Recipe, resolve
+from bayes.shifts import auto_shift, check_shift
 
 CHUNK_ROWS = 500
 NUMBERS_MAX = 300_000_000
@@ -57,9 +58,11 @@ class Model:
                 weights=placed.weights,
                 of_numbers=isinstance(output, Gaussian),
                 family=family,
+                shift_pixels=auto_shift(net, rows.shape, output),
             ),
         )
         fields.close()
+        check_shift(model.recipe.shift_pixels, rows.shape)
         return model
 
     def to_description(self) -> dict[str, object]:

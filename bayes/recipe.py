@@ -31,6 +31,8 @@ class Recipe:
         curvature_decay: the part of the curvature estimate that ivon keeps in a step while the learning rate is
             whole; what it takes of a new one falls with that rate.
         prior_power: alpha of the prior q^alpha root^(1 - alpha); below 1 it forgets, for streams that drift.
+        shift_pixels: an image is moved by up to so many pixels, drawn anew for each step that it has a part in; 0
+            leaves all as they are.
         seed: enters the randomness of the update along with the prior and the chunk.
     """
 
@@ -44,13 +46,21 @@ class Recipe:
     log_sigma_start: float
     curvature_decay: float
     prior_power: float
+    shift_pixels: int
     seed: int
 
     def to_description(self) -> dict[str, object]:
         return asdict(self)
 
 
-def auto(rows: int, weights: int, *, of_numbers: bool = False, optimizer: OptimizerName = "adam") -> Recipe:
+def auto(
+    rows: int,
+    weights: int,
+    *,
+    of_numbers: bool = False,
+    optimizer: OptimizerName = "adam",
+    shift_pixels: int = 0,
+) -> Recipe:
     """The recipe for chunks of this many rows and a net of this many weights.
 
     A chunk counts like one row for each weight, or for every eighth weight beyond 50,000 rows; beyond 500 rows that
@@ -80,6 +90,7 @@ def auto(rows: int, weights: int, *, of_numbers: bool = False, optimizer: Optimi
         # Adam has none, but the randomness of an update depends on every field.
         curvature_decay=(0.99 if of_numbers and is_small else 0.95) if optimizer == "ivon" else 0.99,
         prior_power=1.0,
+        shift_pixels=shift_pixels,
         seed=0,
     )
 
@@ -92,17 +103,18 @@ def resolve(
     weights: int,
     of_numbers: bool = False,
     family: FamilyName = "ffg",
+    shift_pixels: int = 0,
 ) -> Recipe:
-    """The recipe that the JSON describes, the fields it leaves out chosen by `auto`.
+    """The recipe that the JSON describes, the fields it leaves out chosen by `auto`, which is told `shift_pixels`.
 
     Raises:
         InvalidDescription: it describes none.
     """
     if value == "auto":
-        return auto(rows, weights, of_numbers=of_numbers)
+        return auto(rows, weights, of_numbers=of_numbers, shift_pixels=shift_pixels)
     fields = Fields(value, where)
     optimizer: OptimizerName = fields.choice("optimizer", ("adam", "ivon"), "adam")
-    chosen = auto(rows, weights, of_numbers=of_numbers, optimizer=optimizer)
+    chosen = auto(rows, weights, of_numbers=of_numbers, optimizer=optimizer, shift_pixels=shift_pixels)
     recipe = Recipe(
         optimizer=chosen.optimizer,
         epochs=fields.whole("epochs", least=1, most=100_000, default=chosen.epochs),
@@ -114,6 +126,7 @@ def resolve(
         log_sigma_start=fields.number("log_sigma_start", above=-20.0, most=5.0, default=chosen.log_sigma_start),
         curvature_decay=fields.number("curvature_decay", above=0.0, most=1.0, default=chosen.curvature_decay),
         prior_power=fields.number("prior_power", above=0.0, most=1.0, default=chosen.prior_power),
+        shift_pixels=fields.whole("shift_pixels", least=0, default=chosen.shift_pixels),
         seed=fields.whole("seed", least=0, most=SEED_MAX, default=chosen.seed),
     )
     fields.close()

@@ -27,6 +27,7 @@ from bayes.objective import Objective, Parts
 from bayes.posterior import Posterior, join
 from bayes.recipe import Recipe
 from bayes.report import Bound, Progress, Report, describe, fact_of, warnings_of
+from bayes.shifts import Shift, check_shift, shifts
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,7 @@ def absorb(
         InvalidChunk: the chunk's rows do not fit the model.
         FamilyMismatch: the recipe forgets, and the root is missing or of another family or net; or it asks for ivon,
             and the family is not ffg.
+        InvalidDescription: the recipe moves images, and the rows are none or smaller.
         UpdateDiverged: the loss, the posterior or a number of its report is not finite, as of a sigma so near 0
             that it is none in float32.
 
@@ -106,15 +108,29 @@ def _fit(
     content = content_of(prior, chunk, recipe)
     start = starting_point(prior, chunk, recipe, generator("cpu", *content, "weights"))
     noise = standard_normal(generator(device, *content, "noise"))
-    shuffle = generator("cpu", *content, "shuffle")
+    shuffle, shift = generator("cpu", *content, "shuffle"), _shift(prior, recipe, generator("cpu", *content, "shift"))
     with deterministic(device), torch.inference_mode(False), torch.enable_grad():
         rows = Rows.of(chunk, prior.input, device)
         objective = _objective(held, recipe, rows)
         q = _to(start, device)
         optimizer = _optimizer(q, objective, recipe, noise)
-        steps = descend(optimizer, objective, rows, recipe=recipe, shuffle=shuffle, progress=progress, check=check)
+        steps = descend(
+            optimizer,
+            objective,
+            rows,
+            recipe=recipe,
+            shuffle=shuffle,
+            shift=shift,
+            progress=progress,
+            check=check,
+        )
         data_nats = evidence(q, objective, rows, noise, check=check)
     return Fit(start, {name: tensor.detach().cpu().contiguous() for name, tensor in join(q).items()}, steps, data_nats)
+
+
+def _shift(prior: Posterior, recipe: Recipe, generator: torch.Generator) -> Shift | None:
+    check_shift(recipe.shift_pixels, prior.input.shape)
+    return shifts(recipe.shift_pixels, generator) if recipe.shift_pixels else None
 
 
 def _optimizer(q: Parts, objective: Objective, recipe: Recipe, noise: Noise) -> Optimizer:
@@ -146,8 +162,12 @@ def _objective(prior: Posterior, recipe: Recipe, rows: Rows) -> Objective:
 
 
 def content_of(prior: Posterior, chunk: Chunk, recipe: Recipe) -> tuple[str, str, str]:
-    """All that the randomness of an update depends on."""
-    return prior.digest, chunk.digest, json.dumps(recipe.to_description(), sort_keys=True)
+    """All that the randomness of an update depends on.
+
+    A recipe that moves no images has the content that recipes had before any could.
+    """
+    described = {name: value for name, value in recipe.to_description().items() if name != "shift_pixels" or value}
+    return prior.digest, chunk.digest, json.dumps(described, sort_keys=True)
 
 
 def starting_point(prior: Posterior, chunk: Chunk, recipe: Recipe, generator: torch.Generator) -> dict[str, Tensors]:

@@ -169,6 +169,7 @@ class Recipe(Part):
     log_sigma_start: float | None = Field(None, description="Where log sigma starts in the first update of a line.")
     curvature_decay: float | None = Field(None, description="Part of the curvature that ivon keeps in a step.")
     prior_power: float | None = Field(None, description="Power of the prior against the root; below 1 it forgets.")
+    shift_pixels: int | None = Field(None, description="How far images are moved at random, in pixels; 0: not at all.")
     seed: int | None = None
 
 

@@ -31,7 +31,7 @@ class Line:
     """All that decides the result of a line: rows, model, recipe, and how it is scored.
 
     Attributes:
-        recipe: every field that is not to be chosen by `auto`.
+        recipe: every field that is not to be chosen by `auto`; images are not moved unless it says so.
         curve_rows, curve_draws: rows held out and weight draws of the scores after each part.
         final_rows, final_draws: the same of the final scores; never more rows than there are.
         prior: "weights" and "laplace" are around w*, with a fresh head; `sigmas` are those to choose from, or the one.
@@ -80,7 +80,7 @@ class Line:
             **self._shaped(OLD_CLASSES if self.stream == "new-classes" else CLASSES),
             "family": self.family,
             "prior": prior,
-            "recipe": {**self.recipe, "seed": self.seed},
+            "recipe": {"shift_pixels": 0, **self.recipe, "seed": self.seed},
             "chunk": {"rows": self.part_rows},
         }
 
@@ -90,7 +90,7 @@ class Line:
         return {
             **self._shaped(OLD_CLASSES),
             "family": "point",
-            "recipe": {**recipe, "optimizer": "adam", "epochs": self.old_epochs, "seed": self.seed},
+            "recipe": {**recipe, "optimizer": "adam", "epochs": self.old_epochs, "shift_pixels": 0, "seed": self.seed},
         }
 
     def _shaped(self, classes: int) -> dict[str, object]:

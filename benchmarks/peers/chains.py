@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bayes.descent import decay
+from bayes.shifts import shifts
 from benchmarks.mnist import PIXEL_MAX, Rows
 from benchmarks.peers.lenet import layers, lenet5
 
@@ -44,6 +45,7 @@ class Settings:
         lr_final: the part of it left at a chunk's last step; flat for the first half, then linear. 1: it stays, as in
             their documents; ours falls to 0.02.
         sigma_start: where the standard deviations start; in torch-blue times its scaling by fan-in.
+        shift_pixels: how far images are moved at random, as in our recipe.
         prior_sigma: of the prior before any rows.
         beta: weight of the KL.
     """
@@ -51,6 +53,7 @@ class Settings:
     lr: float
     lr_final: float
     sigma_start: float
+    shift_pixels: int = 0
     prior_sigma: float = 1.0
     beta: float = 0.01
     epochs: int = 10
@@ -153,11 +156,12 @@ class TorchBlue:
 
 
 def passes(rows: Rows, settings: Settings, generator: torch.Generator) -> Iterator[Rows]:
-    """Minibatches of scaled rows, each pass in an order of its own."""
+    """Minibatches of scaled rows, moved as the settings say, each pass in an order of its own."""
+    shift = shifts(settings.shift_pixels, generator)
     for _ in range(settings.epochs):
         order = torch.randperm(len(rows.labels), generator=generator)
         for index in torch.split(order, settings.batch_rows):
-            yield Rows(rows.images[index] / PIXEL_MAX, rows.labels[index])
+            yield Rows(shift(rows.images[index]) / PIXEL_MAX, rows.labels[index])
 
 
 def _mean_probabilities(images: Tensor, outputs: Callable[[Tensor], Tensor]) -> Tensor:

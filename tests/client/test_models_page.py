@@ -105,6 +105,7 @@ def test_every_recipe_field_is_given_once_and_has_the_automatic_value_that_the_p
     assert small.recipe.beta == 0.6 * (500 / small.network.weights) ** (1 / 3)
     assert large.recipe.beta == 500 / (large.network.weights / 8)
     assert (large.recipe.lr_log_sigma, large.recipe.lr_final, large.recipe.log_sigma_start) == (0.02, 0.02, -5.0)
+    assert (small.recipe.shift_pixels, large.recipe.shift_pixels) == (0, 28 // 12)
 
 
 @pytest.mark.parametrize(("kind", "side"), [("lenet5", 16), ("3conv3fc", 23)])
