@@ -42,7 +42,7 @@ class Rows:
 
     @classmethod
     def of(cls, chunk: Chunk, rows: Input, device: torch.device) -> "Rows":
-        weights = torch.ones(chunk.rows) if chunk.weights is None else chunk.weights
+        weights = torch.ones(chunk.rows, dtype=torch.float32) if chunk.weights is None else chunk.weights
         return cls(rows, chunk.inputs.to(device), chunk.labels.to(device), weights.to(device))
 
     def at(self, index: Tensor | slice, shift: Shift | None = None) -> Batch:

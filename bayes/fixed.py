@@ -26,7 +26,7 @@ def root(network: Network) -> dict[str, Tensor]:
     Weights as wide as the vague prior, 2 / sqrt(fan-in), make the square of an output 4 times the mean square of the
     inputs; halved, no number grows without bounds over a hundred layers.
     """
-    return {key: torch.full(shape, _at_root(key)) for key, shape in shapes(network).items()}
+    return {key: torch.full(shape, _at_root(key), dtype=torch.float32) for key, shape in shapes(network).items()}
 
 
 def is_blank(fixed: Mapping[str, Tensor]) -> bool:

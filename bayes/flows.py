@@ -53,11 +53,13 @@ def identity(size: int, sigma: float, generator: torch.Generator) -> dict[str, T
     """A flow that changes nothing yet, for vectors about 1 whose entries deviate by sigma."""
     masks = []
     for _ in range(COUPLINGS // 2):
-        kept = torch.zeros(size)
+        kept = torch.zeros(size, dtype=torch.float32)
         kept[torch.randperm(size, generator=generator)[: size // 2]] = 1
         masks += [kept, 1 - kept]
-    inner = torch.randn((COUPLINGS, HIDDEN, size), generator=generator) / (sigma * math.sqrt(max(1, size / 2)))
-    zeros = {key: torch.zeros(shape) for key, shape in shapes(size).items()}
+    inner = torch.randn((COUPLINGS, HIDDEN, size), generator=generator, dtype=torch.float32) / (
+        sigma * math.sqrt(max(1, size / 2))
+    )
+    zeros = {key: torch.zeros(shape, dtype=torch.float32) for key, shape in shapes(size).items()}
     return {**zeros, MASK: torch.stack(masks), INNER: inner}
 
 

@@ -16,10 +16,10 @@ def vague(layer: Weighted, sigma: float | None) -> Gaussians:
     weight_sigma = 2 / math.sqrt(layer.fan_in) if sigma is None else sigma
     bias_sigma = BIAS_SIGMA if sigma is None else sigma
     return Gaussians(
-        weight_mu=torch.zeros(layer.weight_shape),
-        weight_log_sigma=torch.full(layer.weight_shape, math.log(weight_sigma)),
-        bias_mu=torch.zeros(layer.bias_shape),
-        bias_log_sigma=torch.full(layer.bias_shape, math.log(bias_sigma)),
+        weight_mu=torch.zeros(layer.weight_shape, dtype=torch.float32),
+        weight_log_sigma=torch.full(layer.weight_shape, math.log(weight_sigma), dtype=torch.float32),
+        bias_mu=torch.zeros(layer.bias_shape, dtype=torch.float32),
+        bias_log_sigma=torch.full(layer.bias_shape, math.log(bias_sigma), dtype=torch.float32),
     )
 
 

@@ -55,7 +55,7 @@ class Input:
     def _axis(self, values: tuple[float, ...], device: torch.device) -> Tensor | float:
         if len(values) == 1:
             return values[0]
-        return torch.tensor(values, device=device).view(-1, *(1,) * (len(self.shape) - 1))
+        return torch.tensor(values, dtype=torch.float32, device=device).view(-1, *(1,) * (len(self.shape) - 1))
 
 
 def read_input(value: object, where: str = "input") -> Input:

@@ -43,7 +43,7 @@ def root(output: Output) -> dict[str, Tensor]:
 
     So the mean of the noise's square is 1: that of standardized labels that nothing explains.
     """
-    return {key: torch.full(shape, ROOT[key]) for key, shape in shapes(output).items()}
+    return {key: torch.full(shape, ROOT[key], dtype=torch.float32) for key, shape in shapes(output).items()}
 
 
 def start(output: Output, own: Tensors, chunk: Chunk) -> dict[str, Tensor]:

@@ -159,7 +159,7 @@ def _read_batch(model: Model, data: bytes) -> tuple[Tensor, Tensor]:
         raise InvalidDescription(BATCH, f"does not fit the model: {fault}") from fault
     if len(x) == 0:
         raise InvalidDescription(BATCH, "has no rows")
-    weights = tensors.get("weights", torch.ones(len(x)))
+    weights = tensors.get("weights", torch.ones(len(x), dtype=torch.float32))
     is_usable = weights.shape == (len(x),) and weights.is_floating_point()
     weights = weights.float()
     if not (is_usable and bool((weights >= 0).all()) and 0 < float(weights.sum()) < torch.inf):

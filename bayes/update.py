@@ -181,7 +181,9 @@ def starting_point(prior: Posterior, chunk: Chunk, recipe: Recipe, generator: to
         tensors = prior.layer(layer.name)
         weight = tensors["weight.mu"]
         if is_blank := not bool(weight.any()):
-            weight = torch.randn(layer.weight_shape, generator=generator) * math.sqrt(2 / layer.fan_in)
+            weight = torch.randn(layer.weight_shape, generator=generator, dtype=torch.float32) * math.sqrt(
+                2 / layer.fan_in
+            )
         is_start = is_blank or prior.chunks == 0
         layers[layer.name] = prior.rules.start(tensors, weight, recipe.log_sigma_start) if is_start else tensors
     own = prior.layer(OWN)

@@ -64,8 +64,8 @@ class Mnf:
         size = self._size(layer.weight_shape)
         return {
             **ffg.root(layer, gaussians),
-            MU_Z: torch.ones(size),
-            LOG_SIGMA_Z: torch.full((size,), math.log(SIGMA_Z)),
+            MU_Z: torch.ones(size, dtype=torch.float32),
+            LOG_SIGMA_Z: torch.full((size,), math.log(SIGMA_Z), dtype=torch.float32),
             **flows.identity(size, SIGMA_Z, stream_of("cpu", "flow", layer.name, str(size))),
         }
 

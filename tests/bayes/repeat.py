@@ -5,10 +5,10 @@ import sys
 
 import torch
 
-from bayes import Chunk, Model, absorb, predict, root
+from bayes import Chunk, FamilyName, Model, absorb, predict, root
 
 
-def digests(device: str = "cpu") -> list[str]:
+def digests(device: str = "cpu", family: FamilyName = "ffg") -> list[str]:
     """The digests of two versions and of an ensemble's probabilities, the same whenever they are computed."""
     layers = [
         {"kind": "conv", "filters": 4, "kernel": 3},
@@ -21,6 +21,7 @@ def digests(device: str = "cpu") -> list[str]:
             "net": {"kind": "layers", "layers": layers},
             "input": {"shape": [1, 12, 12], "dtype": "uint8"},
             "output": {"kind": "categorical", "classes": 3},
+            "family": family,
             "recipe": {"epochs": 4, "batch_rows": 16},
         }
     )

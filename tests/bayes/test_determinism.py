@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bayes import Chunk, Model, Posterior, absorb, root
+from bayes import Chunk, FamilyName, Model, Posterior, absorb, root
 from bayes.determinism import deterministic, seed_of
+from bayes.families import family_names
 from bayes.update import content_of
 from tests.bayes import repeat
 
@@ -35,6 +36,17 @@ def test_the_global_random_state_is_neither_used_nor_changed(device: str) -> Non
 
     assert one == other
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("family", family_names())
+def test_a_notebooks_own_default_type_changes_no_byte(family: FamilyName) -> None:
+    usual = repeat.digests(family=family)
+
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert repeat.digests(family=family) == usual
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_the_randomness_depends_on_prior_chunk_and_recipe(
