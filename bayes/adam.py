@@ -17,6 +17,8 @@ from bayes.likelihoods import OWN
 from bayes.objective import Batch, Objective, Parts
 from bayes.recipe import Recipe
 
+CORRELATION = 0.3
+
 
 class Adam:
     """Changes the tensors of q in place; what has no rate stays."""
@@ -56,7 +58,11 @@ def adam_over(rated: Iterable[tuple[Rate, Tensor]], recipe: Recipe) -> tuple[tor
     groups: dict[Rate, list[Tensor]] = {}
     for rate, tensor in rated:
         groups.setdefault(rate, []).append(tensor.requires_grad_())
-    rates = {"lr": recipe.lr, "lr_log_sigma": recipe.lr_log_sigma}
+    rates: dict[Rate, float] = {
+        "lr": recipe.lr,
+        "lr_log_sigma": recipe.lr_log_sigma,
+        "lr_correlation": CORRELATION * recipe.lr,
+    }
     optimizer = torch.optim.Adam([{"params": group} for group in groups.values()], lr=recipe.lr, fused=True)
     return optimizer, [rates[rate] for rate in groups]
 

@@ -14,7 +14,7 @@ from bayes.families.gaussian_kl import divergence
 from bayes.families.kernels import squares_below, variance
 from bayes.families.natural import Terms
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
-from bayes.families.reparameterization import VARIANCE_FLOOR
+from bayes.families.reparameterization import VARIANCE_FLOOR, variance_given
 from bayes.layers import Conv, Shape, Weighted, apply
 
 LOWER = "weight.unit_lower"
@@ -34,13 +34,16 @@ def shapes(layer: Weighted) -> dict[str, Shape]:
 
 
 def rate(key: str) -> Rate | None:
-    """As ffg; U at `lr`: at a greater rate its many entries wander from 0, where few rows say nothing of them."""
-    return "lr" if key == LOWER else ffg.rate(key)
+    """As ffg; U is slow: at a greater rate its many entries wander from 0, where few rows say nothing of them."""
+    return "lr_correlation" if key == LOWER else ffg.rate(key)
 
 
 def root(layer: Weighted, gaussians: Gaussians) -> dict[str, Tensor]:
     """These Gaussians themselves: U is the identity."""
-    return {**ffg.root(layer, gaussians), **{key: torch.zeros(shapes(layer)[key]) for key in _lower_of(layer)}}
+    return {
+        **ffg.root(layer, gaussians),
+        **{key: torch.zeros(shapes(layer)[key], dtype=torch.float32) for key in _lower_of(layer)},
+    }
 
 
 def start(prior: Tensors, weight: Tensor, log_sigma_start: float) -> dict[str, Tensor]:
@@ -68,14 +71,17 @@ def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
     every position has the right distribution; positions lose the covariance that they owe to the kernel they share, as
     in ffg.
 
-    The gradient of L is that of local reparameterization at the first 2 rows, as many times as there are rows. With v
-    the variance that L gives an output, and m its mean, it is by
+    The gradient of L is that of local reparameterization. With v the variance that L gives an output, and m its mean,
+    it is by
 
     .. math:: \frac{d}{dv} E[f(m + \sqrt{v} \varepsilon)]
         = E\left[f'(m + \sqrt{v} \varepsilon) \frac{\varepsilon}{2 \sqrt{v}}\right]
 
-    For rows in random order it has the expectation of Flipout's own and a small part of its noise, as the epsilon of
-    each weight is not in it. For all rows it would cost many times what the layer does.
+    For all rows v would cost many times what the layer does. So it is taken at the first 2 rows, as many times as there
+    are rows; and as control variate the same with the variance that the kernels would give if their weights were
+    independent, which is cheap: it is added at all rows and taken off at the first, as many times. For rows in random
+    order the expectation is Flipout's own, with a small part of its noise, as the epsilon of each weight is not in it;
+    where U is the identity, sigma has the gradient of all rows.
 
     Source: Wen et al. 2018, "Flipout: Efficient Pseudo-Independent Weight Perturbations on Mini-Batches", eq. 4;
     Kingma, Salimans, Welling 2015, eq. 6.
@@ -86,10 +92,7 @@ def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:
     moved, signs = _flipped(layer, factor.detach(), x, noise), noise(mean).sign_()
     output = torch.addcmul(mean, moved, signs)
     if factor.requires_grad:
-        few = min(GRADIENT_ROWS, len(x))
-        v = variance(layer, factor, x[:few])
-        slope = (moved[:few] * signs[:few]).detach() / (2 * v.detach() + VARIANCE_FLOOR) * (len(x) / few)
-        output[:few] += slope * (v - v.detach())
+        output += _gradient_of(factor, layer, x.detach(), (moved * signs).detach())
     if layer.is_biased:
         output += q["bias.log_sigma"].exp().view(-1, 1, 1) * noise(mean[:, :, :1, :1])
     return output
@@ -187,6 +190,27 @@ def _flipped(layer: Weighted, factor: Tensor, x: Tensor, noise: Noise) -> Tensor
     off = factor @ noise(factor[:, :, :1])
     signs = noise(x[:, :, :1, :1]).sign_()
     return apply(layer, x * signs, off.view(layer.weight_shape), None)
+
+
+def _gradient_of(factor: Tensor, layer: Weighted, x: Tensor, off: Tensor) -> Tensor:
+    """Zeros of the shape of the outputs, with the gradient of the factors that `linear` tells of.
+
+    `off` is how far the outputs for rows x are from their means.
+    """
+    few = min(GRADIENT_ROWS, len(x))
+    times = len(x) / few
+    independent = variance_given(layer, x, factor.square().sum(2).view(layer.weight_shape), None)
+    slope = _slope(off, independent)
+    slope[:few] *= 1.0 - times
+    gradient = slope * (independent - independent.detach())
+    exact = variance(layer, factor, x[:few])
+    gradient[:few] += times * _slope(off[:few], exact) * (exact - exact.detach())
+    return gradient
+
+
+def _slope(off: Tensor, of_variance: Tensor) -> Tensor:
+    """What an output that is so far from its mean moves by the variance that it has."""
+    return off / (2 * of_variance.detach() + VARIANCE_FLOOR)
 
 
 def _by_kernel(tensor: Tensor) -> Tensor:

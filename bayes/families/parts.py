@@ -7,8 +7,8 @@ from torch import Tensor
 
 Tensors = Mapping[str, Tensor]
 Noise = Callable[[Tensor], Tensor]
-Rate = Literal["lr", "lr_log_sigma"]
-"""The recipe's learning rate of a tensor."""
+Rate = Literal["lr", "lr_log_sigma", "lr_correlation"]
+"""One of the learning rates of the recipe, or a part of its `lr` for what correlates the weights of a kernel."""
 
 
 class Gaussians(NamedTuple):

@@ -74,15 +74,20 @@ def perturbed(mean: Tensor, variance: Tensor, noise: Noise) -> Tensor:
 
 
 def output_variance(layer: Weighted, q: Tensors, x: Tensor) -> Tensor:
-    """The variance of each output for rows x, from the log sigmas of the layer's weights and biases.
+    """The variance of each output for rows x, from the log sigmas of the layer's weights and biases."""
+    return variance_given(layer, x, _squared(q["weight.log_sigma"]), _squared(q["bias.log_sigma"]))
+
+
+def variance_given(layer: Weighted, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """The variance of each output for rows x, from those of the layer's weights and, if any, biases, all independent.
 
     A processor that multiplies bfloat16 many times as fast does so here, for layers large enough to gain by it: noise
     can do with three digits.
     """
-    factors = x.square(), _squared(q["weight.log_sigma"]), _squared(q["bias.log_sigma"])
-    if IS_HALF_FAST and _is_worth_halving(x, q["weight.log_sigma"]):
-        return apply(layer, *(factor.bfloat16() for factor in factors)).float()
-    return apply(layer, *factors)
+    if IS_HALF_FAST and _is_worth_halving(x, weight):
+        halved = None if bias is None else bias.bfloat16()
+        return apply(layer, x.square().bfloat16(), weight.bfloat16(), halved).float()
+    return apply(layer, x.square(), weight, bias)
 
 
 def _squared(log_sigma: Tensor) -> Tensor:

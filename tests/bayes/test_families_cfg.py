@@ -46,6 +46,20 @@ def sure_of_biases(q: Parameters) -> Parameters:
     return q | {"bias.log_sigma": torch.full_like(q["bias.log_sigma"], -400.0)}
 
 
+def slopes_and_noise(layer: Weighted, q: Parameters, x: Tensor) -> tuple[Tensor, Tensor]:
+    """Slopes of a loss by the outputs for x, and how far noise of ones takes these from their means."""
+    with torch.no_grad():
+        output = cfg.linear(layer, cfg.complete(sure_of_biases(q), torch.zeros_like, len(x)), x, torch.ones_like)
+        off = output - apply(layer, x, q["weight.mu"], q["bias.mu"])
+    return torch.randn(output.shape, generator=torch.Generator().manual_seed(6)).double(), off
+
+
+def gradients_of_the_factors(layer: Weighted, q: Parameters, x: Tensor, slopes: Tensor) -> tuple[Tensor, ...]:
+    """Of a loss with these slopes, by log sigma and U, when the noise is ones."""
+    output = cfg.linear(layer, cfg.complete(sure_of_biases(q), torch.zeros_like, len(x)), x, torch.ones_like)
+    return torch.autograd.grad((slopes * output).sum(), (q["weight.log_sigma"], q[cfg.LOWER]))
+
+
 @both
 def test_the_kl_is_that_of_torch_distributions(layer: Weighted) -> None:
     q, p = random_tensors("cfg", layer, 0), random_tensors("cfg", layer, 1)
@@ -84,20 +98,34 @@ def test_rows_are_those_of_one_draw_of_the_kernels_but_for_signs(layer: Weighted
 
 
 @both
-def test_the_gradient_of_the_factors_is_that_of_the_variance_of_the_first_rows_for_all(layer: Weighted) -> None:
-    q, x, rows = random_tensors("cfg", layer, 0), inputs_of(layer, rows=1), 20
+def test_over_all_orders_of_the_rows_the_gradient_of_the_factors_is_that_of_all_variances(layer: Weighted) -> None:
+    q, rows = random_tensors("cfg", layer, 0), 6
     learned = [q[key].requires_grad_() for key in ("weight.log_sigma", cfg.LOWER)]
-    complete = cfg.complete(sure_of_biases(q), torch.zeros_like, rows)
+    x = torch.randn((rows, *inputs_of(layer).shape[1:]), generator=torch.Generator().manual_seed(5)).double()
+    slopes, off = slopes_and_noise(layer, q, x)
 
-    output = cfg.linear(layer, complete, x.expand(rows, -1, -1, -1), normal(5))
-    off = (output - apply(layer, x, q["weight.mu"], q["bias.mu"])).detach()
-    slopes = torch.randn(output.shape, generator=torch.Generator().manual_seed(6), dtype=torch.float64)
-    found = torch.autograd.grad((slopes * output).sum(), learned)
+    found = [gradients_of_the_factors(layer, q, x.roll(by, 0), slopes.roll(by, 0)) for by in range(rows)]
 
     variance = exact_variance(layer, factors(layer, q), x)
-    each = (slopes * off / (2 * variance.detach()))[:2].mean(0) * rows
-    for gradient, expected in zip(found, torch.autograd.grad((each * variance).sum(), learned), strict=True):
-        torch.testing.assert_close(gradient, expected, rtol=1e-6, atol=1e-6)
+    whole = torch.autograd.grad((slopes * off / (2 * variance.detach()) * variance).sum(), learned)
+    for gradients, expected in zip(zip(*found, strict=True), whole, strict=True):
+        torch.testing.assert_close(torch.stack(gradients).mean(0), expected, rtol=1e-6, atol=1e-6)
+
+
+@both
+def test_sigma_has_the_gradient_of_all_rows_where_there_is_no_correlation(layer: Weighted) -> None:
+    q = random_tensors("cfg", layer, 0)
+    q[cfg.LOWER].zero_()
+    for key in ("weight.log_sigma", cfg.LOWER):
+        q[key].requires_grad_()
+    x = torch.randn((6, *inputs_of(layer).shape[1:]), generator=torch.Generator().manual_seed(5)).double()
+    slopes, off = slopes_and_noise(layer, q, x)
+
+    found = gradients_of_the_factors(layer, q, x, slopes)[0]
+
+    variance = apply(layer, x.square(), (2 * q["weight.log_sigma"]).exp(), None)
+    (expected,) = torch.autograd.grad((slopes * off / (2 * variance.detach()) * variance).sum(), q["weight.log_sigma"])
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
 
 
 @both
