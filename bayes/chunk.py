@@ -21,8 +21,8 @@ class Chunk:
     A row of weight w counts as w rows; without weights every row counts once.
 
     Raises:
-        InvalidChunk: there is no row, or the parts differ in rows, or a weight is negative or not finite, or all
-            are 0.
+        InvalidChunk: there is no row, or the parts differ in rows or are no tensors, or a weight is negative or not
+            finite, or all are 0.
     """
 
     inputs: Tensor
@@ -31,8 +31,12 @@ class Chunk:
 
     def __post_init__(self) -> None:
         for name in ("inputs", "labels", "weights"):
-            if (tensor := getattr(self, name)) is not None:
-                object.__setattr__(self, name, tensor.detach())
+            part: object = getattr(self, name)
+            if isinstance(part, Tensor):
+                object.__setattr__(self, name, part.detach())
+            elif name != "weights" or part is not None:
+                kind = f"{type(part).__module__}.{type(part).__qualname__}"
+                raise InvalidChunk(f"{name} are a {kind}; give a tensor, such as torch.as_tensor makes of an array")
         if self.inputs.dim() == 0 or self.labels.dim() == 0 or len(self.inputs) != len(self.labels):
             raise InvalidChunk(f"inputs {list(self.inputs.shape)} and labels {list(self.labels.shape)} do not pair up")
         if self.rows == 0:

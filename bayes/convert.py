@@ -16,9 +16,9 @@ def convert(posterior: Posterior, family: FamilyName) -> Posterior:
     0.0201 mu^2 in the convolutions of mnf-rank1, which have two z.
 
     Raises:
-        FamilyMismatch: the posterior is of another family, or this one cannot hold it.
+        FamilyMismatch: the posterior is of another family, or this one cannot hold it, or there is no such family.
     """
-    if posterior.family != "ffg" or family in {"ffg", "point"}:
+    if posterior.family != "ffg" or family not in FAMILIES or family in {"ffg", "point"}:
         raise FamilyMismatch(f"a posterior of family {posterior.family!r} does not convert to {family!r}")
     layers = {
         layer.name: FAMILIES[family].root(layer, _gaussians(posterior.layer(layer.name)))

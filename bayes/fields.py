@@ -31,6 +31,10 @@ class Fields:
     def at(self, key: str) -> str:
         return f"{self.where}.{key}" if self.where else key
 
+    def has(self, key: str) -> bool:
+        """The key is there, and nobody has read it yet."""
+        return key in self._left
+
     def take(self, key: str, default: object = ...) -> object:
         if key not in self._left and default is ...:
             raise InvalidDescription(self.at(key), "is missing")
@@ -67,7 +71,8 @@ def whole(value: object, where: str, *, least: int, most: int = 2**31 - 1) -> in
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidDescription(where, f"must be a whole number, not {kind_of(value)}")
     if not least <= value <= most:
-        raise InvalidDescription(where, f"must be between {least} and {most}, not {value}")
+        found = value if value.bit_length() <= 64 else f"a number of {value.bit_length()} bits"
+        raise InvalidDescription(where, f"must be between {least} and {most}, not {found}")
     return value
 
 
@@ -76,11 +81,15 @@ def number(
 ) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise InvalidDescription(where, f"must be a number, not {kind_of(value)}")
+    try:
+        value = float(value)
+    except OverflowError:
+        value = math.inf if value > 0 else -math.inf
     if not (math.isfinite(value) and above < value and least <= value <= most):
         bounds = (("above", above), ("at least", least), ("at most", most))
         named = [f"{words} {bound:g}" for words, bound in bounds if math.isfinite(bound)]
         raise InvalidDescription(where, f"must be {' and '.join(['finite', *named])}, not {value}")
-    return float(value)
+    return value
 
 
 def sequence(value: object, where: str) -> Sequence[object]:

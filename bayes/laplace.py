@@ -82,7 +82,7 @@ def fisher(
     the generalized Gauss-Newton matrix of softmax and Gaussian outputs.
     """
     sums = {layer.name: (_zeros(layer.weight_shape), _zeros(layer.bias_shape)) for layer in network.weighted}
-    factors = torch.ones(len(x)) if importance is None else importance.sqrt()
+    factors = torch.ones(len(x), dtype=torch.float32) if importance is None else importance.sqrt()
     slice_rows = _slice_rows(network)
     for part, factor in zip(torch.split(x, slice_rows), torch.split(factors, slice_rows), strict=True):
         check()

@@ -14,6 +14,9 @@ from bayes.errors import InvalidDescription
 
 Shape = tuple[int, ...]
 
+WIDTH_MAX = 20_000_000
+"""The most numbers that one row has between two layers: 80 MB in float32."""
+
 
 @dataclass(frozen=True)
 class Dense:
@@ -136,13 +139,14 @@ def place(layers: Sequence[Layer], input_shape: Shape, where: str = "net.layers"
     """The network that the layers make of rows of this shape.
 
     Raises:
-        InvalidDescription: a layer cannot take what the one before it gives.
+        InvalidDescription: a layer cannot take what the one before it gives, or gives too many numbers itself.
     """
     steps: list[Step] = []
     shape, width = input_shape, prod(input_shape)
     dense = conv = 0
     for index, layer in enumerate(layers):
         after = shape_after(layer, shape, f"{where}.{index}")
+        check_width(prod(after), f"{where}.{index}")
         match layer:
             case Dense():
                 dense += 1
@@ -155,6 +159,16 @@ def place(layers: Sequence[Layer], input_shape: Shape, where: str = "net.layers"
         shape, width = after, max(width, prod(after))
     weighted = tuple(step for step in steps if isinstance(step, Weighted))
     return Network(weighted, partial(_chain, tuple(steps)), width)
+
+
+def check_width(numbers: int, where: str) -> None:
+    """One row has no more than so many numbers at a time.
+
+    Raises:
+        InvalidDescription: it has more.
+    """
+    if numbers > WIDTH_MAX:
+        raise InvalidDescription(where, f"makes {numbers} numbers of one row; at most {WIDTH_MAX} are accepted")
 
 
 def shape_after(layer: Layer, shape: Shape, where: str) -> Shape:

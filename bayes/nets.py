@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import prod
 from typing import Literal, assert_never, get_args
 
 from bayes.errors import InvalidDescription
 from bayes.fields import Fields, kind_of, sequence, whole
-from bayes.layers import Conv, Dense, Flatten, Layer, MaxPool, Network, Relu, Shape, Softplus, place
+from bayes.layers import Conv, Dense, Flatten, Layer, MaxPool, Network, Relu, Shape, Softplus, check_width, place
 
 NetKind = Literal["mlp", "lenet5", "3conv3fc", "layers", "torchvision"]
 LayerKind = Literal["dense", "conv", "maxpool", "relu", "softplus", "flatten"]
@@ -87,8 +88,9 @@ def network(net: Net, input_shape: Shape, outputs: int) -> Network:
 
     Raises:
         InvalidDescription: the layers do not fit the input or each other, or cannot be learned, or there are too many
-            weights.
+            weights, or too many numbers of one row between two layers.
     """
+    check_width(prod(input_shape), "input.shape")
     placed = _traced(net, input_shape, outputs) if isinstance(net, Torchvision) else _placed(net, input_shape, outputs)
     if placed.weights > WEIGHTS_MAX:
         raise InvalidDescription("net", f"has {placed.weights} weights; at most {WEIGHTS_MAX} are accepted")
@@ -107,7 +109,9 @@ def _placed(net: Layered, input_shape: Shape, outputs: int) -> Network:
 def _traced(net: Torchvision, input_shape: Shape, outputs: int) -> Network:
     from bayes import torchvision_nets  # noqa: PLC0415 - Seconds and memory that only such a net is worth.
 
-    return torchvision_nets.trace(net.name, input_shape, outputs)
+    placed = torchvision_nets.trace(net.name, input_shape, outputs)
+    check_width(placed.width, "net")
+    return placed
 
 
 def read_net(value: object, where: str = "net") -> Net:

@@ -7,6 +7,8 @@ from bayes.errors import InvalidDescription
 from bayes.fields import Fields, number, sequence, whole
 
 CLASSES_MAX = 100_000
+NOISE_LEAST, NOISE_MOST = 1e-6, 1e9
+"""Bounds of a known noise: its square, and that of a label of 1e9 in units of it, are numbers of float32."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def read_output(value: object, where: str = "output") -> Output:
         case "gaussian":
             dims = fields.whole("dims", least=1, most=CLASSES_MAX, default=1)
             noise = fields.take("noise", None)
-            output = Gaussian(dims, None if noise is None else number(noise, fields.at("noise"), above=0.0))
+            output = Gaussian(dims, None if noise is None else _noise(noise, fields.at("noise")))
         case _:
             assert_never(kind)
     fields.close()
@@ -71,6 +73,10 @@ def write_output(output: Output) -> dict[str, object]:
             return {"kind": output.kind, "dims": dims, "noise": noise}
         case _:
             assert_never(output)
+
+
+def _noise(value: object, where: str) -> float:
+    return number(value, where, least=NOISE_LEAST, most=NOISE_MOST)
 
 
 def _classes(value: object, where: str) -> Categorical:

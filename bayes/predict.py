@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Literal, assert_never
+from typing import Literal, assert_never, get_args
 
 import torch
 from torch import Tensor
@@ -83,8 +83,11 @@ def predict(
     they are given. `check` is called before every slice; what it raises stops the work.
 
     Raises:
-        InvalidInputs: the inputs do not fit the model, or are so large that its outputs overflow.
+        InvalidInputs: the inputs do not fit the model, or are so large that its outputs overflow; or the method is
+            neither.
     """
+    if method not in get_args(Method):
+        raise InvalidInputs(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
     posterior.input.check(inputs)
     if draws is None and method == "mean":
         draws = mean_draw(posterior, device=device)

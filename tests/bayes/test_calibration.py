@@ -1,14 +1,18 @@
 import math
+import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import roc_auc_score
+from torch import Tensor
 from torch.distributions import Normal
 
 from bayes import (
     CategoricalPrediction,
     GaussianPrediction,
+    InvalidInputs,
     accuracy,
     auroc,
     brier,
@@ -26,6 +30,10 @@ from bayes import (
 
 PROBABILITIES = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.125, 0.875], [0.25, 0.75]], dtype=torch.float64)
 LABELS = torch.tensor([0, 1, 1, 0])
+
+
+OF_CLASSES = [accuracy, nll, brier, ece, reliability]
+OF_NUMBERS = [rmse, gaussian_nll, crps, coverage]
 
 
 def gaussian() -> GaussianPrediction:
@@ -153,3 +161,93 @@ def test_a_score_has_what_fits_the_output() -> None:
         "nll": pytest.approx(gaussian_nll(gaussian(), torch.tensor([[1.0], [6.0]]))),
         "coverage": 0.5,
     }
+
+
+@pytest.mark.parametrize("score_of", OF_NUMBERS)
+def test_labels_of_one_dimension_may_come_without_its_axis(
+    score_of: Callable[[GaussianPrediction, Tensor], float],
+) -> None:
+    assert score_of(gaussian(), torch.tensor([1.0, 6.0])) == score_of(gaussian(), torch.tensor([[1.0], [6.0]]))
+
+
+@pytest.mark.parametrize("score_of", OF_NUMBERS)
+@pytest.mark.parametrize("shape", [(1,), (3,), (1, 2), (2, 2), (2, 1, 1), (1, 1), (0, 1)])
+def test_labels_of_another_shape_than_the_predictions_are_refused_by_both_shapes(
+    score_of: Callable[[GaussianPrediction, Tensor], float], shape: tuple[int, ...]
+) -> None:
+    with pytest.raises(InvalidInputs, match=re.escape(f"labels {list(shape)} and predictions [2, 1] ")):
+        score_of(gaussian(), torch.zeros(shape))
+
+
+def test_labels_without_an_axis_are_refused_where_a_label_has_several_numbers() -> None:
+    wide = torch.ones(2, 2, dtype=torch.float64)
+
+    with pytest.raises(InvalidInputs, match=re.escape("labels [2] and predictions [2, 2] ")):
+        rmse(GaussianPrediction(wide, wide, wide, wide), torch.ones(2))
+
+
+@pytest.mark.parametrize("score_of", OF_CLASSES)
+@pytest.mark.parametrize("labels", [LABELS.unsqueeze(1), LABELS[:3], LABELS[:1], LABELS[0], LABELS.expand(4, 4)])
+def test_class_labels_of_another_shape_than_the_rows_are_refused_by_both_shapes(
+    score_of: Callable[[Tensor, Tensor], object], labels: Tensor
+) -> None:
+    with pytest.raises(
+        InvalidInputs, match=re.escape(f"labels {list(labels.shape)} and probabilities [4, 2] do not pair up")
+    ):
+        score_of(PROBABILITIES, labels)
+
+
+@pytest.mark.parametrize("score_of", OF_CLASSES)
+@pytest.mark.parametrize(
+    ("labels", "words"),
+    [
+        (LABELS.double(), "torch.float64; classes are whole numbers"),
+        (LABELS.bool(), "torch.bool; classes are whole numbers"),
+        (LABELS + 1, "from 0 to 1"),
+        (LABELS - 1, "from 0 to 1"),
+    ],
+)
+def test_labels_that_are_no_classes_are_refused(
+    score_of: Callable[[Tensor, Tensor], object], labels: Tensor, words: str
+) -> None:
+    with pytest.raises(InvalidInputs, match=words):
+        score_of(PROBABILITIES, labels)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
+def test_class_labels_are_whole_numbers_of_any_width(dtype: torch.dtype) -> None:
+    zeros = torch.zeros(4)
+    prediction = CategoricalPrediction(PROBABILITIES, zeros, zeros, zeros)
+
+    assert score(prediction, LABELS.to(dtype)) == score(prediction, LABELS)
+
+
+@pytest.mark.parametrize("score_of", OF_CLASSES)
+def test_no_rows_of_classes_have_no_score(score_of: Callable[[Tensor, Tensor], object]) -> None:
+    with pytest.raises(InvalidInputs, match=re.escape("[0, 2] have no rows")):
+        score_of(PROBABILITIES[:0], LABELS[:0])
+
+
+@pytest.mark.parametrize("score_of", [*OF_NUMBERS, lambda prediction, _: interval_width(prediction)])
+def test_no_rows_of_numbers_have_no_score(score_of: Callable[[GaussianPrediction, Tensor], float]) -> None:
+    none = torch.zeros(0, 1, dtype=torch.float64)
+
+    with pytest.raises(InvalidInputs, match=re.escape("[0, 1] have no rows")):
+        score_of(GaussianPrediction(none, none, none, none), none)
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside", "words"),
+    [
+        (torch.tensor([0.0, math.nan]), torch.ones(2), "NaN"),
+        (torch.ones(2), torch.tensor([math.nan]), "NaN"),
+        (torch.ones(0), torch.ones(2), re.escape("[0] and [2]")),
+        (torch.ones(2), torch.ones(0), re.escape("[2] and [0]")),
+        (torch.ones(2, 1), torch.ones(2), re.escape("[2, 1] and [2]")),
+    ],
+)
+def test_auroc_of_no_rows_or_of_scores_that_are_no_numbers_is_refused(
+    inside: Tensor, outside: Tensor, words: str
+) -> None:
+    with pytest.raises(InvalidInputs, match=words):
+        auroc(inside, outside)

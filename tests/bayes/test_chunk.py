@@ -1,5 +1,7 @@
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -49,6 +51,20 @@ def test_other_content_has_another_digest(other: Chunk) -> None:
 def test_rows_that_contradict_themselves_are_refused(inputs: Tensor, labels: Tensor, weights: Tensor | None) -> None:
     with pytest.raises(InvalidChunk):
         Chunk(inputs, labels, weights)
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ((INPUTS.numpy(), LABELS.numpy()), "inputs are a numpy.ndarray; give a tensor"),
+        ((INPUTS, LABELS.tolist()), "labels are a builtins.list; give a tensor"),
+        ((INPUTS, None), "labels are a builtins.NoneType; give a tensor"),
+        ((INPUTS, LABELS, np.ones(2, "float32")), "weights are a numpy.ndarray; give a tensor"),
+    ],
+)
+def test_parts_that_are_no_tensors_are_refused_by_what_they_are(parts: tuple[Any, ...], words: str) -> None:
+    with pytest.raises(InvalidChunk, match=words):
+        Chunk(*parts)
 
 
 def changed(output: dict[str, object], dtype: str) -> Callable[[dict[str, object]], Model]:

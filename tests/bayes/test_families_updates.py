@@ -132,7 +132,9 @@ def test_ffg_as_mnf_keeps_the_means_and_is_wider_by_the_variance_of_z(
         torch.testing.assert_close(drawn.var(0), variance, rtol=0.1, atol=0.0)
 
 
-@pytest.mark.parametrize(("from_family", "to_family"), [("point", "cfg"), ("cfg", "ffg"), ("ffg", "point")])
+@pytest.mark.parametrize(
+    ("from_family", "to_family"), [("point", "cfg"), ("cfg", "ffg"), ("ffg", "point"), ("ffg", "zzz")]
+)
 def test_other_conversions_are_refused(images: Model, from_family: FamilyName, to_family: FamilyName) -> None:
     with pytest.raises(FamilyMismatch, match=f"'{from_family}' does not convert to '{to_family}'"):
         convert(root(of_family(images, from_family)), to_family)

@@ -6,8 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bayes import Bound, Chunk, Model, Posterior, Report, UpdateDiverged, absorb, root, update
+from bayes import Bound, Chunk, Model, Posterior, Report, UpdateDiverged, absorb, predict, root, score, update
 from bayes.adam import Adam
+from bayes.outputs import NOISE_LEAST, NOISE_MOST
 
 FINE = Report(
     elbo=Bound(-3.0, -2.0, 1.0, 1.0),
@@ -94,3 +95,22 @@ def test_the_ends_of_the_bounds_of_a_description_can_be_learned_from(
     _, report = absorb(root(model), Chunk(inputs, torch.arange(8) % 3), model.recipe)
 
     assert report.is_finite
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "ivon"])
+@pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize("noise", [NOISE_LEAST, NOISE_MOST])
+def test_the_least_and_the_greatest_noise_learn_and_predict_finite_numbers(
+    described: dict[str, object], noise: float, size: float, optimizer: str
+) -> None:
+    output = {"kind": "gaussian", "dims": 2, "noise": noise}
+    model = Model.from_description(described | {"output": output, "recipe": {"epochs": 3, "optimizer": optimizer}})
+    stream = torch.Generator().manual_seed(0)
+    inputs, labels = torch.randn(30, 4, generator=stream), size * torch.randn(30, 2, generator=stream)
+
+    first, _ = absorb(root(model), Chunk(inputs, labels), model.recipe)
+    second, _ = absorb(first, Chunk(inputs + 1, 3 * labels), model.recipe)
+    prediction = predict(second, inputs)
+
+    assert all(bool(tensor.isfinite().all()) for tensor in vars(prediction).values())
+    assert all(math.isfinite(value) for value in score(prediction, labels).values())

@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from bayes import Conv3Fc3, Layers, LeNet5, Mlp, Net
-from bayes.layers import Conv, Dense, Flatten, MaxPool, Relu, Shape, Weighted, apply, forward
-from bayes.nets import expand, network
+from bayes import Conv3Fc3, InvalidDescription, Layers, LeNet5, Mlp, Net
+from bayes.layers import WIDTH_MAX, Conv, Dense, Flatten, MaxPool, Relu, Shape, Weighted, apply, forward
+from bayes.nets import Torchvision, expand, network
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,16 @@ def test_the_known_shapes_are_those_that_come_out(side: int, stride: int, paddin
     assert network(net, (2, side, side + 1), 3).width == max(
         2 * side * (side + 1), *(torch.Size(s).numel() for s in seen)
     )
+
+
+def test_a_row_may_have_as_many_numbers_between_two_layers_as_the_limit_and_no_more() -> None:
+    padded = (Conv(5, 1, padding=996), MaxPool(2000, 2000), Flatten())
+
+    assert network(Layers(padded), (1, 8, 8), 3).width == 5 * 2000**2 == WIDTH_MAX
+    with pytest.raises(InvalidDescription, match=r"^net\.layers\.0: makes 20020005 numbers"):
+        network(Layers(padded), (1, 9, 9), 3)
+
+
+@pytest.mark.parametrize(("name", "side"), [("resnet50", 224), ("resnet152", 1024), ("efficientnet_b7", 600)])
+def test_a_torchvision_net_at_the_size_of_its_images_is_within_the_limit(name: str, side: int) -> None:
+    assert network(Torchvision(name), (3, side, side), 1000).width <= WIDTH_MAX

@@ -217,3 +217,8 @@ def test_inputs_are_scaled_by_their_channel_before_the_net(described: dict[str, 
     x = scaled.scale(torch.tensor([[[[12, 14]], [[24, 28]]]], dtype=torch.uint8))
 
     assert torch.equal(x, torch.tensor([[[[1.0, 2.0]], [[1.0, 2.0]]]]))
+
+
+def test_a_method_that_is_none_is_refused(learned: Posterior, image_chunk: Chunk) -> None:
+    with pytest.raises(InvalidInputs, match="method must be one of ensemble, mean, not 'median'"):
+        predict(learned, image_chunk.inputs, method="median")  # type: ignore[arg-type]

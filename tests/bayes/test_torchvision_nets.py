@@ -173,3 +173,12 @@ def test_the_page_lists_every_model_of_torchvision_once_and_says_whether_it_can_
     for series in are_others:
         with pytest.raises(InvalidDescription, match=f"{series[0]} has parts that cannot be learned here"):
             trace(series[0], (3, 64, 64), 10)
+
+
+def test_the_readme_and_the_changelog_count_the_models_that_can_be_nets() -> None:
+    listed = PAGE.split("- These can be nets:")[1].split("\n- These ")[0]
+    can_be = {name for name in re.findall(r"\w+", listed) if name in names()}
+
+    for page, words in (("README.md", "more"), ("CHANGELOG.md", "others")):
+        [others] = re.findall(rf"resnet18 and (\d+) {words}", (Path(__file__).parents[2] / page).read_text())
+        assert int(others) == len(can_be) - 1

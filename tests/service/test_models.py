@@ -24,6 +24,14 @@ LAYERS: Json = TINY | {
         ],
     },
 }
+WIDE: Json = {
+    "kind": "layers",
+    "layers": [
+        {"kind": "conv", "filters": 4, "kernel": 1, "padding": 60000},
+        {"kind": "maxpool", "size": 60000},
+        {"kind": "flatten"},
+    ],
+}
 PHOTOS: Json = {"shape": [3, 32, 32], "dtype": "uint8", "mean": [125.0, 123.0, 114.0], "std": [63.0, 62.0, 67.0]}
 
 
@@ -87,6 +95,10 @@ def test_the_name_of_another_model_is_refused(live: Live, model: str) -> None:
         ({"net": {"kind": "layers", "layers": [{"kind": "dense"}]}}, "net.layers.0.units"),
         ({"net": {"kind": "layers", "layers": [{"kind": "conv", "filters": 1, "kernel": 9}]}}, "net.layers.0"),
         ({"net": {"kind": "transformer"}}, "net"),
+        ({"net": WIDE, "input": {"shape": [1, 8, 8]}}, "net.layers.0"),
+        ({"output": {"kind": "gaussian", "noise": 1e300}}, "output.noise"),
+        ({"output": {"kind": "gaussian", "noise": 10**400}}, "output.noise"),
+        ({"output": {"kind": "gaussian", "noise": 1e-300}}, "output.noise"),
         ({"net": {"kind": "lenet5"}}, "net"),
         ({"output": {"kind": "categorical", "classes": ["a", 1]}}, "output.classes.1"),
         ({"output": {"kind": "categorical", "classes": 1}}, "output.classes"),

@@ -68,6 +68,21 @@ def test_real_labels_are_predicted_with_both_parts_of_their_spread(live: Live) -
             assert std**2 == pytest.approx(epistemic**2 + noise**2)
 
 
+@pytest.mark.parametrize("noise", [1e-6, 1e9])
+def test_the_least_and_the_greatest_noise_are_predicted_in_finite_numbers(live: Live, noise: float) -> None:
+    model = live.create(TINY | {"output": {"kind": "gaussian", "noise": noise}})
+    version = live.learn(model, {"inputs": INPUTS["inputs"], "labels": [[1.5], [-2]]})
+
+    found = PredictionResource.model_validate(predict(live, model, INPUTS | {"interval": 0.9}))
+
+    assert found.version == version
+    for answer in found.outputs:
+        assert isinstance(answer, GaussianAnswer)
+        assert answer.noise_std == pytest.approx([noise])
+        numbers = [*answer.mean, *answer.std, *answer.epistemic_std, *answer.lower, *answer.upper]
+        assert all(math.isfinite(number) for number in numbers)
+
+
 def test_numbers_are_predicted_with_the_interval_that_is_asked_for(live: Live) -> None:
     model = live.create(REAL)
 
