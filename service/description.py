@@ -161,6 +161,7 @@ class Recipe(Part):
 
     optimizer: Literal["adam", "ivon"] | None = None
     epochs: int | None = Field(None, description="Passes over the chunk.")
+    steps_least: int | None = Field(None, description="More passes, where these make fewer steps; 0: never.")
     batch_rows: int | None = Field(None, description="Rows of one minibatch.")
     lr: float | None = Field(None, description="Learning rate of the means.")
     lr_log_sigma: float | None = Field(None, description="Learning rate of the log standard deviations.")
@@ -200,8 +201,8 @@ class ModelBody(Part):
     retention: Retention = Field({}, validate_default=True)
 
 
-def read_description(raw: bytes) -> tuple[Model, dict[str, Any]]:
-    """The model that the posted JSON describes, and its description with every default resolved.
+def read_description(raw: bytes) -> tuple[Model, dict[str, Any], dict[str, Any]]:
+    """The model that the JSON describes, its description with every default resolved, and what the client wrote of it.
 
     Raises:
         JsonInvalid: the body is not JSON.
@@ -209,15 +210,16 @@ def read_description(raw: bytes) -> tuple[Model, dict[str, Any]]:
     """
     body = parse(ModelBody, raw, DescriptionInvalid)
     _check_class_names(body.output)
-    posted = body.model_dump(exclude_unset=True, exclude_none=True)
+    stated = body.model_dump(exclude_unset=True, exclude_none=True)
     with refused_as_a_problem():
-        model = Model.from_description(posted | {"chunk": body.chunk.model_dump()})
+        model = Model.from_description(stated | {"chunk": body.chunk.model_dump()})
     resolved = {
         "name": body.name,
         "chunk": body.chunk.model_dump(),
         "retention": body.retention.model_dump(),
     }
-    return model, resolved | model.to_description()
+    # With its nulls: `chunk.seconds` says another thing by null than by being absent.
+    return model, resolved | model.to_description(), body.model_dump(exclude_unset=True)
 
 
 @contextmanager

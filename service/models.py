@@ -40,9 +40,9 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 )
 def create_model(raw: RawBody, house: TheHouse, response: Response) -> ModelResource:
     """Creates a model whose version 0, the root prior, answers at once; the same description again changes nothing."""
-    model, description = read_description(raw)
+    model, description, posted = read_description(raw)
     digest = house.keep(_root(house, model))
-    row, created = house.ledger.create_model(str(description["name"]), description, digest)
+    row, created = house.ledger.create_model(str(description["name"]), description, digest, posted=posted)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/models/{row.name}"
     return _resource(house, row)

@@ -138,5 +138,10 @@ class BlobCorrupt(Problem):
 
 
 class DatabaseNotCurrent(Problem):
-    code, status, title = "database-not-current", 503, "The database needs a migration"
-    message = "The database is at revision {found}, this release needs {needed}. Run 'posterity migrate' first."
+    code, status, title = "database-not-current", 503, "The database does not have this release's tables"
+    message = "The database is at revision {found}, this release needs {needed}. {advice}"
+
+    OLDER = "Run 'posterity migrate' first."
+    NEWER = (
+        "The database is newer than this program: a later release has migrated it. Run that release, or a later one."
+    )

@@ -52,17 +52,24 @@ class Ledger:
         self.reading = engine
         self.clock = clock
 
-    def create_model(self, name: str, description: Json, root_digest: str) -> tuple[ModelRow, bool]:
+    def create_model(
+        self, name: str, description: Json, root_digest: str, *, posted: Json | None = None
+    ) -> tuple[ModelRow, bool]:
         """A model of this name and description exists, with its root prior as version 0 and head; True when new.
+
+        `posted` is the description as the client wrote it: that again is the same model, also where another release
+        resolves it otherwise.
 
         Raises:
             ModelExists: the name belongs to a model with another description.
         """
         with self.engine.begin() as connection:
             now = self.clock(connection)
-            if not insert_once(connection, models, {"name": name, "description": description, "created_at": now}):
+            values = {"name": name, "description": description, "posted": posted, "created_at": now}
+            if not insert_once(connection, models, values):
                 model = find_model(connection, name)
-                if model.description != description:
+                is_posted_again = posted is not None and posted == model.posted
+                if not is_posted_again and description != model.description:
                     raise ModelExists(model=name)
                 return model, False
             model = find_model(connection, name)

@@ -9,16 +9,21 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from store.engine import for_writing
 from store.errors import DatabaseNotCurrent
 
 
 def upgrade(engine: Engine) -> None:
-    """The database has the tables of this release; all of the step is one transaction."""
+    """The database has the tables of this release; all of the step is one transaction.
+
+    Raises:
+        DatabaseNotCurrent: a later release has migrated it.
+    """
     with for_writing(engine).begin() as connection:
         config = _config()
+        _revision(connection, ScriptDirectory.from_config(config))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
@@ -29,11 +34,25 @@ def require_current(engine: Engine) -> None:
     Raises:
         DatabaseNotCurrent: it has older or newer ones, or none.
     """
-    needed = ScriptDirectory.from_config(_config()).get_current_head()
+    scripts = ScriptDirectory.from_config(_config())
+    needed = scripts.get_current_head()
     with engine.begin() as connection:
-        found = MigrationContext.configure(connection).get_current_revision()
+        found = _revision(connection, scripts)
     if found != needed:
-        raise DatabaseNotCurrent(found=found or "none", needed=needed)
+        raise DatabaseNotCurrent(found=found or "none", needed=needed, advice=DatabaseNotCurrent.OLDER)
+
+
+def _revision(connection: Connection, scripts: ScriptDirectory) -> str | None:
+    """What the database is at; None where it was never migrated.
+
+    Raises:
+        DatabaseNotCurrent: this release does not know the revision.
+    """
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found is not None and found not in {script.revision for script in scripts.walk_revisions()}:
+        needed = scripts.get_current_head()
+        raise DatabaseNotCurrent(found=found, needed=needed, advice=DatabaseNotCurrent.NEWER)
+    return found
 
 
 def _config() -> Config:

@@ -47,6 +47,7 @@ models = Table(
     Column("id", Integer, primary_key=True),
     Column("name", String(128), nullable=False, unique=True),
     Column("description", JSON, nullable=False),
+    Column("posted", JSON(none_as_null=True)),
     Column("created_at", Double, nullable=False),
 )
 

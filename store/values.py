@@ -41,6 +41,9 @@ class ModelRow:
     id: int
     name: str
     description: Json
+    """With every default resolved by the release that created the model."""
+    posted: Json | None
+    """As the client wrote it; None for models from before this was kept."""
     created_at: float
 
 

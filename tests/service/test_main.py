@@ -13,6 +13,9 @@ import httpx
 import pytest
 
 from service.__main__ import is_loopback, main
+from store.engine import connect
+from store.migrate import upgrade
+from store.settings import Settings
 
 LISTENS = "Posterity listens on "
 
@@ -118,6 +121,23 @@ def test_a_data_folder_that_cannot_be_made_is_refused(
     assert main([]) == 2
 
     assert "in_the_way" in capsys.readouterr().err.replace("file", "in_the_way")
+
+
+def test_a_database_that_a_later_release_has_migrated_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine = connect(Settings(data_dir=tmp_path).database)
+    upgrade(engine)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    engine.dispose()
+    monkeypatch.setenv("POSTERITY_DATA_DIR", str(tmp_path))
+
+    assert main(["--port", "0"]) == 2
+
+    said = capsys.readouterr().err
+    assert said.startswith("posterity: The database is at revision 9999")
+    assert "is newer than this program" in said
 
 
 @pytest.mark.parametrize(

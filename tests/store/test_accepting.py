@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import Engine
 
 from store.errors import IdempotencyKeyReused, ModelExists, ModelNotFound, NothingPending
 from store.history import History
@@ -32,6 +33,57 @@ def test_the_same_description_again_is_the_same_model_and_another_one_is_refused
     assert (again, created) == (first, False)
     with pytest.raises(ModelExists, match="digits"):
         ledger.create_model("digits", {**DESCRIPTION, "family": "point"}, ROOT)
+
+
+def test_what_was_posted_is_the_same_model_also_where_a_later_release_resolves_it_otherwise(ledger: Ledger) -> None:
+    posted = {"chunk": {"rows": 100}}
+    first, _ = ledger.create_model("digits", DESCRIPTION, ROOT, posted=posted)
+
+    again, created = ledger.create_model("digits", {**DESCRIPTION, "recipe": {"beta": 0.5}}, ROOT, posted=posted)
+
+    assert (again, created) == (first, False)
+    assert (first.description, first.posted) == (DESCRIPTION, posted)
+
+
+def test_another_wording_of_the_same_description_is_the_same_model(ledger: Ledger) -> None:
+    first, _ = ledger.create_model("digits", DESCRIPTION, ROOT, posted={"chunk": {"rows": 100}})
+
+    again, created = ledger.create_model("digits", DESCRIPTION, ROOT, posted={"chunk": {"rows": 100}, "family": "ffg"})
+
+    assert (again, created) == (first, False)
+
+
+def test_another_wording_of_another_description_is_refused(ledger: Ledger) -> None:
+    ledger.create_model("digits", DESCRIPTION, ROOT, posted={"chunk": {"rows": 100}})
+
+    with pytest.raises(ModelExists, match="digits"):
+        ledger.create_model("digits", {**DESCRIPTION, "family": "point"}, ROOT, posted={"family": "point"})
+
+
+def test_a_model_whose_posted_description_is_not_known_is_compared_by_what_it_resolves_to(
+    ledger: Ledger, engine: Engine
+) -> None:
+    first, _ = ledger.create_model("digits", DESCRIPTION, ROOT)
+    posted = {"chunk": {"rows": 100}}
+
+    assert ledger.create_model("digits", DESCRIPTION, ROOT, posted=posted) == (first, False)
+    for unlike in (posted, None):
+        with pytest.raises(ModelExists, match="digits"):
+            ledger.create_model("digits", {**DESCRIPTION, "family": "point"}, ROOT, posted=unlike)
+    with engine.begin() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM models WHERE posted IS NULL").scalar_one() == 1
+
+
+def test_one_description_posted_by_many_at_once_is_one_model(ledger: Ledger, history: History) -> None:
+    def create(release: int) -> bool:
+        resolved = {**DESCRIPTION, "recipe": {"beta": float(release)}}
+        return ledger.create_model("digits", resolved, ROOT, posted={"chunk": {"rows": 100}})[1]
+
+    with ThreadPoolExecutor(8) as pool:
+        created = list(pool.map(create, range(8)))
+
+    assert sorted(created) == [False] * 7 + [True]
+    assert history.model("digits").description["recipe"] == {"beta": float(created.index(True))}
 
 
 def test_a_batch_posted_twice_under_one_key_is_one_batch(ledger: Ledger, history: History) -> None:
