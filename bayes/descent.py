@@ -70,10 +70,10 @@ def descend(
     Raises:
         UpdateDiverged: the loss is not finite.
     """
-    steps = recipe.epochs * math.ceil(objective.rows / objective.batch_rows)
+    steps = recipe.steps(objective.rows)
     every = math.ceil(steps / PROGRESS_MAX)
     loss_sum, counted = rows.weights.new_zeros(()), 0
-    for step, index in enumerate(_passes(objective, recipe.epochs, shuffle), start=1):
+    for step, index in enumerate(_passes(objective, recipe.passes(objective.rows), shuffle), start=1):
         check()
         batch = rows.at(index.to(rows.labels.device), shift)
         loss_sum += optimizer.step(batch, decay(step, steps, recipe.lr_final))
@@ -110,6 +110,6 @@ def evidence(q: Parts, objective: Objective, rows: Rows, noise: Noise, *, check:
     return nats
 
 
-def _passes(objective: Objective, epochs: int, shuffle: torch.Generator) -> Iterator[Tensor]:
-    for _ in range(epochs):
+def _passes(objective: Objective, passes: int, shuffle: torch.Generator) -> Iterator[Tensor]:
+    for _ in range(passes):
         yield from torch.split(torch.randperm(objective.rows, generator=shuffle), objective.batch_rows)

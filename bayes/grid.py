@@ -1,6 +1,5 @@
 """The sigma of a prior around w*, chosen from a grid by rows of the first chunk."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +14,6 @@ from bayes.model import Model
 from bayes.posterior import Posterior
 from bayes.predict import predict
 from bayes.priors import WeightsPrior
-from bayes.recipe import Recipe
 from bayes.report import Choice, Progress, Report
 from bayes.root import root
 from bayes.update import absorb
@@ -50,8 +48,8 @@ def absorb_on_grid(
     chunk.check(model.input, model.output)
     began, sigmas = clock(), model.prior.sigmas
     taught, held_out = split(chunk, generator("cpu", model.prior.blob, chunk.digest, "held out"))
-    trial_steps = _steps(model.recipe, taught.rows)
-    in_all = len(sigmas) * trial_steps + _steps(model.recipe, chunk.rows)
+    trial_steps = model.recipe.steps(taught.rows)
+    in_all = len(sigmas) * trial_steps + model.recipe.steps(chunk.rows)
 
     def absorbed(sigma: float, rows: Chunk, done: int) -> tuple[Posterior, Report]:
         def told(step: Progress) -> None:
@@ -92,7 +90,3 @@ def _rows(chunk: Chunk, index: torch.Tensor) -> Chunk:
 def _with_sigma(model: Model, sigma: float) -> Model:
     assert isinstance(model.prior, WeightsPrior)
     return replace(model, prior=replace(model.prior, sigmas=(sigma,)))
-
-
-def _steps(recipe: Recipe, rows: int) -> int:
-    return recipe.epochs * math.ceil(rows / min(recipe.batch_rows, rows))

@@ -12,6 +12,7 @@ OptimizerName = Literal["adam", "ivon"]
 
 EVIDENCE_MAX, EVIDENCE_ROWS = 50_000, 500
 SEED_MAX = 2**63 - 1
+EPOCHS_MAX, STEPS_MAX = 100_000, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Recipe:
     Attributes:
         optimizer: "adam" on means and log standard deviations, or "ivon": variational online Newton, for family ffg.
         epochs: passes over the chunk.
+        steps_least: a chunk so small that these passes make fewer steps gets as many passes as make so many.
         batch_rows: rows of a minibatch; the last one of a pass may have fewer.
         lr: how far a step moves a mean: Adam's learning rate of them, and the most that ivon moves them.
         lr_log_sigma: Adam's learning rate of the log standard deviations. Adam moves a parameter by at most its
@@ -38,6 +40,7 @@ class Recipe:
 
     optimizer: OptimizerName
     epochs: int
+    steps_least: int
     batch_rows: int
     lr: float
     lr_log_sigma: float
@@ -51,6 +54,21 @@ class Recipe:
 
     def to_description(self) -> dict[str, object]:
         return asdict(self)
+
+    def batch_rows_of(self, rows: int) -> int:
+        """Rows of a full minibatch of a chunk of so many rows."""
+        return min(self.batch_rows, rows)
+
+    def passes(self, rows: int) -> int:
+        """How often an update goes over a chunk of so many rows."""
+        return max(self.epochs, math.ceil(self.steps_least / self._minibatches(rows)))
+
+    def steps(self, rows: int) -> int:
+        """How many steps an update takes with a chunk of so many rows."""
+        return self.passes(rows) * self._minibatches(rows)
+
+    def _minibatches(self, rows: int) -> int:
+        return math.ceil(rows / self.batch_rows_of(rows))
 
 
 def auto(
@@ -67,7 +85,7 @@ def auto(
     limit grows with the square root of their number. Beta is the rows over that. Untempered, a few hundred rows cannot
     hold up hundreds of thousands of weights against the prior, and whole layers turn to noise. Small nets take more and
     larger steps, which cost them little, and larger ones still by ivon, whose steps end where Newton's do; it learns
-    the curvature in 20 steps.
+    the curvature in 20 steps. A smaller chunk, as time closes one, takes as many steps as one of these rows.
 
     Labels that are numbers hold a net up with fewer rows, and a temper is felt in every interval: for them beta is
     0.6 times the cube root of that, and small nets take 1,000 steps, of which ivon takes 100 to learn the curvature. As
@@ -78,11 +96,13 @@ def auto(
     evidence = min(weights, limit)
     batch_rows = min(rows, 25 if rows < 200 else 50 if rows < 2_000 else 100)
     steps = (1_000 if of_numbers else 300) if is_small else 150
+    epochs = max(4, round(steps * batch_rows / rows))
     return Recipe(
         optimizer=optimizer,
-        epochs=max(4, round(steps * batch_rows / rows)),
+        epochs=epochs,
+        steps_least=epochs * math.ceil(rows / batch_rows),
         batch_rows=batch_rows,
-        lr=(3e-2 if optimizer == "ivon" else 3e-3) if is_small else 1e-3,
+        lr=(3e-2 if optimizer == "ivon" else 2e-2) if is_small else 1e-3,
         lr_log_sigma=2e-2,
         lr_final=0.02,
         beta=min(1.0, 0.6 * (rows / evidence) ** (1 / 3) if of_numbers else rows / evidence),
@@ -107,6 +127,8 @@ def resolve(
 ) -> Recipe:
     """The recipe that the JSON describes, the fields it leaves out chosen by `auto`, which is told `shift_pixels`.
 
+    Passes that are given are meant: then `steps_least` is 0 unless it is given too.
+
     Raises:
         InvalidDescription: it describes none.
     """
@@ -115,9 +137,11 @@ def resolve(
     fields = Fields(value, where)
     optimizer: OptimizerName = fields.choice("optimizer", ("adam", "ivon"), "adam")
     chosen = auto(rows, weights, of_numbers=of_numbers, optimizer=optimizer, shift_pixels=shift_pixels)
+    steps_least = 0 if fields.has("epochs") else chosen.steps_least
     recipe = Recipe(
         optimizer=chosen.optimizer,
-        epochs=fields.whole("epochs", least=1, most=100_000, default=chosen.epochs),
+        epochs=fields.whole("epochs", least=1, most=EPOCHS_MAX, default=chosen.epochs),
+        steps_least=fields.whole("steps_least", least=0, most=STEPS_MAX, default=steps_least),
         batch_rows=fields.whole("batch_rows", least=1, default=chosen.batch_rows),
         lr=fields.number("lr", above=0.0, default=chosen.lr),
         lr_log_sigma=fields.number("lr_log_sigma", above=0.0, default=chosen.lr_log_sigma),

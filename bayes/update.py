@@ -29,6 +29,9 @@ from bayes.recipe import Recipe
 from bayes.report import Bound, Progress, Report, describe, fact_of, warnings_of
 from bayes.shifts import Shift, check_shift, shifts
 
+LATER = ("steps_least", "shift_pixels")
+"""Fields that recipes did not always have; 0 is off."""
+
 
 @dataclass(frozen=True, eq=False)
 class Fit:
@@ -82,7 +85,7 @@ def absorb(
         snr_median=fact_of(described, "snr_median"),
         log_sigma_moved=fact_of(described, "log_sigma_moved"),
         steps=fit.steps,
-        epochs=recipe.epochs,
+        epochs=recipe.passes(chunk.rows),
         rows=chunk.rows,
         seconds=clock() - began,
         device=str(place),
@@ -157,16 +160,16 @@ def _objective(prior: Posterior, recipe: Recipe, rows: Rows) -> Objective:
         beta=recipe.beta,
         rows=len(rows.weights),
         weight=float(rows.weights.sum(dtype=torch.float64)),
-        batch_rows=min(recipe.batch_rows, len(rows.weights)),
+        batch_rows=recipe.batch_rows_of(len(rows.weights)),
     )
 
 
 def content_of(prior: Posterior, chunk: Chunk, recipe: Recipe) -> tuple[str, str, str]:
     """All that the randomness of an update depends on.
 
-    A recipe that moves no images has the content that recipes had before any could.
+    What later recipes may do leaves no trace where they do not, so that earlier updates can be repeated.
     """
-    described = {name: value for name, value in recipe.to_description().items() if name != "shift_pixels" or value}
+    described = {name: value for name, value in recipe.to_description().items() if name not in LATER or value}
     return prior.digest, chunk.digest, json.dumps(described, sort_keys=True)
 
 

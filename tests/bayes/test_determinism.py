@@ -8,7 +8,7 @@ import torch
 from bayes import Chunk, FamilyName, Model, Posterior, absorb, root
 from bayes.determinism import deterministic, seed_of
 from bayes.families import family_names
-from bayes.update import content_of
+from bayes.update import LATER, content_of
 from tests.bayes import repeat
 
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
@@ -64,6 +64,19 @@ def test_the_randomness_depends_on_prior_chunk_and_recipe(
 
     assert len({seed_of(*content) for content in contents}) == 4
     assert content_of(learned, image_chunk, images.recipe) in contents
+
+
+@pytest.mark.parametrize("field", LATER)
+def test_what_earlier_recipes_could_not_do_leaves_no_trace_where_it_is_off(
+    images: Model, image_chunk: Chunk, learned: Posterior, field: str
+) -> None:
+    still = replace(images.recipe, steps_least=0, shift_pixels=0)
+    changed = {"steps_least": replace(still, steps_least=2), "shift_pixels": replace(still, shift_pixels=2)}
+
+    off, on = content_of(learned, image_chunk, still), content_of(learned, image_chunk, changed[field])
+
+    assert all(f'"{later}"' not in off[2] for later in LATER)
+    assert f'"{field}": 2' in on[2]
 
 
 def test_another_seed_gives_another_posterior(images: Model, image_chunk: Chunk, learned: Posterior) -> None:

@@ -8,6 +8,7 @@ import torch
 from bayes import Chunk, Model, Posterior, absorb, root, update
 from bayes.determinism import generator
 from bayes.posterior import join
+from bayes.report import Progress
 from bayes.update import content_of, starting_point
 
 
@@ -63,6 +64,21 @@ def test_beta_is_heard(images: Model, image_chunk: Chunk, learned: Posterior) ->
     other, _ = absorb(learned, image_chunk, replace(images.recipe, beta=images.recipe.beta / 2))
 
     assert one.digest != other.digest
+
+
+@pytest.mark.parametrize(("rows", "epochs"), [(20, 3), (9, 4), (3, 7)])
+def test_an_update_goes_over_a_small_chunk_until_its_steps_are_done(
+    images: Model, image_chunk: Chunk, learned: Posterior, rows: int, epochs: int
+) -> None:
+    recipe = replace(images.recipe, epochs=3, batch_rows=8, steps_least=7)
+    told: list[Progress] = []
+
+    _, report = absorb(
+        learned, Chunk(image_chunk.inputs[:rows], image_chunk.labels[:rows]), recipe, progress=told.append
+    )
+
+    assert (report.epochs, report.steps) == (epochs, epochs * -(-rows // 8))
+    assert [step.step for step in told] == list(range(1, report.steps + 1))
 
 
 @pytest.mark.parametrize(("lr", "lr_log_sigma"), [(1e-3, 5e-2), (5e-2, 1e-3)])

@@ -30,6 +30,23 @@ def test_given_fields_stay_and_the_others_are_chosen_for_the_chunk() -> None:
     assert recipe.to_description() == chosen | {"beta": 1.0, "seed": 3}
 
 
+@pytest.mark.parametrize(
+    ("rows", "passes", "steps"),
+    [(500, 30, 300), (800, 30, 480), (499, 30, 300), (130, 100, 300), (7, 300, 300), (1, 300, 300)],
+)
+def test_a_chunk_that_closed_early_takes_as_many_steps_as_a_full_one(rows: int, passes: int, steps: int) -> None:
+    recipe = auto(500, 4_810)
+
+    assert (recipe.epochs, recipe.batch_rows, recipe.steps_least) == (30, 50, 300)
+    assert (recipe.passes(rows), recipe.steps(rows)) == (passes, steps)
+
+
+def test_passes_that_are_given_are_meant_also_for_small_chunks() -> None:
+    assert resolve({"epochs": 3}, rows=500, weights=4_810).passes(50) == 3
+    assert resolve({"epochs": 3, "steps_least": 20}, rows=500, weights=4_810).passes(50) == 20
+    assert resolve({"beta": 0.1}, rows=500, weights=4_810).passes(50) == 300
+
+
 def test_a_chunk_for_a_small_net_counts_like_one_row_for_each_weight() -> None:
     assert auto(100, 4_810).beta == 100 / 4_810
     assert auto(500, 385).beta == 1.0

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from bayes import CategoricalPrediction, Chunk, InvalidDescription, Model, absorb, descent, predict, root, update
+from bayes import CategoricalPrediction, Chunk, InvalidDescription, Model, absorb, descent, predict, root
 from bayes.objective import Batch
 from bayes.posterior import Posterior
 from bayes.recipe import OptimizerName
@@ -139,16 +139,6 @@ def test_every_step_sees_each_row_anew_and_the_evidence_is_that_of_the_rows_as_t
             assert any((moved == row).flatten(1).all(1).any() for moved in everywhere.values())
     first, second = (batch.flatten(1).sum(1).sort().values for batch in seen)
     assert not torch.equal(first, second)
-
-
-def test_a_recipe_that_moves_nothing_has_the_randomness_it_had_before_any_did(
-    images: Model, image_chunk: Chunk, learned: Posterior
-) -> None:
-    still = update.content_of(learned, image_chunk, replace(images.recipe, shift_pixels=0))
-    moving = update.content_of(learned, image_chunk, replace(images.recipe, shift_pixels=1))
-
-    assert "shift_pixels" not in still[2]
-    assert '"shift_pixels": 1' in moving[2]
 
 
 def test_a_net_that_saw_images_moved_knows_moved_ones_better() -> None:

@@ -100,7 +100,8 @@ def test_every_recipe_field_is_given_once_and_has_the_automatic_value_that_the_p
     large = Model.from_description({**next(block for block in BLOCKS if block["name"] == "mnist"), "chunk": {}})
 
     assert list(by_hand["recipe"]) == list(Recipe.__dataclass_fields__)
-    assert (small.recipe.epochs, small.recipe.batch_rows, small.recipe.lr) == (round(1000 * 50 / 500), 50, 0.003)
+    assert (small.recipe.epochs, small.recipe.batch_rows, small.recipe.lr) == (round(1000 * 50 / 500), 50, 0.02)
+    assert (small.recipe.steps_least, large.recipe.steps_least) == (1000, 150)
     assert (large.recipe.epochs, large.recipe.batch_rows, large.recipe.lr) == (round(150 * 50 / 500), 50, 0.001)
     assert small.recipe.beta == 0.6 * (500 / small.network.weights) ** (1 / 3)
     assert large.recipe.beta == 500 / (large.network.weights / 8)

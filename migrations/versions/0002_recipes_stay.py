@@ -1,7 +1,6 @@
-"""Stored recipes say that they move no images, as none did when they were chosen.
+"""Stored recipes say that they do nothing of what recipes could not do when they were chosen.
 
-A description that leaves `shift_pixels` out would be completed by the automatic recipe, and an old model would learn in
-a new way.
+What a description leaves out is completed by the automatic recipe, and an old model would learn in a new way.
 """
 
 from __future__ import annotations
@@ -19,16 +18,18 @@ depends_on = None
 
 Recipe = dict[str, Any]
 
+LATER: Recipe = {"steps_least": 0, "shift_pixels": 0}
+
 models = sa.table("models", sa.column("id", sa.Integer), sa.column("description", sa.JSON))
 
 
 def upgrade() -> None:
-    _rewrite(lambda recipe: {"shift_pixels": 0, **recipe})
+    _rewrite(lambda recipe: {**LATER, **recipe})
 
 
 def downgrade() -> None:
-    """Recipes no longer speak of shifts; those that moved images do so no more."""
-    _rewrite(lambda recipe: {name: value for name, value in recipe.items() if name != "shift_pixels"})
+    """Recipes no longer speak of it, and do it no more."""
+    _rewrite(lambda recipe: {name: value for name, value in recipe.items() if name not in LATER})
 
 
 def _rewrite(change: Callable[[Recipe], Recipe]) -> None:
