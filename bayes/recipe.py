@@ -77,6 +77,7 @@ def auto(
     *,
     of_numbers: bool = False,
     optimizer: OptimizerName = "adam",
+    family: FamilyName = "ffg",
     shift_pixels: int = 0,
 ) -> Recipe:
     """The recipe for chunks of this many rows and a net of this many weights.
@@ -84,8 +85,9 @@ def auto(
     A chunk counts like one row for each weight, or for every eighth weight beyond 50,000 rows; beyond 500 rows that
     limit grows with the square root of their number. Beta is the rows over that. Untempered, a few hundred rows cannot
     hold up hundreds of thousands of weights against the prior, and whole layers turn to noise. Small nets take more and
-    larger steps, which cost them little, and larger ones still by ivon, whose steps end where Newton's do; it learns
-    the curvature in 20 steps. A smaller chunk, as time closes one, takes as many steps as one of these rows.
+    larger steps, which cost them little, but not in a point, whom they overfit; and larger ones still by ivon, whose
+    steps end where Newton's do; it learns the curvature in 20 steps. A smaller chunk, as time closes one, takes as many
+    steps as one of these rows.
 
     Labels that are numbers hold a net up with fewer rows, and a temper is felt in every interval: for them beta is
     0.6 times the cube root of that, and small nets take 1,000 steps, of which ivon takes 100 to learn the curvature. As
@@ -102,7 +104,7 @@ def auto(
         epochs=epochs,
         steps_least=epochs * math.ceil(rows / batch_rows),
         batch_rows=batch_rows,
-        lr=(3e-2 if optimizer == "ivon" else 2e-2) if is_small else 1e-3,
+        lr=(3e-2 if optimizer == "ivon" else 3e-3 if family == "point" else 2e-2) if is_small else 1e-3,
         lr_log_sigma=2e-2,
         lr_final=0.02,
         beta=min(1.0, 0.6 * (rows / evidence) ** (1 / 3) if of_numbers else rows / evidence),
@@ -133,10 +135,10 @@ def resolve(
         InvalidDescription: it describes none.
     """
     if value == "auto":
-        return auto(rows, weights, of_numbers=of_numbers, shift_pixels=shift_pixels)
+        return auto(rows, weights, of_numbers=of_numbers, family=family, shift_pixels=shift_pixels)
     fields = Fields(value, where)
     optimizer: OptimizerName = fields.choice("optimizer", ("adam", "ivon"), "adam")
-    chosen = auto(rows, weights, of_numbers=of_numbers, optimizer=optimizer, shift_pixels=shift_pixels)
+    chosen = auto(rows, weights, of_numbers=of_numbers, optimizer=optimizer, family=family, shift_pixels=shift_pixels)
     steps_least = 0 if fields.has("epochs") else chosen.steps_least
     recipe = Recipe(
         optimizer=chosen.optimizer,

@@ -176,14 +176,15 @@ def content_of(prior: Posterior, chunk: Chunk, recipe: Recipe) -> tuple[str, str
 def starting_point(prior: Posterior, chunk: Chunk, recipe: Recipe, generator: torch.Generator) -> dict[str, Tensors]:
     """Where the update of this prior starts: at the prior itself, where the KL is 0.
 
-    From a root, log sigma starts at most where the recipe says. A layer whose means are all 0 is no place to start
-    from, as equal units stay equal: there the weights' means are drawn after He et al. 2015, N(0, 2 / fan-in).
+    From a root, log sigma starts at most where the recipe says. Layers whose means are all 0 are no place to start
+    from, as equal units stay equal: there the weights' means are drawn after He et al. 2015, N(0, 2 / fan-in). A lone
+    layer has no units that could be equal, and starts at 0.
     """
     layers: dict[str, Tensors] = {}
     for layer in prior.network.weighted:
         tensors = prior.layer(layer.name)
         weight = tensors["weight.mu"]
-        if is_blank := not bool(weight.any()):
+        if (is_blank := not bool(weight.any())) and len(prior.network.weighted) > 1:
             weight = torch.randn(layer.weight_shape, generator=generator, dtype=torch.float32) * math.sqrt(
                 2 / layer.fan_in
             )

@@ -41,6 +41,14 @@ def test_a_chunk_that_closed_early_takes_as_many_steps_as_a_full_one(rows: int, 
     assert (recipe.passes(rows), recipe.steps(rows)) == (passes, steps)
 
 
+def test_fine_tuning_of_a_small_net_takes_smaller_steps() -> None:
+    described = {"net": {"kind": "mlp", "hidden": [8]}, "input": {"shape": [2]}, "output": {"kind": "gaussian"}}
+
+    assert Model.from_description({**described, "family": "point"}).recipe.lr == 0.003
+    assert Model.from_description({**described, "family": "point", "recipe": {"epochs": 2}}).recipe.lr == 0.003
+    assert Model.from_description(described).recipe.lr == 0.02
+
+
 def test_passes_that_are_given_are_meant_also_for_small_chunks() -> None:
     assert resolve({"epochs": 3}, rows=500, weights=4_810).passes(50) == 3
     assert resolve({"epochs": 3, "steps_least": 20}, rows=500, weights=4_810).passes(50) == 20
