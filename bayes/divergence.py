@@ -15,7 +15,8 @@ ROWS = 1024
 def kl_divergence(q: Posterior, p: Posterior) -> dict[str, float]:
     """KL(q || p) of each layer in nats, computed in float64; their sum is that of the posteriors.
 
-    A learned noise is told as the layer "output".
+    A learned noise is told as the layer "output". Fixed scales and the units of the labels, which no update draws, have
+    no part in it: of lines with first chunks of their own it compares the weights, not what they predict.
 
     For a family with auxiliary variables it is that of the joint distributions, estimated with as many draws of
     them as 1,024 rows get, which depend on q and p alone.
