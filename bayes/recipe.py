@@ -98,13 +98,14 @@ def auto(
     evidence = min(weights, limit)
     batch_rows = min(rows, 25 if rows < 200 else 50 if rows < 2_000 else 100)
     steps = (1_000 if of_numbers else 300) if is_small else 150
+    adam_lr = (3e-3 if family == "point" else 2e-2) if is_small else 1e-3
     epochs = max(4, round(steps * batch_rows / rows))
     return Recipe(
         optimizer=optimizer,
         epochs=epochs,
         steps_least=epochs * math.ceil(rows / batch_rows),
         batch_rows=batch_rows,
-        lr=(3e-2 if optimizer == "ivon" else 3e-3 if family == "point" else 2e-2) if is_small else 1e-3,
+        lr=(3e-2 if is_small else 2e-3) if optimizer == "ivon" else adam_lr,
         lr_log_sigma=2e-2,
         lr_final=0.02,
         beta=min(1.0, 0.6 * (rows / evidence) ** (1 / 3) if of_numbers else rows / evidence),

@@ -30,7 +30,7 @@ METHODS: dict[str, tuple[str, Recipe]] = {
     "mnf": ("mnf", {}),
     "mnf-filter": ("mnf-filter", {}),
     "mnf-rank1": ("mnf-rank1", {}),
-    "ivon": ("ffg", {"optimizer": "ivon", "curvature_decay": 0.95}),
+    "ivon": ("ffg", {"optimizer": "ivon", "curvature_decay": 0.95, "lr": 2e-3}),
 }
 """Family and own part of the recipe, by the name in the tables; "joint" before it is all rows at once."""
 
