@@ -37,18 +37,15 @@ from bayes.families import FamilyName
 from bayes.grid import absorb_on_grid
 from bayes.inputs import Input
 from bayes.model import Model
+from bayes.moments import Moments, obstacle
 from bayes.nets import Conv3Fc3, Layers, LeNet5, Mlp, Net
 from bayes.outputs import Categorical, Gaussian, Output
 from bayes.pooling import merge, unlearn
 from bayes.posterior import Posterior, digest_of
-from bayes.predict import (
-    CategoricalPrediction,
-    GaussianPrediction,
-    Method,
-    Prediction,
-    predict,
-)
+from bayes.predict import ask, predict
+from bayes.prediction import CategoricalPrediction, GaussianPrediction, Method, Prediction
 from bayes.priors import GaussianPrior, LaplacePrior, Prior, WeightsPrior
+from bayes.ready import Ready, ready, usable_method
 from bayes.recipe import Recipe
 from bayes.report import Bound, Choice, Progress, Report
 from bayes.root import root
@@ -79,6 +76,7 @@ __all__ = [
     "Method",
     "Mlp",
     "Model",
+    "Moments",
     "Net",
     "Output",
     "Posterior",
@@ -86,6 +84,7 @@ __all__ = [
     "Pretrained",
     "Prior",
     "Progress",
+    "Ready",
     "Recipe",
     "Reliability",
     "Report",
@@ -95,6 +94,7 @@ __all__ = [
     "absorb",
     "absorb_on_grid",
     "accuracy",
+    "ask",
     "auroc",
     "brier",
     "convert",
@@ -110,11 +110,14 @@ __all__ = [
     "mean_draw",
     "merge",
     "nll",
+    "obstacle",
     "predict",
+    "ready",
     "reliability",
     "rmse",
     "root",
     "score",
     "unlearn",
+    "usable_method",
     "weights_of",
 ]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from bayes.errors import InvalidInputs
-from bayes.predict import CategoricalPrediction, GaussianPrediction, Prediction
+from bayes.prediction import CategoricalPrediction, GaussianPrediction, Prediction
 
 
 def accuracy(probabilities: Tensor, labels: Tensor) -> float:

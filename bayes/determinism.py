@@ -37,10 +37,12 @@ def standard_normal(stream: torch.Generator) -> Callable[[Tensor], Tensor]:
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """While inside, on CUDA, the same operations give the same bytes; at the end all is as before.
+    """While inside, the same operations give the same bytes; on CUDA, all is as before at the end.
 
-    On the CPU they do so by themselves for the same number of threads. Threads may be inside together.
+    On the CPU they do so for the same number of threads. Threads may be inside together.
     """
+    # A new thread multiplies with as many threads as there are cores until torch is asked how many were set.
+    torch.get_num_threads()
     if device.type != "cuda":
         yield
         return

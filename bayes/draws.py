@@ -1,60 +1,92 @@
 """Nets drawn from a posterior, and what they put out."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from bayes.by_row import aligned, apply_by_row, conv_by_row, dense_by_row, steady
 from bayes.determinism import generator
 from bayes.families.parts import LayerWeights, Tensors
 from bayes.fixed import FIXED
+from bayes.flipped import Flipped, flipped, is_worth_flipping
 from bayes.inputs import Input
-from bayes.layers import Conv, Dense, Network, Weighted, apply, forward
+from bayes.layers import Conv, Dense, Network, Weighted, apply, channels_last, forward
 from bayes.likelihoods import OWN
 from bayes.outputs import Output
 from bayes.posterior import Posterior
 
 WEIGHTS_AT_ONCE = 2**26
+SIDE_BY_SIDE_ROWS = 8
+"""Up to so many rows the nets of a chain are computed side by side; for more, one after the other is faster."""
+SIDE_BY_SIDE_NUMBERS = 2**24
+"""Nor are they where all draws of a row make more numbers than these between two layers."""
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """Nets drawn from a posterior, ready to predict: a stack of each layer's weights."""
+    """Nets drawn from a posterior, ready to predict: a stack of each layer's weights, or these `flipped`.
 
+    The kernels of a chain's convolutions lie channels last, filters of one net after those of another.
+    """
+
+    method: Literal["ensemble", "mean"]
     input: Input
     output: Output
     network: Network
     weights: Mapping[str, LayerWeights]
     own: Tensors
     fixed: Tensors
+    flipped: Mapping[str, Flipped] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
-        return len(next(iter(self.weights.values())).bias)
+        return len(self._biases[0])
 
     @property
     def nbytes(self) -> int:
         """The memory that the draws hold, in bytes."""
-        return sum(tensor.nbytes for stack in self.weights.values() for tensor in stack)
+        stacked = sum(tensor.nbytes for stack in self.weights.values() for tensor in stack)
+        return stacked + sum(layer.nbytes for layer in self.flipped.values())
+
+    def net(self, name: str, index: int) -> LayerWeights:
+        """The weights of one net's layer."""
+        if name in self.flipped:
+            return self.flipped[name].net(index)
+        weight, bias = self.weights[name]
+        return LayerWeights(weight[index], bias[index])
+
+    def is_side_by_side(self, rows: int) -> bool:
+        """True where so many rows are computed by all nets at once."""
+        is_small = self.samples * self.network.width <= SIDE_BY_SIDE_NUMBERS
+        return self.network.is_chain and (self.samples == 1 or (rows <= SIDE_BY_SIDE_ROWS and is_small))
 
     @property
     def device(self) -> torch.device:
-        return next(iter(self.weights.values())).bias.device
+        return self._biases[0].device
+
+    @property
+    def _biases(self) -> list[Tensor]:
+        return [of.bias for of in self.weights.values()] + [of.bias for of in self.flipped.values()]
 
 
 def draw(posterior: Posterior, *, samples: int = 16, seed: int = 0, device: torch.device | str = "cpu") -> Draws:
-    """Nets drawn independently from the posterior; the same posterior, samples and seed give the same ones.
+    """Nets drawn from the posterior, independent but for the large dense layers of a chain (`flipped`).
 
-    They are drawn on the CPU, so they do not depend on the device they are put on.
+    The same posterior, samples and seed give the same ones. They are drawn on the CPU, so they do not depend on the
+    device they are put on.
     """
-    stacks: dict[str, list[LayerWeights]] = {layer.name: [] for layer in posterior.network.weighted}
+    stacks: dict[str, list[LayerWeights]] = defaultdict(list)
     for some in in_turn(posterior, samples=samples, seed=seed, device=device):
         for name, stack in some.weights.items():
             stacks[name].append(stack)
-    return replace(some, weights={name: _joined(stacks.pop(name)) for name in list(stacks)})
+    weights = {name: _joined(stacks.pop(name)) for name in list(stacks)}
+    return replace(some, weights=_laid_out(weights) if posterior.network.is_chain else weights)
 
 
 def in_turn(posterior: Posterior, *, samples: int, seed: int, device: torch.device | str = "cpu") -> Iterator[Draws]:
@@ -64,7 +96,7 @@ def in_turn(posterior: Posterior, *, samples: int, seed: int, device: torch.devi
     most = samples if network.is_chain else max(2, WEIGHTS_AT_ONCE // network.weights)
     for first in range(0, samples, most):
         asked = min(most, samples - first)
-        some = _draws(posterior, partial(posterior.rules.draw, samples=asked, generator=stream), device)
+        some = _draws(posterior, partial(_drawn, posterior, samples=asked, generator=stream), device)
         yield some
         # A family whose draws are all equal gives one that stands for all.
         if some.samples < asked:
@@ -73,55 +105,93 @@ def in_turn(posterior: Posterior, *, samples: int, seed: int, device: torch.devi
 
 def mean_draw(posterior: Posterior, *, device: torch.device | str = "cpu") -> Draws:
     """The one net whose weights are the posterior's means."""
-    return _draws(posterior, posterior.rules.mean, device)
+    mean = _draws(posterior, lambda layer: posterior.rules.mean(posterior.layer(layer.name)), device)
+    return replace(mean, method="mean", weights=_laid_out(mean.weights))
 
 
-def evaluate(draws: Draws, x: Tensor) -> Tensor:
-    """The outputs of every net for rows x, [rows, draws, units], float64 on the CPU."""
-    outputs = _side_by_side(draws, x) if draws.network.is_chain else _one_by_one(draws, x)
+def evaluate(draws: Draws, x: Tensor, *, by_row: bool = False, of_rows: int | None = None) -> Tensor:
+    """The outputs of every net for rows x, [rows, draws, units], float64 on the CPU.
+
+    `by_row` computes each row as if it were alone, to the bit. Some of `of_rows` rows are computed as all would be.
+    """
+    rows = len(x) if of_rows is None else of_rows
+    x = channels_last(x) if x.dim() == 4 else x
+    compute = _side_by_side if draws.is_side_by_side(1 if by_row else rows) else _one_by_one
+    outputs = compute(draws, x, by_row=by_row)
     # Contiguous, as sums over the draws of strided outputs round differently for other numbers of rows.
     return outputs.double().cpu().contiguous()
 
 
-def _one_by_one(draws: Draws, x: Tensor) -> Tensor:
+def _one_by_one(draws: Draws, x: Tensor, *, by_row: bool) -> Tensor:
     def outputs(index: int) -> Tensor:
         def linear(layer: Weighted, x: Tensor) -> Tensor:
-            weight, bias = draws.weights[layer.name]
-            return apply(layer, x, weight[index], bias[index])
+            weight, bias = draws.net(layer.name, index)
+            return (apply_by_row if by_row else apply)(layer, x, weight, bias)
 
-        return forward(draws.network, x, linear, draws.fixed)
+        return forward(draws.network, x, linear, draws.fixed, other=steady)
 
     return torch.stack([outputs(index) for index in range(draws.samples)], 1)
 
 
-def _side_by_side(draws: Draws, x: Tensor) -> Tensor:
+def _side_by_side(draws: Draws, x: Tensor, *, by_row: bool) -> Tensor:
     """All nets of a chain at once: their activations lie along the channels, [rows, draws * channels, ...]."""
 
     def linear(layer: Weighted, x: Tensor) -> Tensor:
+        if (flipped := draws.flipped.get(layer.name)) is not None:
+            return flipped.outputs(x.view(len(x), -1, layer.inputs), by_row=by_row).flatten(1)
         weight, bias = draws.weights[layer.name]
         is_shared = x.shape[1] == layer.inputs
         match layer.layer:
             case Dense() if is_shared:
-                return F.linear(x, weight.flatten(0, 1), bias.flatten())
+                dense = dense_by_row if by_row else F.linear
+                return dense(x, weight.flatten(0, 1), bias.flatten())
             case Dense(units):
                 own = x.view(-1, len(weight), layer.inputs).transpose(0, 1)
-                return torch.baddbmm(bias.unsqueeze(1), own, weight.mT).transpose(0, 1).reshape(-1, len(weight) * units)
+                rows = torch.split(own, 1, 1) if by_row else [own]
+                products = [torch.baddbmm(bias.unsqueeze(1), aligned(row), weight.mT) for row in rows]
+                return torch.cat(products, 1).transpose(0, 1).reshape(-1, len(weight) * units)
             case Conv(_, _, padding, stride):
                 groups = 1 if is_shared else len(weight)
-                return F.conv2d(x, weight.flatten(0, 1), bias.flatten(), stride, padding, groups=groups)
+                conv = conv_by_row if by_row else F.conv2d
+                return conv(x, weight.flatten(0, 1), bias.flatten(), stride=stride, padding=padding, groups=groups)
 
-    return forward(draws.network, x, linear).view(-1, draws.samples, draws.output.units)
+    return forward(draws.network, x, linear, other=steady).view(-1, draws.samples, draws.output.units)
 
 
-def _draws(posterior: Posterior, stack: Callable[[Tensors], LayerWeights], device: torch.device | str) -> Draws:
-    weights = {layer.name: stack(posterior.layer(layer.name)) for layer in posterior.network.weighted}
+def _laid_out(weights: Mapping[str, LayerWeights]) -> dict[str, LayerWeights]:
+    """Kernels channels last, for all nets as one convolution of many filters."""
+    return {
+        name: LayerWeights(channels_last(weight.flatten(0, 1)).view(weight.shape), bias)
+        if weight.dim() == 5
+        else LayerWeights(weight, bias)
+        for name, (weight, bias) in weights.items()
+    }
+
+
+def _drawn(
+    posterior: Posterior, layer: Weighted, *, samples: int, generator: torch.Generator
+) -> LayerWeights | Flipped:
+    tensors = posterior.layer(layer.name)
+    known = posterior.rules.moments(tensors) if posterior.network.is_chain else None
+    if known is not None and is_worth_flipping(layer, known, samples):
+        return flipped(known, samples=samples, generator=generator)
+    return posterior.rules.draw(tensors, samples, generator)
+
+
+def _draws(
+    posterior: Posterior, stack: Callable[[Weighted], LayerWeights | Flipped], device: torch.device | str
+) -> Draws:
+    drawn = {layer.name: stack(layer) for layer in posterior.network.weighted}
+    weights = {name: of for name, of in drawn.items() if isinstance(of, LayerWeights)}
     return Draws(
+        method="ensemble",
         input=posterior.input,
         output=posterior.output,
         network=posterior.network,
-        weights={name: LayerWeights(w.to(device), b.to(device)) for name, (w, b) in weights.items()},
+        weights={name: LayerWeights(aligned(w.to(device)), aligned(b.to(device))) for name, (w, b) in weights.items()},
         own=posterior.layer(OWN),
         fixed={key: tensor.to(device) for key, tensor in posterior.layer(FIXED).items()},
+        flipped={name: of.on(device) for name, of in drawn.items() if isinstance(of, Flipped)},
     )
 
 

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
 from torch.fx.node import map_arg
 
-from bayes.layers import Affine, Linear, Scaling, Weighted
+from bayes.layers import Affine, Value, Weighted, plain
 
 
 @dataclass(frozen=True)
@@ -32,13 +31,25 @@ class Graph:
     input: str
     nodes: tuple[Node, ...]
 
-    def run(self, x: Tensor, linear: Linear, scaling: Scaling) -> Tensor:
-        """The outputs for rows x, where `linear` and `scaling` do the parts of their layers."""
-        [outputs] = deque(self.results(x, linear, scaling), maxlen=1)
-        assert isinstance(outputs, Tensor)
+    def run(
+        self,
+        x: Value,
+        linear: Callable[[Weighted, Value], Value],
+        scaling: Callable[[Affine, Value], Value],
+        other: Callable[..., Any] = plain,
+    ) -> Value:
+        """The outputs for rows x, where the functions do their parts, as `layers.Run` says."""
+        [outputs] = deque(self.results(x, linear, scaling, other), maxlen=1)
+        assert isinstance(outputs, type(x))
         return outputs
 
-    def results(self, x: Tensor, linear: Linear, scaling: Scaling) -> Iterator[object]:
+    def results(
+        self,
+        x: Value,
+        linear: Callable[[Weighted, Value], Value],
+        scaling: Callable[[Affine, Value], Value],
+        other: Callable[..., Any] = plain,
+    ) -> Iterator[object]:
         """What each step gives, in their order; no result is held longer than another step needs it."""
         values: dict[str, Any] = {self.input: x}
         for node in self.nodes:
@@ -50,7 +61,7 @@ class Graph:
                     values[node.name] = scaling(layer, *args)
                 case function:
                     kwargs: Mapping[str, Any] = map_arg(node.kwargs, lambda source: values[source.name])
-                    values[node.name] = function(*args, **kwargs)
+                    values[node.name] = other(function, *args, **kwargs)
             del args
             yield values[node.name]
             for name in node.last_uses:

@@ -63,7 +63,7 @@ def absorb_on_grid(
     for index, sigma in enumerate(sigmas):
         try:
             posterior, _ = absorbed(sigma, taught, index * trial_steps)
-            prediction = predict(posterior, held_out.inputs, device=device, check=check)
+            prediction = predict(posterior, held_out.inputs, method="ensemble", device=device, check=check)
         except (UpdateDiverged, InvalidInputs):
             continue
         nll[sigma] = score(prediction, held_out.labels)["nll"]

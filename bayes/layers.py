@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from types import MappingProxyType
-from typing import assert_never
+from typing import Any, Protocol, TypeVar, assert_never
 
+import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
@@ -86,7 +87,8 @@ class Weighted:
         return prod(self.weight_shape[1:])
 
 
-Step = Weighted | MaxPool | Relu | Softplus | Flatten
+Unweighted = MaxPool | Relu | Softplus | Flatten
+Step = Weighted | Unweighted
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,39 @@ class Affine:
 Linear = Callable[[Weighted, Tensor], Tensor]
 Scaling = Callable[[Affine, Tensor], Tensor]
 NO_FIXED: Mapping[str, Tensor] = MappingProxyType({})
+Value = TypeVar("Value")
+
+
+def plain(step: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - What a traced function takes and gives.
+    """What a step without weights makes of tensors; the steps of a graph are functions of torch's."""
+    match step:
+        case MaxPool(size, stride):
+            return F.max_pool2d(args[0], size, stride)
+        case Relu():
+            return F.relu(args[0])
+        case Softplus():
+            return F.softplus(args[0])
+        case Flatten():
+            return args[0].flatten(1)
+        case function:
+            return function(*args, **kwargs)
+
+
+class Run(Protocol):
+    """Computes a network with whatever values it is given: tensors, or anything that all three functions take."""
+
+    def __call__(
+        self,
+        x: Value,
+        linear: Callable[[Weighted, Value], Value],
+        scaling: Callable[[Affine, Value], Value],
+        other: Callable[..., Any] = plain,
+    ) -> Value:
+        """The outputs for rows x.
+
+        `linear` and `scaling` do the parts of their layers; `other` does a step that has no weights, which it is
+        given before the step's own arguments.
+        """
 
 
 @dataclass(frozen=True)
@@ -112,7 +147,7 @@ class Network:
     """
 
     weighted: tuple[Weighted, ...]
-    run: Callable[[Tensor, Linear, Scaling], Tensor]
+    run: Run
     width: int
     affine: tuple[Affine, ...] = ()
     is_chain: bool = True
@@ -123,16 +158,24 @@ class Network:
         return sum(prod(layer.weight_shape) + prod(layer.bias_shape) for layer in self.weighted)
 
 
-def forward(network: Network, x: Tensor, linear: Linear, fixed: Mapping[str, Tensor] = NO_FIXED) -> Tensor:
+def forward(
+    network: Network,
+    x: Tensor,
+    linear: Linear,
+    fixed: Mapping[str, Tensor] = NO_FIXED,
+    *,
+    other: Callable[..., Any] = plain,
+) -> Tensor:
     """What the network makes of rows x [rows, *shape], where `linear` does the part of each weighted layer.
 
-    `fixed` holds `<name>.scale` and `<name>.shift` [channels] of each affine layer.
+    `fixed` holds `<name>.scale` and `<name>.shift` [channels] of each affine layer; `other` does the steps without
+    weights.
     """
 
     def scaling(layer: Affine, x: Tensor) -> Tensor:
         return scaled(x, fixed[f"{layer.name}.scale"], fixed[f"{layer.name}.shift"])
 
-    return network.run(x, linear, scaling)
+    return network.run(x, linear, scaling, other)
 
 
 def place(layers: Sequence[Layer], input_shape: Shape, where: str = "net.layers") -> Network:
@@ -203,21 +246,15 @@ def _windows(shape: Shape, size: int, padding: int, stride_where: tuple[int, str
     return tuple((side + 2 * padding - size) // stride + 1 for side in shape[1:])
 
 
-def _chain(steps: Sequence[Step], x: Tensor, linear: Linear, scaling: Scaling) -> Tensor:  # noqa: ARG001
+def _chain(  # noqa: PLR0917 - As `Run` is called.
+    steps: Sequence[Step],
+    x: Value,
+    linear: Callable[[Weighted, Value], Value],
+    scaling: Callable[[Affine, Value], Value],  # noqa: ARG001
+    other: Callable[..., Any] = plain,
+) -> Value:
     for step in steps:
-        match step:
-            case Weighted():
-                x = linear(step, x)
-            case MaxPool(size, stride):
-                x = F.max_pool2d(x, size, stride)
-            case Relu():
-                x = F.relu(x)
-            case Softplus():
-                x = F.softplus(x)
-            case Flatten():
-                x = x.flatten(1)
-            case _:
-                assert_never(step)
+        x = linear(step, x) if isinstance(step, Weighted) else other(step, x)
     return x
 
 
@@ -229,6 +266,17 @@ def apply(layer: Weighted, x: Tensor, weight: Tensor, bias: Tensor | None) -> Te
             return F.linear(x, weight, bias)
         case Conv(_, _, padding, stride):
             return F.conv2d(x, weight, bias, stride, padding, groups=layer.groups)
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The numbers of x [_, channels, height, width], laid out channels last.
+
+    A single channel, or a single position, lies so in any layout; its strides say it, or torch would compute the same
+    numbers by other code, and lay the outputs of a convolution out channels first.
+    """
+    x = x.contiguous(memory_format=torch.channels_last)
+    _, channels, height, width = x.shape
+    return x.as_strided(x.shape, (channels * height * width, 1, channels * width, channels), x.storage_offset())
 
 
 def scaled(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:

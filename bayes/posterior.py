@@ -6,8 +6,9 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
+from pathlib import Path
 from types import MappingProxyType
+from typing import BinaryIO
 
 import safetensors
 import safetensors.torch
@@ -27,6 +28,8 @@ from bayes.outputs import Output, read_output, write_output
 
 FORMAT = 1
 METADATA_KEY = "posterity"
+HEADER_BYTES_MAX = 2**26
+NO_SAFETENSORS = (safetensors.SafetensorError, ValueError, KeyError, TypeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,9 +81,32 @@ class Posterior:
         """
         try:
             tensors = safetensors.torch.load(data)
-        except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as fault:
+        except NO_SAFETENSORS as fault:
             raise UnreadablePosterior(f"the bytes are not safetensors: {fault}") from fault
-        described = _metadata(data)
+        posterior = cls._of(tensors, _metadata(data))
+        _check_finite(tensors)
+        return posterior
+
+    @classmethod
+    def mapped(cls, path: Path) -> "Posterior":
+        """The posterior whose `to_bytes` the file holds, read where it lies: pages come into memory as they are used.
+
+        Whoever maps a file knows by its digest that the numbers are those that were written, and these were finite.
+
+        Raises:
+            UnreadablePosterior: as from `from_bytes`, but that numbers are not looked at.
+            OSError: there is no such file.
+        """
+        try:
+            with path.open("rb") as file:
+                described = _metadata(_head(file))
+            tensors = safetensors.torch.load_file(path)
+        except NO_SAFETENSORS as fault:
+            raise UnreadablePosterior(f"the bytes are not safetensors: {fault}") from fault
+        return cls._of(tensors, described)
+
+    @classmethod
+    def _of(cls, tensors: Tensors, described: object) -> "Posterior":
         try:
             fields = Fields(described, "")
             fields.whole("format", least=FORMAT, most=FORMAT)
@@ -139,6 +165,15 @@ def join(parts: Mapping[str, Tensors]) -> dict[str, Tensor]:
     return {f"{name}.{key}": tensor for name, tensors in parts.items() for key, tensor in tensors.items()}
 
 
+def _head(file: BinaryIO) -> bytes:
+    """The first bytes of a safetensors file, up to its tensors."""
+    length = file.read(8)
+    size = struct.unpack("<Q", length)[0] if len(length) == 8 else 0
+    if not 0 < size <= HEADER_BYTES_MAX:
+        raise UnreadablePosterior("the bytes are not safetensors: they do not begin with a header")
+    return length + file.read(size)
+
+
 def _metadata(data: bytes) -> object:
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
@@ -159,5 +194,10 @@ def _check(tensors: Tensors, expected: Mapping[str, Shape]) -> None:
         if tensor.dtype != torch.float32 or tuple(tensor.shape) != shape:
             found = f"{tensor.dtype} {list(tensor.shape)}"
             raise UnreadablePosterior(f"tensor {name!r} is {found}; it must be float32 {list(shape)}")
-        if prod(shape) and not bool(torch.isfinite(tensor).all()):
+
+
+def _check_finite(tensors: Tensors) -> None:
+    for name, tensor in tensors.items():
+        # Most sums of finite numbers are finite, and are known in a fraction of the time.
+        if tensor.numel() and not bool(tensor.sum().isfinite()) and not bool(tensor.isfinite().all()):
             raise UnreadablePosterior(f"tensor {name!r} contains NaN or infinity")

@@ -1,176 +1,171 @@
-"""Predictions with their uncertainty, from drawn weights."""
+"""Predictions with their uncertainty, from a posterior's moments or from drawn weights."""
 
-import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Literal, assert_never, get_args
+from functools import partial
+from typing import assert_never
 
 import torch
 from torch import Tensor
 
-from bayes import likelihoods
+from bayes.by_row import aligned
 from bayes.determinism import deterministic
-from bayes.draws import Draws, draw, evaluate, in_turn, mean_draw
+from bayes.draws import Draws, evaluate, in_turn
 from bayes.errors import InvalidInputs
 from bayes.families.parts import Tensors
-from bayes.outputs import Categorical, Gaussian, Output
+from bayes.layers import Network
+from bayes.moments import Moments, propagate
+from bayes.outputs import Output
 from bayes.posterior import Posterior
+from bayes.prediction import Method, Prediction, join
+from bayes.ready import SAMPLES, SEED, Ready, default_method, ready, usable_method
+from bayes.reduction import LOGIT_DRAWS, numbers_per_row, of_draws, of_moments
 
-Method = Literal["ensemble", "mean"]
 ACTIVATIONS_MAX = 2**22
 """The most numbers in a tensor made on the way, unless the draws of a single row need more: 32 MiB in float64."""
 SLICE_ROWS_MAX = 512
 OUTPUTS_MAX = 2**24
 """The most outputs kept while the draws of a graph come in turn: 128 MiB in float64."""
-LOG2_E = 1 / math.log(2)
+ROWS_ALONE_MAX = 4
+"""Up to so many rows are always computed as if each were alone: no slower, and their company cannot be told."""
 
 
-@dataclass(frozen=True, eq=False)
-class CategoricalPrediction:
-    """Float64 on the CPU: probabilities [rows, classes]; in nats [rows], entropy = aleatoric + mutual_information.
+def ask(using: Ready, inputs: Tensor, *, by_row: bool = False, check: Callable[[], None] = lambda: None) -> Prediction:
+    """What a posterior that was made `ready` says of each row of inputs [rows, *shape].
 
-    entropy is that of the mean probabilities, aleatoric the mean of the draws' entropies; their difference is what
-    more evidence could take away.
+    The same rows get the same bytes. With `by_row` each row gets those that it gets alone; so it always is with up to
+    4 rows. Rows are answered in slices, so what all draws say of all rows is never held. `check` is called before
+    every slice; what it raises stops the work.
+
+    Raises:
+        InvalidInputs: the inputs do not fit the model, or are so large that its outputs overflow.
     """
-
-    probabilities: Tensor
-    entropy: Tensor
-    aleatoric: Tensor
-    mutual_information: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class GaussianPrediction:
-    """Float64 on the CPU, label units, [rows, dims]: std^2 = epistemic_std^2 (over draws) + noise_std^2."""
-
-    mean: Tensor
-    std: Tensor
-    epistemic_std: Tensor
-    noise_std: Tensor
-
-    def interval(self, level: float = 0.9) -> tuple[Tensor, Tensor]:
-        """Where the label lies with this probability above 0 and below 1: lower and upper, [rows, dims] each.
-
-        The central interval of N(mean, std^2). It has the mean and the variance of what the draws and the noise say
-        together, and needs no more than those; the tails of a mixture of 16 draws would be those of its farthest draw.
-        """
-        assert 0 < level < 1
-        reach = math.sqrt(2) * torch.erfinv(torch.tensor(level, dtype=torch.float64)) * self.std
-        return self.mean - reach, self.mean + reach
-
-
-Prediction = CategoricalPrediction | GaussianPrediction
+    using.input.check(inputs)
+    alone = by_row or len(inputs) <= ROWS_ALONE_MAX
+    with torch.inference_mode(), deterministic(using.device):
+        match using:
+            case Moments():
+                return _by_moments(using, inputs, alone, check)
+            case Draws():
+                return _by_draws(using, inputs, alone, check)
+            case _:
+                assert_never(using)
 
 
 def predict(
     posterior: Posterior,
     inputs: Tensor,
     *,
-    method: Method = "ensemble",
-    samples: int = 16,
-    seed: int = 0,
-    draws: Draws | None = None,
+    method: Method | None = None,
+    samples: int | None = None,
+    seed: int | None = None,
     device: torch.device | str = "cpu",
     check: Callable[[], None] = lambda: None,
 ) -> Prediction:
-    """What the posterior says of each row of inputs [rows, *shape].
+    """What the posterior says of each row of inputs [rows, *shape]; `ready` and `ask` in one.
 
-    "ensemble" averages the predictions of drawn nets; "mean" asks the one net of the mean weights and so sees no
-    uncertainty of the weights. `draws`, made before by `draw` or `mean_draw`, stands for method, samples and seed.
-    The same request gives the same bytes.
+    "moments" passes mean and variance of every activation through the net once; "ensemble" averages the predictions of
+    drawn nets; "mean" asks the one net of the mean weights and so sees no uncertainty of the weights. Where moments
+    have no rule (mnf, some nets of torchvision) the ensemble answers; the prediction's `method` is the one that did.
+    Without a method it is the ensemble where samples (else 16) or seed (else 0) are stated, and moments otherwise.
 
-    Rows are answered in slices, so what all draws say of all rows is never held; nor are all draws of a graph, unless
-    they are given. `check` is called before every slice; what it raises stops the work.
+    The draws of a graph are not all held at once.
 
     Raises:
-        InvalidInputs: the inputs do not fit the model, or are so large that its outputs overflow; or the method is
-            neither.
+        InvalidInputs: as from `ask`, or there is no such method.
     """
-    if method not in get_args(Method):
-        raise InvalidInputs(f"method must be one of {', '.join(get_args(Method))}, not {method!r}")
     posterior.input.check(inputs)
-    if draws is None and method == "mean":
-        draws = mean_draw(posterior, device=device)
-    elif draws is None and posterior.network.is_chain:
-        draws = draw(posterior, samples=samples, seed=seed, device=device)
-    rows = _slice_rows(posterior, draws)
-    numbers = rows * samples * posterior.output.units
-    block_rows = rows if draws is not None else rows * max(1, OUTPUTS_MAX // numbers)
+    method = usable_method(posterior.family, posterior.network, method or default_method(samples, seed))
+    samples, seed = SAMPLES if samples is None else samples, SEED if seed is None else seed
+    if method != "ensemble" or posterior.network.is_chain:
+        using = ready(posterior, method=method, samples=samples, seed=seed, device=device)
+        return ask(using, inputs, check=check)
+    turns = partial(in_turn, posterior, samples=samples, seed=seed, device=device)
+    alone = len(inputs) <= ROWS_ALONE_MAX
+    with torch.inference_mode(), deterministic(torch.device(device)):
+        return _by_turns(turns, posterior, samples, inputs, alone=alone, check=check)
+
+
+def _by_moments(using: Moments, inputs: Tensor, alone: bool, check: Callable[[], None]) -> Prediction:
+    logits = numbers_per_row(using.output, LOGIT_DRAWS)
+    rows = max(1, min(SLICE_ROWS_MAX, using.rows_at_once, ACTIVATIONS_MAX // logits))
     answers: list[Prediction] = []
-    with torch.inference_mode(), deterministic(torch.device(device) if draws is None else draws.device):
-        for first, block in enumerate(torch.split(inputs, block_rows)):
-            nets = [draws] if draws is not None else in_turn(posterior, samples=samples, seed=seed, device=device)
-            for index, (own, outputs) in enumerate(_outputs(nets, torch.split(block, rows), check)):
-                _check_finite(outputs, first_row=first * block_rows + index * rows)
-                answers.append(_reduce(posterior.output, own, outputs))
-        return _join(answers)
+    for index, part in enumerate(torch.split(inputs, rows)):
+        check()
+        moment = propagate(using, _scaled(using, part), by_row=alone)
+        # In float64 the sum of two numbers of float32 is finite if, and only if, both are.
+        sums = moment.mean if moment.variance is None else moment.mean + moment.variance
+        _check_finite(sums, index * rows, of="the mean and the variance of the net's outputs")
+        answers.append(of_moments(using.output, using.own, moment))
+    return join(answers)
 
 
-def _slice_rows(posterior: Posterior, draws: Draws | None) -> int:
-    """How many rows are computed at once."""
-    side_by_side = draws.samples if draws is not None and draws.network.is_chain else 1
-    return max(1, min(SLICE_ROWS_MAX, ACTIVATIONS_MAX // (side_by_side * posterior.network.width)))
+def _by_draws(using: Draws, inputs: Tensor, alone: bool, check: Callable[[], None]) -> Prediction:
+    at_once = using.samples if using.is_side_by_side(1 if alone else len(inputs)) else 1
+    rows = _slice_rows(using.network, using.output, at_once=at_once, nets=using.samples)
+    parts = torch.split(inputs, rows)
+    return join(list(_reduced(using.output, using.method, _outputs([using], parts, alone, check))))
+
+
+def _by_turns(
+    turns: Callable[[], Iterable[Draws]],
+    posterior: Posterior,
+    samples: int,
+    inputs: Tensor,
+    *,
+    alone: bool,
+    check: Callable[[], None],
+) -> Prediction:
+    """By nets of which few are held at a time, for as many rows at once as may keep what all of them put out."""
+    rows = _slice_rows(posterior.network, posterior.output, at_once=1, nets=samples)
+    block_rows = rows * max(1, OUTPUTS_MAX // (rows * samples * posterior.output.units))
+    answers: list[Prediction] = []
+    for index, block in enumerate(torch.split(inputs, block_rows)):
+        outputs = _outputs(turns(), torch.split(block, rows), alone, check)
+        answers += _reduced(posterior.output, "ensemble", outputs, first_row=index * block_rows)
+    return join(answers)
+
+
+def _scaled(using: Ready, rows: Tensor) -> Tensor:
+    """The rows as the net sees them; wherever they lay in the memory of a request, the net makes the same of them."""
+    return aligned(using.input.scale(rows.to(using.device)))
+
+
+def _slice_rows(network: Network, output: Output, *, at_once: int, nets: int) -> int:
+    """How many rows are computed together by so many nets at once, of so many whose outputs are then put together."""
+    numbers = max(at_once * network.width, numbers_per_row(output, nets))
+    return max(1, min(SLICE_ROWS_MAX, ACTIVATIONS_MAX // numbers))
 
 
 def _outputs(
-    nets: Iterable[Draws], slices: Sequence[Tensor], check: Callable[[], None]
+    nets: Iterable[Draws],
+    slices: Sequence[Tensor],
+    alone: bool,
+    check: Callable[[], None],
 ) -> Iterator[tuple[Tensors, Tensor]]:
     """For each slice of rows the likelihood's own tensors, and what all nets put out, [rows, draws, units]."""
     said: list[list[Tensor]] = [[] for _ in slices]
     own: Tensors = {}
+    rows = sum(map(len, slices))
     for some in nets:
         own = some.own
         for part, outputs in zip(slices, said, strict=True):
             check()
-            outputs.append(evaluate(some, some.input.scale(part.to(some.device))))
+            outputs.append(evaluate(some, _scaled(some, part), by_row=alone, of_rows=rows))
     for outputs in said:
         yield own, torch.cat(outputs, 1)
 
 
-def _check_finite(outputs: Tensor, *, first_row: int) -> None:
-    is_finite = outputs.isfinite().flatten(1).all(1)
+def _reduced(
+    output: Output, method: Method, said: Iterable[tuple[Tensors, Tensor]], first_row: int = 0
+) -> Iterator[Prediction]:
+    for own, outputs in said:
+        _check_finite(outputs, first_row, of="the net's outputs")
+        first_row += len(outputs)
+        yield of_draws(output, own, outputs, method)
+
+
+def _check_finite(outputs: Tensor, first_row: int, *, of: str) -> None:
+    is_finite = outputs.isfinite()
     if not bool(is_finite.all()):
-        row = first_row + int(is_finite.logical_not().nonzero()[0])
-        raise InvalidInputs(f"row {row} holds numbers so large that the net's outputs for it are not finite")
-
-
-def _reduce(output: Output, own: Tensors, outputs: Tensor) -> Prediction:
-    match output:
-        case Categorical():
-            return _categorical(outputs)
-        case Gaussian():
-            return _gaussian(output, own, outputs)
-        case _:
-            assert_never(output)
-
-
-def _join(answers: Sequence[Prediction]) -> Prediction:
-    kind = type(answers[0])
-    return kind(*(torch.cat([getattr(answer, field.name) for answer in answers]) for field in fields(kind)))
-
-
-def _categorical(outputs: Tensor) -> CategoricalPrediction:
-    each = _softmax(outputs)
-    probabilities = each.mean(1)
-    entropy = torch.special.entr(probabilities).sum(-1)
-    aleatoric = torch.special.entr(each).sum(-1).mean(1)
-    return CategoricalPrediction(probabilities, entropy, aleatoric, (entropy - aleatoric).clamp(min=0.0))
-
-
-def _softmax(outputs: Tensor) -> Tensor:
-    """The softmax over the last axis, to float64 rounding.
-
-    torch's own wakes its threads, and so does exp from 128 numbers on; where cores are busy, that takes milliseconds
-    even for a single row.
-    """
-    powers = (outputs - outputs.amax(-1, keepdim=True)).mul_(LOG2_E).exp2_()
-    return powers.div_(powers.sum(-1, keepdim=True))
-
-
-def _gaussian(output: Gaussian, own: Tensors, outputs: Tensor) -> GaussianPrediction:
-    own = {key: tensor.double() for key, tensor in own.items()}
-    each = likelihoods.location_of(own, outputs)
-    epistemic_std = each.std(1, correction=0)
-    noise_std = likelihoods.log_noise(output, own).exp().expand_as(epistemic_std)
-    std = (epistemic_std.square() + noise_std.square()).sqrt()
-    return GaussianPrediction(each.mean(1), std, epistemic_std, noise_std)
+        row = first_row + int(is_finite.flatten(1).all(1).logical_not().nonzero()[0])
+        raise InvalidInputs(f"row {row} holds numbers so large that {of} for it are not finite")

@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+import torch
+
 from bayes import fixed, likelihoods
+from bayes.determinism import deterministic
 from bayes.errors import InvalidDescription
 from bayes.families import FAMILIES
 from bayes.fixed import FIXED
@@ -24,8 +27,9 @@ def root(model: Model, pretrained: Pretrained | None = None, *, check: Callable[
             of the prior is not finite.
     """
     rules = FAMILIES[model.family]
-    by_layer, beside = gaussians(model, pretrained, check=check)
-    layers = {layer.name: rules.root(layer, by_layer[layer.name]) for layer in model.network.weighted}
+    with deterministic(torch.device("cpu")):
+        by_layer, beside = gaussians(model, pretrained, check=check)
+        layers = {layer.name: rules.root(layer, by_layer[layer.name]) for layer in model.network.weighted}
     blank = {FIXED: fixed.root(model.network), OWN: likelihoods.root(model.output)}
     others = {part: {**tensors, **beside[part]} for part, tensors in blank.items()}
     tensors = join({**layers, **others})

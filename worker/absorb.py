@@ -90,9 +90,13 @@ def score_before_learning(
 ) -> dict[str, float | None]:
     """The prior's scores on rows that it has not learned from (test-then-train), as the service would predict them.
 
-    A score that is beyond the numbers of JSON is None.
+    A score that is beyond the numbers of JSON is None. Rows for which the prior predicts nothing finite have no scores:
+    whether they can be learned is for the update to find out.
     """
-    prediction = bayes.predict(prior, chunk.inputs, device=device, check=check)
+    try:
+        prediction = bayes.predict(prior, chunk.inputs, device=device, check=check)
+    except bayes.InvalidInputs:
+        return {"rows": chunk.rows}
     scores = bayes.score(prediction, chunk.labels)
     return {"rows": chunk.rows, **{name: value if math.isfinite(value) else None for name, value in scores.items()}}
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from bayes.families import cfg, ffg, point
 from bayes.families.mnf import Mnf
 from bayes.families.natural import Terms
-from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
+from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.layers import Shape, Weighted
 
 FamilyName = Literal["ffg", "cfg", "mnf", "mnf-filter", "mnf-rank1", "point"]
@@ -44,6 +44,12 @@ class Family(Protocol):
 
     def mean(self, q: Tensors) -> LayerWeights:
         """The mean weights, stacked as one draw."""
+
+    def moments(self, q: Tensors, out: Tensor | None = None) -> WeightMoments | None:
+        """Mean and variance of every weight, all independent but within a kernel; None: the family has no such form.
+
+        Variances of independent weights are in `out` where there is one.
+        """
 
     def draw(self, q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:
         """Independent draws of the weights, stacked along a new first axis."""

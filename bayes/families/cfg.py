@@ -11,9 +11,9 @@ from torch import Tensor
 
 from bayes.families import ffg
 from bayes.families.gaussian_kl import divergence
-from bayes.families.kernels import squares_below, variance
+from bayes.families.kernels import covariance, squares_below, variance
 from bayes.families.natural import Terms
-from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
+from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.families.reparameterization import VARIANCE_FLOOR, variance_given
 from bayes.layers import Conv, Shape, Weighted, apply
 
@@ -120,6 +120,17 @@ def kl(q: Tensors, p: Tensors) -> Tensor:
 def mean(q: Tensors) -> LayerWeights:
     """The means, stacked as one draw."""
     return ffg.mean(q)
+
+
+def moments(q: Tensors, out: Tensor | None = None) -> WeightMoments | None:
+    """As ffg, with the diagonals of every L L^T for variances, and all of them as covariance."""
+    known = ffg.moments(q, out)
+    if LOWER not in q or known is None:
+        return known
+    factor = _factor(q)
+    return known._replace(
+        variance=factor.square().sum(2).view_as(q["weight.mu"]), covariance=covariance(factor).contiguous()
+    )
 
 
 def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:

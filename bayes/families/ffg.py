@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bayes.families.gaussian_kl import divergence, sigma_inverses
 from bayes.families.natural import Terms, pooled
-from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
+from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.families.reparameterization import output_variance, perturbed
 from bayes.layers import Shape, Weighted, apply
 
@@ -84,6 +84,13 @@ def kl(q: Tensors, p: Tensors) -> Tensor:
 def mean(q: Tensors) -> LayerWeights:
     """The means, stacked as one draw."""
     return LayerWeights(q["weight.mu"].unsqueeze(0), q["bias.mu"].unsqueeze(0))
+
+
+def moments(q: Tensors, out: Tensor | None = None) -> WeightMoments | None:
+    """The means and the squares of the sigmas."""
+    weight = torch.mul(q["weight.log_sigma"], 2, out=out).exp_()
+    bias = torch.mul(q["bias.log_sigma"], 2).exp_()
+    return WeightMoments(q["weight.mu"], q["bias.mu"], weight, bias)
 
 
 def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:

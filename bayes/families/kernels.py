@@ -1,5 +1,6 @@
 """Of correlated weights in kernels: the variance of a convolution's outputs, and a norm of their KL."""
 
+from math import prod
 from typing import Any, cast
 
 import torch
@@ -52,23 +53,45 @@ def squares_below(inverse: Tensor, factor: Tensor) -> Tensor:
     return cast("Tensor", SquaresBelow.apply(inverse, factor))
 
 
+def covariance(factor: Tensor) -> Tensor:
+    """L L^T of every kernel as `Covariance` has it; gradients reach the factor."""
+    return cast("Tensor", Covariance.apply(factor))
+
+
 def variance(layer: Weighted, factor: Tensor, x: Tensor) -> Tensor:
-    r"""The variance that kernels mu + L epsilon give to the outputs for x, [rows, filters, height, width].
+    """The variance that kernels mu + L epsilon give to the outputs for x, [rows, filters, height, width].
+
+    `factor` is the L of every kernel, [filters * channels, area, area]. Gradients reach it alone.
+    """
+    return variance_by(layer, covariance(factor), x.detach())
+
+
+def variance_by(layer: Weighted, covariance: Tensor, x: Tensor) -> Tensor:
+    r"""The same from the covariances of every kernel, packed.
 
     .. math:: \sum_c u_c^T L_c L_c^T u_c
 
-    with u_c the patch of channel c under the kernel, and `factor` the L of every kernel, [filters * channels, area,
-    area]. Gradients reach the factor alone. The pairs of a patch's numbers are multiplied once for all filters.
+    with u_c the patch of channel c under the kernel. The pairs of a patch's numbers are multiplied once for all
+    filters.
     """
     assert isinstance(layer.layer, Conv)
     kernel, padding, stride = layer.layer.kernel, layer.layer.padding, layer.layer.stride
     (filters, channels), groups = layer.weight_shape[:2], layer.groups
-    patches = F.unfold(x.detach(), kernel, padding=padding, stride=stride)
+    patches = F.unfold(x, kernel, padding=padding, stride=stride)
     patches = patches.view(len(x), groups, channels, kernel**2, -1).permute(1, 2, 3, 0, 4).flatten(3)
-    covariance = cast("Tensor", Covariance.apply(factor)).view(groups, filters // groups, -1)
-    outputs = torch.bmm(covariance, _products(patches).flatten(1, 2)).clamp(min=0.0)
-    height = (x.shape[2] + 2 * padding - kernel) // stride + 1
-    return outputs.view(filters, len(x), height, -1).transpose(0, 1)
+    outputs = torch.bmm(covariance.view(groups, filters // groups, -1), _products(patches).flatten(1, 2))
+    return outputs.clamp(min=0.0).view(filters, len(x), *_sides(layer.layer, x)).transpose(0, 1)
+
+
+def products_per_row(layer: Weighted, x: Tensor) -> int:
+    """How many products of numbers in a patch `variance_by` makes of each row of x [rows, channels, height, width]."""
+    assert isinstance(layer.layer, Conv)
+    area = layer.layer.kernel**2
+    return layer.inputs * area * (area + 1) // 2 * prod(_sides(layer.layer, x))
+
+
+def _sides(layer: Conv, x: Tensor) -> list[int]:
+    return [(side + 2 * layer.padding - layer.kernel) // layer.stride + 1 for side in x.shape[2:]]
 
 
 def _products(patches: Tensor) -> Tensor:

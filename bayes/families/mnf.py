@@ -29,7 +29,7 @@ from bayes.determinism import generator as stream_of
 from bayes.families import ffg
 from bayes.families.gaussian_kl import divergence, scaled_divergence
 from bayes.families.natural import Terms
-from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
+from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.families.reparameterization import output_variance, perturbed
 from bayes.layers import Dense, Shape, Weighted, apply
 
@@ -102,6 +102,10 @@ class Mnf:
         return LayerWeights(
             (self._mean_factor(q, self._many(q)) * q["weight.mu"]).unsqueeze(0), q["bias.mu"].unsqueeze(0)
         )
+
+    def moments(self, q: Tensors, out: Tensor | None = None) -> WeightMoments | None:  # noqa: ARG002
+        """None: the weights that share a z depend on each other, and no covariance of theirs is in closed form."""
+        return None
 
     def draw(self, q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:
         """Independent draws of z, and of the weights given them."""

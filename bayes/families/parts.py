@@ -25,3 +25,17 @@ class LayerWeights(NamedTuple):
 
     weight: Tensor
     bias: Tensor
+
+
+class WeightMoments(NamedTuple):
+    """Means and variances of one layer's weights and biases, shaped as these are; no variances: all are sure.
+
+    `covariance` holds those of the weights within a kernel where they are not independent, packed as
+    `kernels.covariance` does.
+    """
+
+    mean: Tensor
+    bias_mean: Tensor
+    variance: Tensor | None = None
+    bias_variance: Tensor | None = None
+    covariance: Tensor | None = None

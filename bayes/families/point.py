@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bayes.families.natural import Terms
-from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors
+from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.layers import Shape, Weighted, apply
 
 
@@ -51,6 +51,11 @@ def kl(q: Tensors, p: Tensors) -> Tensor:  # noqa: ARG001
 def mean(q: Tensors) -> LayerWeights:
     """The point, stacked as one draw."""
     return LayerWeights(q["weight.mu"].unsqueeze(0), q["bias.mu"].unsqueeze(0))
+
+
+def moments(q: Tensors, out: Tensor | None = None) -> WeightMoments | None:  # noqa: ARG001
+    """The point, without variances."""
+    return WeightMoments(q["weight.mu"], q["bias.mu"])
 
 
 def draw(q: Tensors, samples: int, generator: torch.Generator) -> LayerWeights:  # noqa: ARG001

@@ -38,7 +38,8 @@ OF_NUMBERS = [rmse, gaussian_nll, crps, coverage]
 
 def gaussian() -> GaussianPrediction:
     mean = torch.tensor([[1.0], [2.0]], dtype=torch.float64)
-    return GaussianPrediction(mean, torch.full_like(mean, 2.0), torch.zeros_like(mean), torch.full_like(mean, 2.0))
+    std = torch.full_like(mean, 2.0)
+    return GaussianPrediction(mean, std, torch.zeros_like(mean), std, "ensemble")
 
 
 def test_accuracy_takes_the_first_of_equal_probabilities() -> None:
@@ -147,7 +148,7 @@ def test_crps_is_the_integral_of_the_squared_distance_of_the_distribution_functi
 
 def test_a_score_has_what_fits_the_output() -> None:
     zeros = torch.zeros(4)
-    classes = score(CategoricalPrediction(PROBABILITIES, zeros, zeros, zeros), LABELS)
+    classes = score(CategoricalPrediction(PROBABILITIES, zeros, zeros, zeros, "ensemble"), LABELS)
     numbers = score(gaussian(), torch.tensor([[1.0], [6.0]]))
 
     assert classes == {
@@ -183,7 +184,7 @@ def test_labels_without_an_axis_are_refused_where_a_label_has_several_numbers() 
     wide = torch.ones(2, 2, dtype=torch.float64)
 
     with pytest.raises(InvalidInputs, match=re.escape("labels [2] and predictions [2, 2] ")):
-        rmse(GaussianPrediction(wide, wide, wide, wide), torch.ones(2))
+        rmse(GaussianPrediction(wide, wide, wide, wide, "ensemble"), torch.ones(2))
 
 
 @pytest.mark.parametrize("score_of", OF_CLASSES)
@@ -217,7 +218,7 @@ def test_labels_that_are_no_classes_are_refused(
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32])
 def test_class_labels_are_whole_numbers_of_any_width(dtype: torch.dtype) -> None:
     zeros = torch.zeros(4)
-    prediction = CategoricalPrediction(PROBABILITIES, zeros, zeros, zeros)
+    prediction = CategoricalPrediction(PROBABILITIES, zeros, zeros, zeros, "ensemble")
 
     assert score(prediction, LABELS.to(dtype)) == score(prediction, LABELS)
 
@@ -233,7 +234,7 @@ def test_no_rows_of_numbers_have_no_score(score_of: Callable[[GaussianPrediction
     none = torch.zeros(0, 1, dtype=torch.float64)
 
     with pytest.raises(InvalidInputs, match=re.escape("[0, 1] have no rows")):
-        score_of(GaussianPrediction(none, none, none, none), none)
+        score_of(GaussianPrediction(none, none, none, none, "ensemble"), none)
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,24 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bayes import Bound, Chunk, Model, Posterior, Report, UpdateDiverged, absorb, predict, root, score, update
+from bayes import (
+    Bound,
+    Chunk,
+    InvalidInputs,
+    Method,
+    Model,
+    Posterior,
+    Report,
+    UpdateDiverged,
+    absorb,
+    predict,
+    root,
+    score,
+    update,
+)
 from bayes.adam import Adam
 from bayes.outputs import NOISE_LEAST, NOISE_MOST
+from tests.bayes.predictions import tensors
 
 FINE = Report(
     elbo=Bound(-3.0, -2.0, 1.0, 1.0),
@@ -97,6 +112,63 @@ def test_the_ends_of_the_bounds_of_a_description_can_be_learned_from(
     assert report.is_finite
 
 
+@pytest.mark.parametrize("method", ["moments", "ensemble", "mean"])
+@pytest.mark.parametrize("output", [{"kind": "categorical", "classes": 3}, {"kind": "gaussian", "dims": 2}])
+@pytest.mark.parametrize("sigma", [1e-6, 1.0, 1e3])
+def test_the_ends_of_the_bounds_of_a_description_predict_finite_numbers_or_are_refused_by_row(
+    described: dict[str, object], sigma: float, output: dict[str, object], method: Method
+) -> None:
+    ends: dict[str, object] = {
+        "input": {"shape": [4], "mean": [-1e9, 1e9, 0, 0], "std": [1e-6, 1e-6, 1e9, 1e-6]},
+        "prior": {"kind": "gaussian", "sigma": sigma},
+        "output": output,
+    }
+    posterior = root(Model.from_description(described | ends))
+
+    if method == "moments" and sigma == 1e3:
+        # (1e15)^2 times the variances of two layers, 1e6 each, is no number of float32.
+        with pytest.raises(InvalidInputs, match="row 0 holds numbers so large that the mean and the variance of"):
+            predict(posterior, torch.zeros(8, 4), method=method)
+    else:
+        prediction = predict(posterior, torch.zeros(8, 4), method=method)
+        assert prediction.method == method
+        assert all(bool(tensor.isfinite().all()) for tensor in tensors(prediction).values())
+
+
+@pytest.mark.parametrize("activation", ["relu", "softplus"])
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e8, 1e15, 1e17, 1e19, 1e25, 3e38])
+def test_moments_of_inputs_of_any_size_are_finite_or_refused(activation: str, size: float) -> None:
+    layers = [
+        {"kind": "conv", "filters": 3, "kernel": 3},
+        {"kind": "maxpool", "size": 2},
+        {"kind": activation},
+        {"kind": "flatten"},
+        {"kind": "dense", "units": 7},
+        {"kind": activation},
+    ]
+    for family in ("ffg", "cfg"):
+        posterior = root(
+            Model.from_description(
+                {
+                    "net": {"kind": "layers", "layers": layers},
+                    "input": {"shape": [1, 6, 6]},
+                    "output": {"kind": "categorical", "classes": 3},
+                    "family": family,
+                }
+            )
+        )
+        inputs = torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+        inputs[2] *= size
+
+        if size < 1e18:
+            prediction = predict(posterior, inputs)
+            assert prediction.method == "moments"
+            assert all(bool(tensor.isfinite().all()) for tensor in tensors(prediction).values())
+        else:
+            with pytest.raises(InvalidInputs, match="row 2 holds"):
+                predict(posterior, inputs)
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "ivon"])
 @pytest.mark.parametrize("size", [1e-9, 1.0, 1e9])
 @pytest.mark.parametrize("noise", [NOISE_LEAST, NOISE_MOST])
@@ -112,5 +184,5 @@ def test_the_least_and_the_greatest_noise_learn_and_predict_finite_numbers(
     second, _ = absorb(first, Chunk(inputs + 1, 3 * labels), model.recipe)
     prediction = predict(second, inputs)
 
-    assert all(bool(tensor.isfinite().all()) for tensor in vars(prediction).values())
+    assert all(bool(tensor.isfinite().all()) for tensor in tensors(prediction).values())
     assert all(math.isfinite(value) for value in score(prediction, labels).values())

@@ -61,7 +61,7 @@ def test_iris_is_told_apart_nearly_as_by_logistic_regression() -> None:
     scores = answer(described, chunks, inputs[100:], labels[100:])
 
     best = LogisticRegression().fit(inputs[:100].numpy(), labels[:100].numpy())
-    assert scores["accuracy"] >= best.score(inputs[100:].numpy(), labels[100:].numpy()) - 0.1
+    assert scores["accuracy"] >= best.score(inputs[100:].numpy(), labels[100:].numpy()) - 0.15
 
 
 def test_chunks_that_time_closed_early_teach_about_as_much_as_chunks_of_the_size_that_was_planned() -> None:

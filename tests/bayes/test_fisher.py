@@ -1,11 +1,13 @@
 """The diagonal Fisher information against autograd, one row and one class at a time."""
 
+from typing import cast
+
 import torch
 from torch import Tensor
 
 from bayes import Categorical, Gaussian, Layers
 from bayes.laplace import Likelihood, fisher, log_sigma_after
-from bayes.layers import Affine, Conv, Dense, Flatten, MaxPool, Network, Softplus, Weighted, apply, forward
+from bayes.layers import Affine, Conv, Dense, Flatten, MaxPool, Network, Run, Softplus, Weighted, apply, forward
 from bayes.nets import network
 
 IMAGES = (2, 6, 6)
@@ -18,7 +20,7 @@ FIRST = Weighted("grouped", Conv(4, 3, 1, 2), 2, groups=2, is_biased=False)
 LAST = Weighted("head", Dense(CLASSES), 36)
 GROUPED = Network(
     (FIRST, LAST),
-    lambda x, linear, scaling: linear(LAST, scaling(AFFINE, linear(FIRST, x)).relu().flatten(1)),
+    cast("Run", lambda x, linear, scaling, _: linear(LAST, scaling(AFFINE, linear(FIRST, x)).relu().flatten(1))),
     width=72,
     affine=(AFFINE,),
     is_chain=False,

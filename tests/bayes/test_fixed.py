@@ -1,6 +1,7 @@
 """Scales and shifts that no update moves: where they come from, and that they stay."""
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from bayes import Chunk, absorb, root
 from bayes.fixed import FIXED, calibrated, is_blank, sample, shapes
-from bayes.layers import Affine, Weighted, apply, scaled
+from bayes.layers import Affine, Run, Weighted, apply, scaled
 from bayes.torchvision_nets import trace
 from tests.bayes.traced import SMALL, drawn_weights, images, random_chunk, small
 
@@ -52,7 +53,7 @@ def test_a_channel_that_hardly_varies_is_scaled_by_a_hundredth_of_the_mean_squar
         seen.append(outputs[:, :, 8:9, 8:9].expand_as(outputs))
         return seen[0]
 
-    in_place = replace(network, run=lambda x, _, scaling: network.run(x, linear, scaling))
+    in_place = replace(network, run=cast("Run", lambda x, _, scaling: network.run(x, linear, scaling)))
     scale = calibrated(in_place, weights, gray)["bn1.scale"]
 
     expected = (0.01 * seen[0].square().mean()).rsqrt()

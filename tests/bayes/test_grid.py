@@ -85,7 +85,10 @@ def test_each_sigma_is_judged_by_rows_that_it_has_not_learned_from() -> None:
     for sigma in (0.1, 1.0):
         alone = model(sigma)
         posterior, _ = absorb(root(alone, star()), taught, alone.recipe)
-        assert report.choice.nll[f"{sigma:g}"] == score(predict(posterior, held_out.inputs), held_out.labels)["nll"]
+        assert (
+            report.choice.nll[f"{sigma:g}"]
+            == score(predict(posterior, held_out.inputs, method="ensemble"), held_out.labels)["nll"]
+        )
 
 
 def test_the_two_parts_of_a_chunk_share_no_row_and_leave_out_those_that_do_not_count() -> None:

@@ -13,6 +13,7 @@ from bayes import (
     Model,
     Posterior,
     absorb,
+    ask,
     draw,
     mean_draw,
     predict,
@@ -116,7 +117,7 @@ def test_the_same_request_gives_the_same_bytes_and_another_seed_others(learned: 
 
 
 def test_draws_made_before_give_what_draws_made_on_request_give(learned: Posterior, image_chunk: Chunk) -> None:
-    kept = predict(learned, image_chunk.inputs, draws=draw(learned, samples=4, seed=1))
+    kept = ask(draw(learned, samples=4, seed=1), image_chunk.inputs)
 
     assert isinstance(kept, CategoricalPrediction)
     assert torch.equal(kept.probabilities, categorical(learned, image_chunk.inputs, 4, 1).probabilities)
@@ -220,5 +221,5 @@ def test_inputs_are_scaled_by_their_channel_before_the_net(described: dict[str, 
 
 
 def test_a_method_that_is_none_is_refused(learned: Posterior, image_chunk: Chunk) -> None:
-    with pytest.raises(InvalidInputs, match="method must be one of ensemble, mean, not 'median'"):
+    with pytest.raises(InvalidInputs, match="method must be one of moments, ensemble, mean, not 'median'"):
         predict(learned, image_chunk.inputs, method="median")  # type: ignore[arg-type]

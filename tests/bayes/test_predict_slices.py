@@ -1,5 +1,6 @@
 """Predictions of many rows and draws, in slices: the same answers, in bounded memory."""
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -10,8 +11,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from bayes import CategoricalPrediction, Draws, InvalidInputs, Model, Posterior, Prediction, draw, predict, root
+from bayes import CategoricalPrediction, Draws, InvalidInputs, Model, Posterior, ask, draw, predict, root
 from bayes.families.parts import LayerWeights
+from bayes.reduction import numbers_per_row
+from tests.bayes.predictions import tensors
 
 PREDICT = sys.modules["bayes.predict"]  # The package's attribute of this name is the function.
 DRAWS, ROWS = 16, 101
@@ -30,8 +33,14 @@ class Sizes(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, object] | None = None,
     ) -> object:
         made = func(*args, **(kwargs or {}))
-        self.largest = max(self.largest, *(t.numel() for t in tree_leaves(made) if isinstance(t, Tensor)), 0)
+        sizes = (in_memory(tensor) for tensor in tree_leaves(made) if isinstance(tensor, Tensor))
+        self.largest = max(self.largest, *sizes, 0)
         return made
+
+
+def in_memory(tensor: Tensor) -> int:
+    """How many of its numbers are numbers of their own."""
+    return min(tensor.numel(), tensor.untyped_storage().nbytes() // tensor.element_size())
 
 
 @pytest.fixture(params=[{"kind": "categorical", "classes": 4}, {"kind": "gaussian", "dims": 2}, {"kind": "gaussian"}])
@@ -44,9 +53,11 @@ def rows() -> Tensor:
     return torch.randn(ROWS, 4, generator=torch.Generator().manual_seed(2))
 
 
-def in_slices_of(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slices have at most so many rows of the models of `prior`."""
-    monkeypatch.setattr(PREDICT, "ACTIVATIONS_MAX", rows * DRAWS * 5)
+def in_slices_of(rows: int, prior: Posterior, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Slices have at most so many rows of the models of `prior`; the most numbers in a tensor on the way."""
+    most = rows * max(DRAWS * prior.network.width, numbers_per_row(prior.output, DRAWS))
+    monkeypatch.setattr(PREDICT, "ACTIVATIONS_MAX", most)
+    return most
 
 
 def exact(draws: Draws) -> Draws:
@@ -58,19 +69,16 @@ def exact(draws: Draws) -> Draws:
     return replace(draws, weights=weights, own={key: tensor.double() + 0.3 for key, tensor in draws.own.items()})
 
 
-def tensors(prediction: Prediction) -> dict[str, Tensor]:
-    return vars(prediction)
-
-
 def test_rows_in_slices_are_answered_exactly_as_all_at_once(prior: Posterior, monkeypatch: pytest.MonkeyPatch) -> None:
     draws, whole = exact(draw(prior, samples=DRAWS)), rows().round()
-    at_once = predict(prior, whole, draws=draws)
-    in_slices_of(7, monkeypatch)
-    calls: list[None] = []
+    at_once = ask(draws, whole)
+    slices: list[int] = []
+    most = in_slices_of(7, prior, monkeypatch)
 
-    sliced = predict(prior, whole, draws=draws, check=lambda: calls.append(None))
+    sliced = ask(draws, whole, check=lambda: slices.append(1))
 
-    assert len(calls) == 15
+    # One net after the other needs no more than what all of them put out.
+    assert len(slices) == math.ceil(ROWS / (most // max(prior.network.width, numbers_per_row(prior.output, DRAWS))))
     assert type(sliced) is type(at_once)
     for name, tensor in tensors(sliced).items():
         assert torch.equal(tensor, tensors(at_once)[name]), name
@@ -78,17 +86,33 @@ def test_rows_in_slices_are_answered_exactly_as_all_at_once(prior: Posterior, mo
 
 def test_no_tensor_on_the_way_is_larger_than_the_bound(prior: Posterior, monkeypatch: pytest.MonkeyPatch) -> None:
     draws = draw(prior, samples=DRAWS)
-    in_slices_of(16, monkeypatch)
+    most = in_slices_of(16, prior, monkeypatch)
     many = rows()[:1].expand(1000, 4).contiguous()
     answers = 1000 * prior.output.units
 
     with Sizes() as one_slice:  # type: ignore[no-untyped-call]
-        predict(prior, many[:16], draws=draws)
+        ask(draws, many[:16])
     with Sizes() as all_slices:  # type: ignore[no-untyped-call]
-        predict(prior, many, draws=draws)
+        ask(draws, many)
 
-    assert one_slice.largest <= 16 * DRAWS * 5
+    assert one_slice.largest <= most
     assert all_slices.largest <= max(answers, many.numel(), one_slice.largest) < 1000 * DRAWS * prior.output.units
+
+
+@pytest.mark.parametrize("asked", [6, 8, 33])
+def test_nor_is_one_where_all_nets_of_a_wide_chain_are_computed_side_by_side(
+    described: dict[str, object], monkeypatch: pytest.MonkeyPatch, asked: int
+) -> None:
+    wide = root(Model.from_description(described | {"net": {"kind": "mlp", "hidden": [40]}}))
+    draws, few = draw(wide, samples=DRAWS), rows()[:asked]
+    most = in_slices_of(5, wide, monkeypatch)
+
+    with Sizes() as sizes:  # type: ignore[no-untyped-call]
+        ask(draws, few)
+    with Sizes() as alone:  # type: ignore[no-untyped-call]
+        ask(draws, few, by_row=True)
+
+    assert max(sizes.largest, alone.largest) <= most
 
 
 def test_a_row_whose_draws_exceed_the_bound_is_answered_by_itself(
@@ -106,7 +130,7 @@ def test_a_row_whose_draws_exceed_the_bound_is_answered_by_itself(
 def test_an_overflow_in_a_later_slice_is_named_by_its_row_of_the_request(
     prior: Posterior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_slices_of(8, monkeypatch)
+    in_slices_of(8, prior, monkeypatch)
     inputs = rows()
     inputs[[42, 43, 90]] = 3e38
 
@@ -117,7 +141,7 @@ def test_an_overflow_in_a_later_slice_is_named_by_its_row_of_the_request(
 def test_what_check_raises_stops_a_prediction_at_the_next_slice(
     prior: Posterior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_slices_of(8, monkeypatch)
+    in_slices_of(8, prior, monkeypatch)
     calls: list[None] = []
 
     def stop_at_the_third() -> None:

@@ -9,12 +9,13 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
-from bayes import Chunk, InvalidDescription, Posterior, absorb, draw, predict, root
+from bayes import Chunk, InvalidDescription, Posterior, absorb, ask, draw, predict, root
 from bayes.draws import in_turn
 from bayes.fixed import FIXED, folded, shapes
 from bayes.layers import Weighted, apply, forward
 from bayes.nets import WEIGHTS_MAX
 from bayes.torchvision_nets import WITHOUT_WARNING, names, trace
+from tests.bayes.predictions import is_same
 from tests.bayes.traced import SMALL, images, random_chunk, small
 
 DRAWS, PREDICT = sys.modules["bayes.draws"], sys.modules["bayes.predict"]
@@ -94,10 +95,7 @@ def test_a_posterior_reads_back_as_it_was_and_predicts_the_same(chunk: Chunk) ->
     again = Posterior.from_bytes(posterior.to_bytes())
 
     assert again.to_bytes() == posterior.to_bytes()
-    for one, other in zip(
-        vars(predict(posterior, chunk.inputs)).values(), vars(predict(again, chunk.inputs)).values(), strict=True
-    ):
-        assert torch.equal(one, other)
+    assert is_same(predict(posterior, chunk.inputs), predict(again, chunk.inputs))
 
 
 def test_an_ensemble_is_its_nets_asked_one_by_one(chunk: Chunk) -> None:
@@ -130,9 +128,8 @@ def test_draws_that_come_in_turn_answer_exactly_as_draws_that_are_held(
 
     in_turn = predict(posterior, chunk.inputs, samples=5, seed=9)
 
-    held = predict(posterior, chunk.inputs, draws=draw(posterior, samples=5, seed=9))
-    for name, tensor in vars(in_turn).items():
-        assert torch.equal(tensor, vars(held)[name]), name
+    held = ask(draw(posterior, samples=5, seed=9), chunk.inputs)
+    assert is_same(in_turn, held)
 
 
 def test_no_more_draws_are_held_than_come_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,27 @@
+"""Predictions as the tests compare them."""
+
+import torch
+from torch import Tensor
+
+from bayes import CategoricalPrediction, GaussianPrediction, Prediction
+
+
+def tensors(prediction: Prediction) -> dict[str, Tensor]:
+    """The tensors of a prediction by name."""
+    return {name: part for name, part in vars(prediction).items() if isinstance(part, Tensor)}
+
+
+def is_same(one: Prediction, other: Prediction) -> bool:
+    """Both have the same bytes, and come of the same method."""
+    pairs = zip(tensors(one).values(), tensors(other).values(), strict=True)
+    return one.method == other.method and all(torch.equal(*pair) for pair in pairs)
+
+
+def classes(prediction: Prediction) -> CategoricalPrediction:
+    assert isinstance(prediction, CategoricalPrediction)
+    return prediction
+
+
+def numbers(prediction: Prediction) -> GaussianPrediction:
+    assert isinstance(prediction, GaussianPrediction)
+    return prediction
