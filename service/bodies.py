@@ -5,40 +5,34 @@ from __future__ import annotations
 import base64
 import binascii
 import math
-from itertools import chain
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
+from bayes import Input
+from service.lists import OfRows, array_of_lists, expecting
 from service.problems import faults_of, in_words
 from service.rejected import BodyInvalid, Fault, JsonInvalid, Rejected
-from service.schemas import Encoded
+from service.schemas import AXES_MAX, Encoded
 
 Array = NDArray[Any]
 
 Posted = list[Any] | Encoded | Array
-"""An array as it came: nested lists, base64 with its type and shape, or a tensor of a safetensors body."""
+"""An array as it came: nested lists, base64 with its type and shape, or an array already."""
+
+Bytes = bytes | memoryview
 
 Body = TypeVar("Body", bound=BaseModel)
-
-AXES_MAX = 16
 
 NUMBERS = "iuf"
 """numpy's letters for the kinds of types that hold numbers."""
 
-JSON_NAMES = {bool: "booleans", str: "strings", type(None): "null", dict: "objects"}
-
-
-class NoArrayError(Exception):
-    """The lists are not of one length at every depth, or nested too deep, so they are no array."""
-
-
-class NotNumbersError(Exception):
-    """The lists hold something else than numbers."""
+LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 
 
 def parse(schema: type[Body], raw: bytes, invalid: type[Rejected] = BodyInvalid) -> Body:
@@ -58,6 +52,37 @@ def parse(schema: type[Body], raw: bytes, invalid: type[Rejected] = BodyInvalid)
         raise invalid(faults=faults, reason=in_words(faults)) from None
 
 
+def parse_rows(schema: type[OfRows], raw: bytes, *, of: Input) -> OfRows:
+    """The JSON body as this schema; its inputs are an array already where they came as the lists that the model takes.
+
+    Raises:
+        JsonInvalid, BodyInvalid: as `parse`.
+    """
+    axes = 1 + len(of.shape)
+    if axes <= AXES_MAX:
+        expected: type[OfRows] = expecting(schema, axes, of.dtype)
+        try:
+            return expected.model_validate_json(raw, strict=True)
+        except ValidationError:
+            pass
+    return parse(schema, raw)
+
+
+def parse_list(raw: bytes, where: str) -> list[Any]:
+    """The JSON list of this part of the body.
+
+    Raises:
+        JsonInvalid, BodyInvalid: it is no JSON, or no list.
+    """
+    try:
+        return LISTS.validate_json(raw, strict=True)
+    except ValidationError as error:
+        [found] = error.errors(include_url=False, include_context=False, include_input=False)
+        if found["type"] == "json_invalid":
+            raise JsonInvalid(reason=f"{where}: {found['msg'].removeprefix('Invalid JSON: ')}") from None
+        raise invalid_body(where, "is no JSON list") from None
+
+
 def array_of(posted: Posted, where: str) -> Array:
     """The array that was posted, of some numeric type.
 
@@ -67,7 +92,7 @@ def array_of(posted: Posted, where: str) -> Array:
     """
     if isinstance(posted, np.ndarray):
         return posted
-    return _of_base64(posted, where) if isinstance(posted, Encoded) else _of_lists(posted)
+    return _of_base64(posted, where) if isinstance(posted, Encoded) else array_of_lists(posted)
 
 
 def tensors_of(raw: bytes, *, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Array]:
@@ -82,15 +107,41 @@ def tensors_of(raw: bytes, *, required: tuple[str, ...], optional: tuple[str, ..
         raise invalid_body("body", f"is not safetensors: {error}") from None
     except KeyError as error:
         raise invalid_body("body", f"has a tensor of the type {error.args[0]}, which is not supported") from None
-    for name in sorted(tensors.keys() - {*required, *optional}):
-        raise invalid_body(name, f"is no tensor of this call, which takes {', '.join((*required, *optional))}")
-    for name in required:
-        if name not in tensors:
-            raise invalid_body(name, "is missing among the tensors")
+    must_be_these(tensors, required=required, optional=optional)
     for name, tensor in tensors.items():
         if tensor.dtype.kind not in NUMBERS:
             raise invalid_body(name, f"has the type {tensor.dtype}, which holds no numbers")
     return tensors
+
+
+def must_be_these(tensors: Mapping[str, object], *, required: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Nothing happens where the names are just these.
+
+    Raises:
+        BodyInvalid: there are others, or one of the required is missing.
+    """
+    for name in sorted(tensors.keys() - {*required, *optional}):
+        raise invalid_body(name[:100], f"is no tensor of this call, which takes {', '.join((*required, *optional))}")
+    for name in required:
+        if name not in tensors:
+            raise invalid_body(name, "is missing among the tensors")
+
+
+def filled(data: Bytes, dtype: np.dtype[Any], shape: Sequence[int], *, where: str, holder: str = "the body") -> Array:
+    """The array of this type and shape that the bytes are: the bytes themselves, where they lie aligned in memory.
+
+    Raises:
+        BodyInvalid: they are more or fewer than that takes, or no array has this shape.
+    """
+    needed = math.prod(shape) * dtype.itemsize
+    if len(data) != needed:
+        found = f"but {holder} holds {len(data)}"
+        raise invalid_body(where, f"of {dtype.name} {list(shape)} is {needed} bytes, {found}")
+    try:
+        array = np.frombuffer(data, dtype).reshape(shape)
+    except ValueError as error:
+        raise invalid_body(where, f"has a shape of which there are no arrays: {error}") from None
+    return array if array.flags.aligned else array.copy()
 
 
 def is_names(posted: object) -> TypeGuard[list[str]]:
@@ -107,46 +158,4 @@ def _of_base64(encoded: Encoded, where: str) -> Array:
         data = base64.b64decode(encoded.b64, validate=True)
     except (binascii.Error, ValueError) as error:
         raise invalid_body(f"{where}.b64", f"is not base64: {error}") from None
-    dtype = np.dtype(encoded.dtype).newbyteorder("<")
-    needed = math.prod(encoded.shape) * dtype.itemsize
-    if len(data) != needed:
-        raise invalid_body(where, f"of {encoded.dtype} {encoded.shape} is {needed} bytes, but b64 holds {len(data)}")
-    return np.frombuffer(data, dtype).reshape(encoded.shape)
-
-
-def _of_lists(nested: list[Any]) -> Array:
-    """Looks at every node once, level by level, so that no shape of the lists makes it slow."""
-    shape, level = [len(nested)], nested
-    while (kinds := set(map(type, level))) == {list}:
-        lengths = sorted(set(map(len, level)))
-        if len(lengths) > 1:
-            raise NoArrayError(f"lists of {lengths[0]} and of {lengths[-1]} entries at depth {len(shape)}")
-        if len(shape) == AXES_MAX:
-            raise NoArrayError(f"lists nested more than {AXES_MAX} deep")
-        shape.append(lengths[0])
-        level = list(chain.from_iterable(level))
-    if list in kinds:
-        raise NoArrayError(f"lists beside other values at depth {len(shape) - 1}")
-    if others := kinds - {int, float}:
-        raise NotNumbersError(" and ".join(sorted(JSON_NAMES[kind] for kind in others)))
-    return _numbers(level, is_whole=kinds == {int}).reshape(shape)
-
-
-def _numbers(values: list[int | float], *, is_whole: bool) -> Array:
-    """int64 when all are whole and fit, else float64, where a number beyond float64 is infinite."""
-    if is_whole:
-        try:
-            return np.array(values, np.int64)
-        except OverflowError:
-            pass
-    try:
-        return np.array(values, np.float64)
-    except OverflowError:
-        return np.array([_saturated(value) for value in values])
-
-
-def _saturated(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
+    return filled(data, np.dtype(encoded.dtype).newbyteorder("<"), encoded.shape, where=where, holder="b64")

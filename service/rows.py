@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -9,7 +10,8 @@ import numpy as np
 from safetensors.numpy import save
 
 from bayes import Categorical, Gaussian, Input, Output
-from service.bodies import Array, NoArrayError, NotNumbersError, Posted, array_of, is_names, parse, tensors_of
+from service.bodies import Array, Posted, array_of, is_names, parse_rows
+from service.lists import NoArrayError, NotNumbersError
 from service.rejected import (
     BatchEmpty,
     BatchTooLarge,
@@ -56,21 +58,27 @@ class Rows:
 
 
 def rows_of_json(raw: bytes, *, of: Input, labeled: Output, rows_max: int) -> Rows:
-    body = parse(BatchBody, raw)
+    body = parse_rows(BatchBody, raw, of=of)
     return _rows(body.inputs, body.labels, body.weights, of=of, labeled=labeled, rows_max=rows_max)
 
 
-def rows_of_safetensors(raw: bytes, *, of: Input, labeled: Output, rows_max: int) -> Rows:
-    tensors = tensors_of(raw, required=("x", "y"), optional=("weights",))
+def rows_of(tensors: Mapping[str, Posted], *, of: Input, labeled: Output, rows_max: int) -> Rows:
+    """The rows that x, y and, where there are, weights are."""
     return _rows(tensors["x"], tensors["y"], tensors.get("weights"), of=of, labeled=labeled, rows_max=rows_max)
 
 
 def inputs_of(posted: Posted, *, of: Input, rows_max: int) -> Array:
-    """The inputs as the model declares them, [rows, *shape] in its type.
+    """The inputs as the model declares them, [rows, *shape] in its type; never a view of the body.
 
     Raises:
         BatchEmpty, BatchTooLarge, InputShape, InputDtype, InputNotFinite, InputTooLarge: they are something else.
     """
+    rows = _inputs(posted, of, rows_max)
+    return rows if rows.flags.writeable else rows.copy()
+
+
+def _inputs(posted: Posted, of: Input, rows_max: int) -> Array:
+    """The same, perhaps a view of the body."""
     expected = f"[rows, {', '.join(map(str, of.shape))}]"
     wanted = "whole numbers from 0 to 255 (uint8)" if of.dtype == "uint8" else "numbers (float32)"
     try:
@@ -85,16 +93,24 @@ def inputs_of(posted: Posted, *, of: Input, rows_max: int) -> Array:
         raise BatchTooLarge(rows=len(array), rows_max=rows_max)
     if array.ndim == 0 or array.shape[1:] != tuple(of.shape):
         raise InputShape(expected=expected, found=list(array.shape))
-    if of.dtype == "uint8":
+    return _bytes(array, wanted) if of.dtype == "uint8" else _floats(array)
+
+
+def _bytes(array: Array, wanted: str) -> Array:
+    if array.dtype != np.uint8:
         if array.dtype.kind not in WHOLE:
             raise InputDtype(expected=wanted, found=array.dtype)
         if (outside := (array < 0) | (array > 255)).any():
             raise InputDtype(expected=wanted, found=f"{array[outside][0]} in row {_first(outside)}")
-        return np.ascontiguousarray(array, np.uint8)
-    narrowed, bad = _narrowed(array)
-    if bad.any():
-        raise InputNotFinite(row=_first(bad), found=array[bad][0])
-    if (huge := np.abs(narrowed) > MAGNITUDE_MAX).any():
+    return np.ascontiguousarray(array, np.uint8)
+
+
+def _floats(array: Array) -> Array:
+    narrowed = _narrowed(array)
+    if not (np.abs(narrowed).max() <= MAGNITUDE_MAX):  # NaN is not less than anything.
+        if (bad := ~np.isfinite(narrowed)).any():
+            raise InputNotFinite(row=_first(bad), found=array[bad][0])
+        huge = np.abs(narrowed) > MAGNITUDE_MAX
         raise InputTooLarge(reason=f"row {_first(huge)} of the inputs holds {narrowed[huge][0]:g}")
     return narrowed
 
@@ -108,7 +124,7 @@ def _rows(
     labeled: Output,
     rows_max: int,
 ) -> Rows:
-    x = inputs_of(inputs, of=of, rows_max=rows_max)
+    x = _inputs(inputs, of, rows_max)
     return Rows(
         inputs=x,
         labels=_labels(labels, labeled, len(x)),
@@ -157,8 +173,8 @@ def _targets(posted: Posted, labeled: Gaussian, rows: int) -> Array:
         array = array.reshape(rows, 1)
     if array.shape != (rows, labeled.dims):
         raise LabelShape(expected=expected, found=list(array.shape))
-    narrowed, bad = _narrowed(array)
-    if (bad := bad | (np.abs(narrowed) > MAGNITUDE_MAX)).any():
+    narrowed = _narrowed(array)
+    if (bad := ~np.isfinite(narrowed) | (np.abs(narrowed) > MAGNITUDE_MAX)).any():
         raise LabelOutOfRange(row=_first(bad), found=array[bad][0], expected=f"numbers up to {MAGNITUDE_MAX:g}")
     return narrowed
 
@@ -180,19 +196,18 @@ def _weights(posted: Posted, rows: int) -> Array | None:
         raise WeightsInvalid(found=error) from None
     if array.shape != (rows,):
         raise WeightsInvalid(found=f"the shape {list(array.shape)} for {rows} rows")
-    narrowed, bad = _narrowed(array)
-    if (bad := bad | (narrowed < 0) | (narrowed > WEIGHT_MAX)).any():
+    narrowed = _narrowed(array)
+    if (bad := ~np.isfinite(narrowed) | (narrowed < 0) | (narrowed > WEIGHT_MAX)).any():
         raise WeightsInvalid(found=f"{array[bad][0]} for row {_first(bad)}")
     if not narrowed.any():
         raise WeightsInvalid(found="0 for every row")
     return None if (narrowed == 1).all() else narrowed
 
 
-def _narrowed(array: Array) -> tuple[Array, Array]:
-    """The array as float32, and where it is not finite in it."""
+def _narrowed(array: Array) -> Array:
+    """The array as float32, infinite where a number is beyond it."""
     with np.errstate(over="ignore"):
-        narrowed = np.ascontiguousarray(array, np.float32)
-    return narrowed, ~np.isfinite(narrowed)
+        return np.ascontiguousarray(array, np.float32)
 
 
 def _few(names: tuple[str, ...]) -> str:

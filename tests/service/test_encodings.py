@@ -27,8 +27,9 @@ from service.rejected import (
     Rejected,
     WeightsInvalid,
 )
-from service.rows import Rows, rows_of_json, rows_of_safetensors
+from service.rows import Rows, rows_of_json
 from store.blobs import digest_of
+from tests.service.encoded import rows_of_safetensors
 
 PAIR = Input(shape=(2,), dtype="float32")
 IMAGE = Input(shape=(1, 2, 2), dtype="uint8")

@@ -11,7 +11,8 @@ from safetensors.numpy import save
 
 from bayes import Categorical, Input
 from service.rejected import BatchEmpty, BodyInvalid, InputNotFinite, InputShape, JsonInvalid, LabelDtype, Rejected
-from service.rows import rows_of_json, rows_of_safetensors
+from service.rows import rows_of_json
+from tests.service.encoded import rows_of_safetensors
 
 PAIR = Input(shape=(2,), dtype="float32")
 THREE = Categorical(3)

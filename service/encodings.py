@@ -1,0 +1,63 @@
+"""How the rows in a body may be encoded, and how a request says in which of these ways they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.requests import BYTES, JSON, SAFETENSORS, media_type
+
+HEADER_LENGTH = "Inference-Header-Content-Length"
+
+
+class Encoding(StrEnum):
+    """The media types of rows."""
+
+    JSON = JSON
+    SAFETENSORS = SAFETENSORS
+    NPY = "application/x-npy"
+    NPZ = "application/x-npz"
+    RAW = BYTES
+    PNG = "image/png"
+    JPEG = "image/jpeg"
+    FORM = "multipart/form-data"
+
+
+OF_PREDICTIONS = tuple(Encoding)
+OF_BATCHES = (Encoding.JSON, Encoding.SAFETENSORS, Encoding.NPZ, Encoding.RAW, Encoding.FORM)
+"""What has no place for labels is no batch."""
+
+
+@dataclass(frozen=True)
+class BodyKind:
+    """How the rows in a body are encoded, with the headers that tell its parts from each other."""
+
+    encoding: Encoding
+    content_type: str = ""
+    header_length: str | None = None
+
+
+AS_JSON = BodyKind(Encoding.JSON)
+
+
+async def _prediction_kind(request: Request) -> BodyKind:
+    return _kind(request, OF_PREDICTIONS)
+
+
+async def _batch_kind(request: Request) -> BodyKind:
+    return _kind(request, OF_BATCHES)
+
+
+PredictionKind = Annotated[BodyKind, Depends(_prediction_kind)]
+BatchKind = Annotated[BodyKind, Depends(_batch_kind)]
+
+
+def _kind(request: Request, accepted: tuple[Encoding, ...]) -> BodyKind:
+    encoding = Encoding(media_type(request, *accepted))
+    if encoding is Encoding.JSON:
+        return AS_JSON
+    headers = request.headers
+    return BodyKind(encoding, headers.get("content-type", ""), headers.get(HEADER_LENGTH))
