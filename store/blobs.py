@@ -25,11 +25,15 @@ class Blobs:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._flushed: set[Path] = set()
 
     def put(self, data: bytes) -> str:
         """The bytes are on the disk under their digest, and survive a crash from here on; returns the digest.
 
         A reader never sees a part of them: they are written under a temporary name, flushed, then renamed.
+        A name survives once its folder is flushed, and a folder once those above it are. Whoever wrote the file or made
+        its folder may not have come so far, so a put flushes the folder also when the file was there, and those above
+        it also when the folder was; but those once in a process and folder, as nobody removes a folder.
 
         Raises:
             OSError: the disk is full or not writable; nothing is left under the digest.
@@ -39,9 +43,12 @@ class Blobs:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not self._holds(path, digest):
             self._write(path, data)
-        # Also when the file was there: whoever wrote it, and whoever made the folders, may not have come so far.
-        for folder in (path.parent, self.root, self.root.parent):
-            _flush_folder(folder)
+        _flush_folder(path.parent)
+        if path.parent not in self._flushed:
+            for above in (self.root, self.root.parent):
+                _flush_folder(above)
+            # Last, as other threads rely on it.
+            self._flushed.add(path.parent)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -58,6 +65,32 @@ class Blobs:
         if (found := digest_of(data)) != digest:
             raise BlobCorrupt(digest=digest, found=found)
         return data
+
+    def file(self, digest: str) -> Path:
+        """Where the bytes of a digest lie, as nobody has looked at yet; `verify` does.
+
+        Raises:
+            BlobMissing: no such blob.
+        """
+        path = self.path(digest)
+        if not path.is_file():
+            raise BlobMissing(digest=digest)
+        return path
+
+    def verify(self, digest: str) -> None:
+        """The stored bytes have this digest.
+
+        Raises:
+            BlobMissing: no such blob.
+            BlobCorrupt: they have another.
+        """
+        try:
+            with self.path(digest).open("rb") as file:
+                found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        except FileNotFoundError:
+            raise BlobMissing(digest=digest) from None
+        if found != digest:
+            raise BlobCorrupt(digest=digest, found=found)
 
     def path(self, digest: str) -> Path:
         assert DIGEST.fullmatch(digest), digest

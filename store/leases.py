@@ -151,7 +151,6 @@ class Leases:
             "moved_at": facts["created_at"],
         }
         insert_move(connection, claim.model_id, move)
-        announce(connection)
         return number
 
     def _requeue(self, connection: Connection, claim: Claim) -> None:

@@ -9,26 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 from sqlalchemy import Connection, Engine, and_, func, insert, select, update
+from sqlalchemy.exc import DataError, IntegrityError
 
+from store.accepting import Posted, accept_in_order, pending_rows
 from store.engine import Clock, database_clock, for_writing
-from store.errors import (
-    AlreadyAbsorbed,
-    ChunkBusy,
-    IdempotencyKeyReused,
-    ModelExists,
-    NothingPending,
-    UpdateFinished,
-)
-from store.queries import (
-    batch_totals,
-    batches_of,
-    evidence_of,
-    find_chunk,
-    find_model,
-    find_update,
-    last_closed,
-    to_batch,
-)
+from store.errors import AlreadyAbsorbed, ChunkBusy, ModelExists, NothingPending, UpdateFinished
+from store.group import GroupCommit
+from store.queries import evidence_of, find_chunk, find_model, find_update, last_closed
 from store.schema import batches, chunks, models, updates, versions
 from store.values import (
     HEAD,
@@ -43,6 +30,9 @@ from store.values import (
 from store.waker import announce
 from store.writes import head_of, insert_move, insert_once, lock_model, next_number
 
+REFUSED = (DataError, IntegrityError)
+"""What a value is seen by that the database does not store."""
+
 
 class Ledger:
     """The writes of clients; `clock` tells the time inside a transaction, by default the database's."""
@@ -51,6 +41,7 @@ class Ledger:
         self.engine = for_writing(engine)
         self.reading = engine
         self.clock = clock
+        self._accepting: GroupCommit[Posted, Accepted] = GroupCommit(self.accept_all)
 
     def create_model(
         self, name: str, description: Json, root_digest: str, *, posted: Json | None = None
@@ -90,28 +81,35 @@ class Ledger:
     def accept(self, name: str, *, key: str, digest: str, rows: int, label_counts: dict[str, int]) -> Accepted:
         """The batch under this key is stored, once; its chunk is closed when that fills it.
 
+        Those that are accepted at the same time share a transaction, and are durable together.
+
         Raises:
             IdempotencyKeyReused: the key names a batch with other rows.
         """
-        with self.engine.begin() as connection:
-            model = lock_model(connection, name)
-            number = next_number(connection, model.id, batches.c.number)
-            values = {
-                "model_id": model.id,
-                "number": number,
-                "key": key,
-                "digest": digest,
-                "rows": rows,
-                "label_counts": label_counts,
-                "accepted_at": self.clock(connection),
-            }
-            is_new = insert_once(connection, batches, values)
-            batch = to_batch(connection.execute(batches_of(model.id).where(batches.c.key == key)).one())
-            if batch.digest != digest:
-                raise IdempotencyKeyReused(key=key, batch=batch.number, model=name)
-            if is_new and self._pending_rows(connection, model) >= model.description["chunk"]["rows"]:
-                self._close(connection, model, CloseReason.ROWS)
-            return Accepted(batch, is_replay=not is_new)
+        return self._accepting.add(name, Posted(key, digest, rows, label_counts))
+
+    def accept_all(self, name: str, posted: Sequence[Posted]) -> Sequence[Accepted | Exception]:
+        """Each batch is accepted or refused as if they had come one after the other, in one transaction.
+
+        Raises:
+            ModelNotFound: there is none of this name.
+            SQLAlchemyError: the database cannot be written to; none of them is stored.
+        """
+        try:
+            with self.engine.begin() as connection:
+                model = lock_model(connection, name)
+                return accept_in_order(connection, model, posted, now=self.clock(connection), close=self._close_full)
+        except REFUSED:
+            if len(posted) == 1:
+                raise
+        # The database refuses one of them, and so the transaction of all: each has its own then.
+        return [self._accept_alone(name, one) for one in posted]
+
+    def _accept_alone(self, name: str, posted: Posted) -> Accepted | Exception:
+        try:
+            return self.accept_all(name, [posted])[0]
+        except Exception as error:  # noqa: BLE001 - It is the answer to this one, and not to the others.
+            return error
 
     def close(self, name: str) -> UpdateRow:
         """The pending rows are a chunk, and an update waits for a worker.
@@ -203,12 +201,15 @@ class Ledger:
                 number=number,
                 batch_first=first,
                 batch_last=newest,
-                rows=self._pending_rows(connection, model),
+                rows=pending_rows(connection, model.id),
                 reason=reason,
                 closed_at=self.clock(connection),
             )
         )
         return self._queue(connection, model, number)
+
+    def _close_full(self, connection: Connection, model: ModelRow) -> int:
+        return self._close(connection, model, CloseReason.ROWS).chunk.number
 
     def _queue(self, connection: Connection, model: ModelRow, chunk: int) -> UpdateRow:
         number = next_number(connection, model.id, updates.c.number)
@@ -225,10 +226,6 @@ class Ledger:
         )
         announce(connection)
         return find_update(connection, model, number)
-
-    def _pending_rows(self, connection: Connection, model: ModelRow) -> int:
-        query = batch_totals(model.id).where(batches.c.number > last_closed(model.id))
-        return int(connection.execute(query).one().rows)
 
     def _due(self) -> list[tuple[str, int]]:
         """Models with an overdue pending batch, and the number of the oldest one."""

@@ -44,6 +44,12 @@ class Settings(BaseSettings):
     device: str = Field(
         default="auto", description="Device of the updates: auto (CUDA where there is one), cpu, cuda, cuda:1 …"
     )
+    worker_nice: int = Field(
+        default=10,
+        ge=0,
+        le=19,
+        description="How far a worker steps back where others want the processor: its niceness.",
+    )
     threads: int = Field(
         default=0,
         ge=0,
@@ -62,6 +68,13 @@ class Settings(BaseSettings):
     rows_max: int = Field(default=100_000, ge=1, description="Most rows in one batch.")
     rows_predict_max: int = Field(default=10_000, ge=1, description="Most rows in one prediction.")
     samples_max: int = Field(default=256, ge=1, description="Most weight draws in one prediction.")
+    queue_max: int = Field(default=1000, ge=1, description="Most predictions that wait; further ones are refused.")
+    queue_bytes_max: int = Field(
+        default=256 * 2**20, ge=1, description="Most bytes of inputs that wait, if more than one prediction waits."
+    )
+    predict_seconds: float = Field(
+        default=60.0, gt=0, description="A prediction that is not ready after so long is given up."
+    )
     loaded_bytes_max: int = Field(
         default=2 * 2**30, ge=1, description="Memory for versions kept ready to predict, in bytes."
     )

@@ -15,8 +15,8 @@ LOOK_SECONDS = 0.02
 
 
 class Waker(Protocol):
-    def wait(self, seconds: float) -> None:
-        """Returns when the ledger may have changed since the last call, or after this many seconds.
+    def wait(self, seconds: float) -> bool:
+        """True as soon as the ledger may have changed since the last call, False after this many seconds.
 
         Raises:
             OperationalError: the database is gone.
@@ -58,11 +58,12 @@ class SqliteWaker(_Closing):
         self._connection = engine.raw_connection()
         self._seen = self._version()
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
         while (now := self._version()) == self._seen and (left := until - time.monotonic()) > 0:
             time.sleep(min(LOOK_SECONDS, left))
-        self._seen = now
+        before, self._seen = self._seen, now
+        return now != before
 
     def _version(self) -> int:
         return int(self._connection.cursor().execute("PRAGMA data_version").fetchone()[0])
@@ -78,9 +79,8 @@ class PostgresWaker(_Closing):
         self._connection.autocommit = True
         self._connection.execute(f"LISTEN {CHANNEL}")
 
-    def wait(self, seconds: float) -> None:
+    def wait(self, seconds: float) -> bool:
         try:
-            for _ in self._connection.notifies(timeout=seconds, stop_after=1):
-                return
+            return any(True for _ in self._connection.notifies(timeout=seconds, stop_after=1))
         except psycopg.Error as error:
             raise OperationalError(f"LISTEN {CHANNEL}", None, error) from error

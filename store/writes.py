@@ -8,15 +8,20 @@ from sqlalchemy.dialects import postgresql, sqlite
 from store.queries import find_model, newest_move
 from store.schema import models, moves
 from store.values import HEAD, Json, ModelRow, MoveRow
+from store.waker import announce
 
 
 def insert_move(connection: Connection, model_id: int, values: Json) -> MoveRow:
-    """The move is the newest of its alias; two movers of one alias cannot both insert the same `seq`."""
+    """The move is the newest of its alias; two movers of one alias cannot both insert the same `seq`.
+
+    Sleeping workers and services wake when the transaction commits.
+    """
     newest = newest_move(connection, model_id, values["alias"])
     seq = 1 if newest is None else newest.seq + 1
     connection.execute(insert(moves).values(model_id=model_id, seq=seq, **values))
     move = newest_move(connection, model_id, values["alias"])
     assert move is not None
+    announce(connection)
     return move
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from store.blobs import Blobs, digest_of
+from store.blobs import TEMPORARY, Blobs, digest_of
 from store.errors import BlobCorrupt, BlobMissing
 
 
@@ -42,6 +44,51 @@ def test_missing_bytes_are_a_clear_error(blobs: Blobs) -> None:
         blobs.get(f"sha256:{'0' * 64}")
 
 
+def test_a_file_holds_the_bytes_of_its_digest_and_nobody_has_looked_at_them(blobs: Blobs) -> None:
+    digest = blobs.put(b"posterior")
+    assert blobs.file(digest).read_bytes() == b"posterior"
+    blobs.verify(digest)
+
+    blobs.path(digest).write_bytes(b"posterios")
+
+    assert blobs.file(digest).read_bytes() == b"posterios"
+
+
+@pytest.mark.parametrize("place", [0, 499_999, 999_999])
+def test_verifying_finds_a_flipped_bit_wherever_it_is(blobs: Blobs, place: int) -> None:
+    data = bytearray(os.urandom(1_000_000))
+    digest = blobs.put(bytes(data))
+    data[place] ^= 1
+    blobs.path(digest).write_bytes(data)
+
+    with pytest.raises(BlobCorrupt, match=digest):
+        blobs.verify(digest)
+
+    data[place] ^= 1
+    blobs.put(bytes(data))
+    blobs.verify(digest)
+
+
+@pytest.mark.parametrize("length", [0, 8])
+def test_verifying_finds_bytes_that_were_cut_off(blobs: Blobs, length: int) -> None:
+    digest = blobs.put(b"posterior")
+    blobs.path(digest).write_bytes(b"posterior"[:length])
+
+    with pytest.raises(BlobCorrupt):
+        blobs.verify(digest)
+
+
+def test_a_file_that_is_not_there_is_a_clear_error(blobs: Blobs) -> None:
+    digest = f"sha256:{'0' * 64}"
+    for ask in (blobs.file, blobs.verify):
+        with pytest.raises(BlobMissing, match="doctor"):
+            ask(digest)
+
+    blobs.path(digest).mkdir(parents=True)
+    with pytest.raises(BlobMissing):
+        blobs.file(digest)
+
+
 def test_a_write_that_fails_leaves_nothing_behind(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(_handle: int) -> None:
         assert files(blobs), "the disk is full only once something was written"
@@ -55,25 +102,86 @@ def test_a_write_that_fails_leaves_nothing_behind(blobs: Blobs, monkeypatch: pyt
     assert files(blobs) == []
 
 
-def test_bytes_are_on_the_disk_before_their_name_and_their_folders_after_it(
-    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = blobs.path(digest_of(b"posterior"))
-    seen: list[tuple[Path, bool]] = []
+@pytest.fixture
+def flushed(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, list[Path]]]:
+    """What was flushed, each with the blobs that had their names by then."""
+    flushed: list[tuple[Path, list[Path]]] = []
 
     def fsync(handle: int) -> None:
-        seen.append((Path(f"/proc/self/fd/{handle}").readlink(), path.exists()))
+        named = [path for path in files(blobs) if not path.name.startswith(TEMPORARY)]
+        flushed.append((Path(f"/proc/self/fd/{handle}").readlink(), named))
 
     monkeypatch.setattr(os, "fsync", fsync)
+    return flushed
+
+
+def test_bytes_are_on_the_disk_before_their_name_and_their_folders_after_it(
+    blobs: Blobs, flushed: list[tuple[Path, list[Path]]]
+) -> None:
+    path = blobs.path(digest_of(b"posterior"))
 
     blobs.put(b"posterior")
-    (written, was_named), *folders = seen
-    assert (written.parent, was_named) == (path.parent, False)
-    assert folders == [(path.parent, True), (blobs.root, True), (blobs.root.parent, True)]
 
-    seen.clear()
+    (written, named), *folders = flushed
+    assert (written.parent, named) == (path.parent, [])
+    assert folders == [(folder, [path]) for folder in (path.parent, blobs.root, blobs.root.parent)]
+
+
+def test_bytes_that_were_there_are_not_written_again_but_their_folder_is_flushed(
+    blobs: Blobs, flushed: list[tuple[Path, list[Path]]]
+) -> None:
+    path = blobs.path(blobs.put(b"posterior"))
+    flushed.clear()
+
     blobs.put(b"posterior")
-    assert seen == folders
+
+    assert flushed == [(path.parent, [path])]
+
+
+def test_the_folders_above_are_flushed_once_for_each_folder_of_blobs(
+    blobs: Blobs, flushed: list[tuple[Path, list[Path]]]
+) -> None:
+    path = blobs.path(blobs.put(b"posterior"))
+    beside = next(data for data in numbered() if blobs.path(digest_of(data)).parent == path.parent)
+    elsewhere = next(data for data in numbered() if blobs.path(digest_of(data)).parent != path.parent)
+    flushed.clear()
+
+    blobs.put(beside)
+    assert [folder for folder, _ in flushed[1:]] == [path.parent]
+
+    flushed.clear()
+    blobs.put(elsewhere)
+    folder = blobs.path(digest_of(elsewhere)).parent
+    assert [folder for folder, _ in flushed[1:]] == [folder, blobs.root, blobs.root.parent]
+
+
+def test_folders_that_another_process_made_are_flushed_as_it_may_have_been_killed_before_it_did(
+    blobs: Blobs, flushed: list[tuple[Path, list[Path]]]
+) -> None:
+    path = blobs.path(blobs.put(b"posterior"))
+    flushed.clear()
+
+    Blobs(blobs.root).put(b"posterior")
+
+    assert [folder for folder, _ in flushed] == [path.parent, blobs.root, blobs.root.parent]
+
+
+def test_folders_whose_flush_failed_are_flushed_by_the_next_put(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[Path] = []
+
+    def fsync(handle: int) -> None:
+        flushed.append(Path(f"/proc/self/fd/{handle}").readlink())
+        if flushed == [*flushed[:2], blobs.root]:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OSError, match="Input/output"):
+        blobs.put(b"posterior")
+    flushed.clear()
+
+    blobs.put(b"posterior")
+
+    assert flushed[-2:] == [blobs.root, blobs.root.parent]
 
 
 def test_the_same_bytes_put_by_many_at_once_are_one_whole_file(blobs: Blobs) -> None:
@@ -88,3 +196,7 @@ def test_the_same_bytes_put_by_many_at_once_are_one_whole_file(blobs: Blobs) -> 
 
 def files(blobs: Blobs) -> list[Path]:
     return [path for path in blobs.root.rglob("*") if path.is_file()]
+
+
+def numbered() -> Iterator[bytes]:
+    return (str(number).encode() for number in count())

@@ -1,0 +1,93 @@
+"""Batches of one model are accepted, many in one transaction, with the answers each would have had alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from sqlalchemy import Connection, insert
+
+from store.errors import IdempotencyKeyReused
+from store.queries import batch_totals, batches_of, last_closed, to_batch
+from store.schema import batches
+from store.values import Accepted, BatchRow, Json, ModelRow
+from store.writes import next_number
+
+
+@dataclass(frozen=True)
+class Posted:
+    """A batch as it asks to be accepted."""
+
+    key: str
+    digest: str
+    rows: int
+    label_counts: dict[str, int]
+
+
+Answer = Accepted | IdempotencyKeyReused
+
+
+def accept_in_order(
+    connection: Connection,
+    model: ModelRow,
+    posted: Sequence[Posted],
+    *,
+    now: float,
+    close: Callable[[Connection, ModelRow], int],
+) -> list[Answer]:
+    """Each batch is stored once under its key, as if they had come one after the other; their answers, in this order.
+
+    `close` closes the pending rows into a chunk, where they reach the model's size, and returns its number. The caller
+    holds the model's lock, so nobody stores a batch between our look and our insert; else the unique keys refuse ours.
+    """
+    known = _known(connection, model, [one.key for one in posted])
+    number = next_number(connection, model.id, batches.c.number)
+    pending = pending_rows(connection, model.id)
+    answers: list[Answer] = []
+    new: list[BatchRow] = []
+    for one in posted:
+        if (batch := known.get(one.key)) is not None:
+            answers.append(_again(model, one, batch))
+            continue
+        batch = BatchRow(number=number + len(new), accepted_at=now, chunk=None, **vars(one))
+        answers.append(Accepted(batch, is_replay=False))
+        known[one.key] = batch
+        new.append(batch)
+        pending += one.rows
+        if pending >= model.description["chunk"]["rows"]:
+            _insert(connection, model, new)
+            number, pending, new = number + len(new), 0, []
+            chunk = close(connection, model)
+            known = {key: batch if batch.chunk else replace(batch, chunk=chunk) for key, batch in known.items()}
+    _insert(connection, model, new)
+    return answers
+
+
+def pending_rows(connection: Connection, model_id: int) -> int:
+    """How many rows wait outside a chunk."""
+    query = batch_totals(model_id).where(batches.c.number > last_closed(model_id))
+    return int(connection.execute(query).one().rows)
+
+
+def _known(connection: Connection, model: ModelRow, keys: Sequence[str]) -> dict[str, BatchRow]:
+    found = connection.execute(batches_of(model.id).where(batches.c.key.in_(keys)))
+    return {row.key: to_batch(row) for row in found}
+
+
+def _again(model: ModelRow, posted: Posted, batch: BatchRow) -> Answer:
+    """The answer to a key that names this batch."""
+    if batch.digest != posted.digest:
+        return IdempotencyKeyReused(key=posted.key, batch=batch.number, model=model.name)
+    return Accepted(batch, is_replay=True)
+
+
+def _insert(connection: Connection, model: ModelRow, new: Sequence[BatchRow]) -> None:
+    if new:
+        connection.execute(insert(batches), [_columns(model, batch) for batch in new])
+
+
+def _columns(model: ModelRow, batch: BatchRow) -> Json:
+    facts = dict(vars(batch))
+    # Which chunk a batch is in follows from the chunks' ranges.
+    del facts["chunk"]
+    return {"model_id": model.id, **facts}
