@@ -141,9 +141,11 @@ def predict(
 ) -> Call[Prediction]:
     """What a version (head unless stated) answers for inputs [rows, *shape], with its uncertainty.
 
-    `interval` is the probability with which the intervals of a model of numbers are to hold, above 0 and below 1.
+    `method` is "moments", "ensemble" or "mean"; when not given, an ensemble where `samples` or `seed` are, else
+    moments. `interval` is the probability with which the intervals of a model of numbers are to hold, above 0 and
+    below 1.
 
-    The same version, seed and inputs give the same answer, bit for bit.
+    The same version, method, samples, seed and inputs give the same answer, bit for bit.
     """
     how = {"method": method, "samples": samples, "seed": seed, "interval": interval}
     request = Request(

@@ -20,6 +20,9 @@ class Prediction:
     A model of classes fills `labels`, `probabilities`, `entropy`, `aleatoric` and `mutual_information`; a
     model of numbers fills `mean`, `std`, `epistemic_std`, `noise_std`, `lower` and `upper`, and `interval`, the
     probability that a number lies from lower to upper. Asking for the other kind's arrays raises AttributeError.
+
+    `method` is the one that answered; `samples` and `seed` are those of an ensemble, None with others. Where the model
+    has no moments and an ensemble stands for them, `instead_of` is "moments" and `because` says why.
     """
 
     model: str
@@ -28,6 +31,8 @@ class Prediction:
     method: str
     samples: int | None
     seed: int | None
+    instead_of: str | None
+    because: str | None
     interval: float | None
     arrays: Mapping[str, NDArray[Any]] = field(repr=False)
     raw: Json = field(repr=False)
@@ -115,6 +120,8 @@ def parse_prediction(answer: Json, *, asked: str) -> Prediction:
             method=answer["method"],
             samples=answer.get("samples"),
             seed=answer.get("seed"),
+            instead_of=answer.get("instead_of"),
+            because=answer.get("because"),
             interval=answer.get("interval"),
             arrays={name: np.array([row[name] for row in rows]) for name in columns},
             raw=answer,

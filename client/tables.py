@@ -108,7 +108,8 @@ def moves_table(moves: Iterable[Move]) -> Table:
 def prediction_table(prediction: Prediction) -> Table:
     """One row per input: the class with its probability and doubt in nats, or the numbers with their spread."""
     arrays = prediction.arrays
-    made_by = f"{prediction.model} version {prediction.version}, {prediction.method}"
+    instead = f" instead of {prediction.instead_of}" if prediction.instead_of else ""
+    made_by = f"{prediction.model} version {prediction.version}, {prediction.method}{instead}"
     if "probabilities" not in arrays:
         return _numbers_table(prediction, made_by)
     doubts = [name for name in ("entropy", "aleatoric", "mutual_information") if name in arrays]

@@ -129,6 +129,7 @@ def serve(settings: Settings, *, drain_seconds: int = DRAIN_SECONDS) -> None:
         raise UnusableError(reason) from None
     finally:
         children.stop()
+        app.state.house.close()  # The lifespan does so as well, unless a second Ctrl+C cuts it short.
 
 
 def is_loopback(host: str) -> bool:

@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from service import aliases, batches, blobs, health, models, predictions, problems, updates, versions
 from service.house import open_house
 from service.openapi import document
+from service.quick import Quick
+from service.quick_batches import QuickBatches
 from service.requests import only_known_parameters
 from store.settings import Settings
 
@@ -53,9 +55,9 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        house.preloading.start()
         yield
-        house.stopping.set()
-        house.engine.dispose()
+        house.close()
 
     app = Posterity(
         title="Posterity",
@@ -68,6 +70,8 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.house = house
+    app.add_middleware(Quick, house=house)
+    app.add_middleware(QuickBatches, house=house)
     problems.install(app)
     for part in (models, blobs, batches, updates, predictions, versions, aliases, health):
         app.include_router(part.router)

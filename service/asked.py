@@ -2,36 +2,67 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Query
+from fastapi import Depends, Header, Query
 
 from bayes import Categorical, Output
-from service.rejected import IntervalOfClasses, QueryInvalid
-from service.schemas import NUMBER_MAX, SEED_MAX, Method, PredictionBody
+from bayes.ready import SAMPLES, SEED, default_method
+from service.known import Known
+from service.loaded import Chosen
+from service.rejected import IntervalOfClasses, QueryInvalid, SamplesTooMany
+from service.requests import TheHouse
+from service.schemas import METHODS, NUMBER_MAX, SEED_MAX, Method, WayBody
+from store.settings import Settings
 from store.values import HEAD
 
-SAMPLES, SEED, INTERVAL = 16, 0, 0.9
+INTERVAL = 0.9
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,6})?)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Way:
-    """How to predict; interval: the level of the intervals of numbers, None where it is left to us."""
+    """How to predict, as far as it was said; interval: the level of the intervals of numbers."""
 
-    method: Method
-    samples: int
-    seed: int
-    interval: float | None
+    method: Method | None = None
+    samples: int | None = None
+    seed: int | None = None
+    interval: float | None = None
 
-    def or_by(self, body: PredictionBody) -> Way:
+    def or_by(self, body: WayBody) -> Way:
         """The way that the body states, and where it states nothing, this one."""
         return Way(
-            method=body.method or self.method,
+            method=self.method if body.method is None else body.method,
             samples=self.samples if body.samples is None else body.samples,
             seed=self.seed if body.seed is None else body.seed,
             interval=self.interval if body.interval is None else body.interval,
         )
+
+    def chosen(self, known: Known, settings: Settings) -> Chosen:
+        """The method that answers, with what it depends on.
+
+        Raises:
+            SamplesTooMany: an ensemble of so many draws cannot be had.
+        """
+        method = self.method or default_method(self.samples, self.seed)
+        if method == "moments" and known.obstacle is not None:
+            method = "ensemble"
+        if method != "ensemble":
+            return Chosen(method)
+        samples, network = SAMPLES if self.samples is None else self.samples, known.model.network
+        samples_max = settings.samples_max
+        if network.is_chain:
+            samples_max = min(samples_max, draws_held_max(known, settings))
+        if samples > samples_max:
+            raise SamplesTooMany(samples=samples, samples_max=samples_max)
+        return Chosen(method, samples, SEED if self.seed is None else self.seed)
+
+    def is_instead(self, chosen: Chosen) -> bool:
+        """True where moments were meant, and something else was chosen."""
+        meant = self.method or default_method(self.samples, self.seed)
+        return meant == "moments" != chosen.method
 
     def level(self, output: Output) -> float | None:
         """The probability that the intervals of such a model have; None: it has none.
@@ -47,14 +78,19 @@ class Way:
 
 
 async def _way(
-    method: Annotated[Method, Query(description="`ensemble` of weight draws, or the `mean` weights.")] = "ensemble",
-    samples: Annotated[int, Query(ge=1, description="Weight draws.")] = SAMPLES,
-    seed: Annotated[int, Query(ge=0, le=SEED_MAX, description="Which draws.")] = SEED,
+    method: Annotated[Method | None, Query(description=METHODS)] = None,
+    samples: Annotated[int | None, Query(ge=1, description=f"Weight draws of the ensemble; absent: {SAMPLES}.")] = None,
+    seed: Annotated[int | None, Query(ge=0, le=SEED_MAX, description=f"Which draws; absent: {SEED}.")] = None,
     interval: Annotated[
         float | None, Query(gt=0, lt=1, description=f"Probability of a number's interval; absent: {INTERVAL}.")
     ] = None,
 ) -> Way:
     return Way(method, samples, seed, interval)
+
+
+def draws_held_max(known: Known, settings: Settings) -> int:
+    """How many nets of this model there is memory for."""
+    return settings.loaded_bytes_max // (4 * known.model.network.weights)
 
 
 @dataclass(frozen=True)
@@ -74,5 +110,23 @@ async def _target(
     return Target(version, HEAD if alias is None else alias)
 
 
+async def _patience(
+    house: TheHouse,
+    prefer: Annotated[
+        str | None,
+        Header(
+            alias="Prefer",
+            description="`wait=2`: after so many seconds no answer is of use (RFC 7240).",
+            examples=["wait=2"],
+        ),
+    ] = None,
+) -> float:
+    """For how many seconds an answer is of use to the caller, and no longer than the service lets anything wait."""
+    most = house.settings.predict_seconds
+    stated = WAIT.search(prefer) if prefer is not None else None
+    return most if stated is None else min(most, float(stated[1]))
+
+
+Patience = Annotated[float, Depends(_patience)]
 WayAsked = Annotated[Way, Depends(_way)]
 TargetAsked = Annotated[Target, Depends(_target)]

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from bayes import Model
+from service.encodings import OF_BATCHES, BatchKind, BodyKind
 from service.house import House
-from service.openapi import takes
+from service.known import Known
+from service.openapi import takes_rows
+from service.posted import batch_posted
 from service.problems import declared
 from service.rejected import (
     BatchEmpty,
@@ -27,18 +29,8 @@ from service.rejected import (
     QueryInvalid,
     WeightsInvalid,
 )
-from service.requests import (
-    SAFETENSORS,
-    BodyMediaType,
-    IdempotencyKey,
-    ModelName,
-    PageAsked,
-    PathNumber,
-    RawBody,
-    TheHouse,
-)
+from service.requests import IdempotencyKey, ModelName, PageAsked, PathNumber, RawBody, TheHouse
 from service.resources import AcceptedBatch, BatchList, BatchResource, moment
-from service.rows import rows_of_json, rows_of_safetensors
 from service.schemas import BatchBody
 from store.errors import BatchNotFound, IdempotencyKeyReused, ModelNotFound
 from store.values import BatchRow
@@ -52,7 +44,7 @@ REPLAYED = "Idempotent-Replayed"
     "",
     operation_id="post_batch",
     status_code=202,
-    openapi_extra=takes(BatchBody, tensors="x, y and optionally weights"),
+    openapi_extra=takes_rows(BatchBody, OF_BATCHES, tensors="x, y and optionally weights"),
     responses=declared(
         *(IdempotencyKeyMissing, IdempotencyKeyInvalid, JsonInvalid, ModelNotFound, BodyTooLarge, BatchTooLarge),
         *(MediaTypeUnsupported, BodyInvalid, BatchEmpty, IdempotencyKeyReused, InputShape, InputDtype),
@@ -63,7 +55,7 @@ def post_batch(
     *,
     model: ModelName,
     key: IdempotencyKey,
-    media_type: BodyMediaType,
+    kind: BatchKind,
     raw: RawBody,
     house: TheHouse,
     response: Response,
@@ -73,19 +65,32 @@ def post_batch(
     The same rows again under the same key are answered as the first time, with `Idempotent-Replayed: true`. The digest
     is that of the rows in their stored form, so the encoding may change between the two.
     """
-    described = Model.from_description(house.history.model(model).description)
-    read = rows_of_safetensors if media_type == SAFETENSORS else rows_of_json
-    rows = read(raw, of=described.input, labeled=described.output, rows_max=house.settings.rows_max)
+    batch, is_replay = accept(house, house.known.find(model), model, key=key, kind=kind, raw=raw)
+    response.headers["Location"] = location(batch)
+    if is_replay:
+        response.headers[REPLAYED] = "true"
+    return batch
+
+
+def accept(
+    house: House, known: Known, name: str, *, key: str, kind: BodyKind, raw: bytes
+) -> tuple[AcceptedBatch, bool]:
+    """The rows are stored once under this key; True: they had been before."""
+    rows = batch_posted(
+        raw,
+        kind=kind,
+        of=known.model.input,
+        labeled=known.model.output,
+        rows_max=house.settings.rows_max,
+        bytes_max=house.settings.body_bytes_max,
+    )
     digest = house.keep(rows.to_bytes())
     accepted = house.ledger.accept(
-        model, key=key, digest=digest, rows=len(rows.inputs), label_counts=rows.label_counts()
+        name, key=key, digest=digest, rows=len(rows.inputs), label_counts=rows.label_counts()
     )
     batch = accepted.batch
-    response.headers["Location"] = f"/v1/models/{model}/batches/{batch.number}"
-    if accepted.is_replay:
-        response.headers[REPLAYED] = "true"
-    return AcceptedBatch(
-        model=model,
+    answer = AcceptedBatch(
+        model=name,
         batch=batch.number,
         rows=batch.rows,
         state="accepted",
@@ -93,6 +98,11 @@ def post_batch(
         digest=batch.digest,
         accepted_at=moment(batch.accepted_at),
     )
+    return answer, accepted.is_replay
+
+
+def location(batch: AcceptedBatch) -> str:
+    return f"/v1/models/{batch.model}/batches/{batch.batch}"
 
 
 @router.get("", operation_id="list_batches", responses=declared(ModelNotFound, QueryInvalid))

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from service.at_once import AtOnce
+from service.computing import Asked, Computing, Question
+from service.known import KnownModels
 from service.loaded import Loaded
+from service.preload import Preloading
 from service.rejected import Unavailable
 from store.aliases import Aliases
 from store.blobs import Blobs
 from store.engine import connect
 from store.history import History
 from store.ledger import Ledger
+from store.resolving import Resolver
 from store.settings import Settings
 
 logger = logging.getLogger("posterity.service")
@@ -30,10 +35,23 @@ class House:
     history: History
     blobs: Blobs
     loaded: Loaded
+    known: KnownModels
+    resolver: Resolver
+    predicting: AtOnce[Question, Asked, bytes]
+    preloading: Preloading
     computing: threading.BoundedSemaphore
-    """Held while predicting: as many at once as there are cores, so that the memory for draws has a bound."""
+    """Held while making a root: as many at once as there are cores."""
     stopping: threading.Event
     """Set once the service no longer waits for what it computes; see `must_go_on`."""
+
+    def close(self) -> None:
+        """Whoever waits is refused, and no thread is left; nothing is connected any more."""
+        self.stopping.set()
+        self.predicting.close()
+        self.preloading.close()
+        self.loaded.close()
+        self.resolver.close()
+        self.engine.dispose()
 
     def must_go_on(self) -> None:
         """Nothing happens as long as the service runs; long computations ask again and again.
@@ -41,8 +59,7 @@ class House:
         Raises:
             Unavailable: the service is stopping, and its process cannot end before this thread does.
         """
-        if self.stopping.is_set():
-            raise Unavailable(reason="The service is stopping")
+        must_go_on(self.stopping)
 
     def keep(self, data: bytes) -> str:
         """The bytes are in the store; returns their digest.
@@ -57,18 +74,38 @@ class House:
             raise Unavailable(reason="The store of the blobs cannot be written to") from None
 
 
+def must_go_on(stopping: threading.Event) -> None:
+    if stopping.is_set():
+        raise Unavailable(reason="The service is stopping")
+
+
 def open_house(settings: Settings) -> House:
     """Everything is connected; the database is asked nothing yet."""
     engine = connect(settings.database)
-    blobs = Blobs(settings.blobs)
+    blobs, history, cores, stopping = Blobs(settings.blobs), History(engine), os.cpu_count() or 1, threading.Event()
+    loaded, resolver = Loaded(blobs, bytes_max=settings.loaded_bytes_max), Resolver(engine)
+    preloading = Preloading(engine, resolver, loaded)
+    computing = Computing(resolver, loaded, must_go_on=lambda: must_go_on(stopping), remember=preloading.remember)
+    predicting = AtOnce(
+        computing.answer,
+        is_ready=computing.is_ready,
+        kind=lambda question: (question.known, question.chosen),
+        threads=max(2, cores),
+        items_max=settings.queue_max,
+        bytes_max=settings.queue_bytes_max,
+    )
     return House(
         settings=settings,
         engine=engine,
         ledger=Ledger(engine),
         aliases=Aliases(engine),
-        history=History(engine),
+        history=history,
         blobs=blobs,
-        loaded=Loaded(blobs, bytes_max=settings.loaded_bytes_max),
-        computing=threading.BoundedSemaphore(os.cpu_count() or 1),
-        stopping=threading.Event(),
+        loaded=loaded,
+        known=KnownModels(history),
+        resolver=resolver,
+        predicting=predicting,
+        preloading=preloading,
+        computing=threading.BoundedSemaphore(cores),
+        stopping=stopping,
     )

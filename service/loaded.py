@@ -5,27 +5,40 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 
-from bayes import Draws, Method, Posterior, draw, mean_draw
+from bayes import Method, Posterior, Ready, ready
 from store.blobs import Blobs
 
-Kept = Posterior | Draws
+Kept = Posterior | Ready
+VERIFYING_THREADS = 2
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """By which method a posterior is asked; samples and seed are those of an ensemble, and None for others."""
+
+    method: Method
+    samples: int | None = None
+    seed: int | None = None
 
 
 class Loaded:
-    """The posteriors and draws used last; the ones used longest ago make room. Safe for many threads at once.
+    """The posteriors made ready last; the ones used longest ago make room. Safe for many threads at once.
 
-    However many requests ask for one thing that is not here, it is made once, and all of them wait for that.
+    However many requests ask for one thing that is not here, it is made once, and all of them wait for that. Files are
+    mapped, not read; each time, all of their bytes are compared with their digest while something is made of them.
     """
 
     def __init__(self, blobs: Blobs, *, bytes_max: int) -> None:
         self.blobs = blobs
         self.bytes_max = bytes_max
         self.nbytes = 0
-        self._kept: OrderedDict[Hashable, Kept] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[Kept, int]] = OrderedDict()
         self._making: dict[Hashable, Future[Kept]] = {}
         self._lock = threading.Lock()
+        self._verifying = ThreadPoolExecutor(VERIFYING_THREADS, thread_name_prefix="verify")
 
     def posterior(self, digest: str) -> Posterior:
         """The posterior with these bytes.
@@ -33,24 +46,51 @@ class Loaded:
         Raises:
             BlobMissing, BlobCorrupt: the store does not have them.
         """
-        found = self._get(digest, lambda: Posterior.from_bytes(self.blobs.get(digest)))
+        found = self._get(digest, lambda: self._verified(digest, lambda posterior: posterior))
         assert isinstance(found, Posterior)
         return found
 
-    def draws(self, digest: str, *, method: Method, samples: int, seed: int) -> Draws:
-        """The nets that answer for this posterior; always the same ones for the same arguments."""
-        if method == "mean":
-            found = self._get((digest, method), lambda: mean_draw(self.posterior(digest)))
-        else:
-            found = self._get((digest, samples, seed), lambda: draw(self.posterior(digest), samples=samples, seed=seed))
-        assert isinstance(found, Draws)
+    def ready(self, digest: str, chosen: Chosen) -> Ready:
+        """What answers for this posterior; always the same for the same arguments.
+
+        Raises:
+            BlobMissing, BlobCorrupt: the store does not have the posterior.
+        """
+
+        def make(posterior: Posterior) -> Kept:
+            return ready(posterior, method=chosen.method, samples=chosen.samples, seed=chosen.seed)
+
+        found = self._get((digest, chosen), lambda: self._verified(digest, make))
+        assert not isinstance(found, Posterior)
         return found
 
-    def _get(self, key: Hashable, make: Callable[[], Kept]) -> Kept:
+    def holds(self, digest: str, chosen: Chosen) -> bool:
+        """True where `ready` need not make anything."""
+        with self._lock:
+            return (digest, chosen) in self._kept
+
+    def close(self) -> None:
+        """No thread is left."""
+        self._verifying.shutdown(cancel_futures=True)
+
+    def _verified(self, digest: str, make: Callable[[Posterior], Kept]) -> tuple[Kept, int]:
+        path = self.blobs.file(digest)
+        verified = self._verifying.submit(self.blobs.verify, digest)
+        try:
+            made = make(Posterior.mapped(path))
+        except Exception:
+            verified.result()  # Damaged bytes are the better explanation.
+            raise
+        verified.result()
+        # What is made of a mapped file may keep it mapped.
+        mapped = path.stat().st_size
+        return made, mapped if isinstance(made, Posterior) else made.nbytes + mapped
+
+    def _get(self, key: Hashable, make: Callable[[], tuple[Kept, int]]) -> Kept:
         with self._lock:
             if (found := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
-                return found
+                return found[0]
             waiting = self._making.get(key)
             if waiting is None:
                 promised: Future[Kept] = Future()
@@ -58,7 +98,7 @@ class Loaded:
         if waiting is not None:
             return waiting.result()
         try:
-            made = make()
+            made, nbytes = make()
         except BaseException as error:
             with self._lock:
                 del self._making[key]
@@ -66,19 +106,15 @@ class Loaded:
             raise
         with self._lock:
             del self._making[key]
-            self._keep(key, made)
+            self._keep(key, made, nbytes)
         promised.set_result(made)
         return made
 
-    def _keep(self, key: Hashable, made: Kept) -> None:
-        self._kept[key] = made
-        self.nbytes += nbytes_of(made)
+    def _keep(self, key: Hashable, made: Kept, nbytes: int) -> None:
+        if nbytes > self.bytes_max:
+            return  # Everything else would go, and then this.
+        self._kept[key] = made, nbytes
+        self.nbytes += nbytes
         while self.nbytes > self.bytes_max:
-            _, dropped = self._kept.popitem(last=False)
-            self.nbytes -= nbytes_of(dropped)
-
-
-def nbytes_of(kept: Kept) -> int:
-    if isinstance(kept, Posterior):
-        return sum(tensor.nbytes for tensor in kept.tensors.values())
-    return kept.nbytes
+            _, (_, dropped) = self._kept.popitem(last=False)
+            self.nbytes -= dropped

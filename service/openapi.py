@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from service.description import ModelBody
+from service.encodings import HEADER_LENGTH, Encoding
 from service.problems import ProblemBody
 from service.requests import BYTES, JSON, SAFETENSORS
 from service.schemas import AliasBody, BatchBody, PredictionBody, ReplayBody, RollbackBody
@@ -27,13 +28,30 @@ READ_RAW: tuple[type[BaseModel], ...] = (
 """Schemas that FastAPI does not see, because the service reads these bodies itself."""
 
 
-def takes(body: type[BaseModel], *, tensors: str | None = None) -> dict[str, Any]:
-    """The request body of an operation: JSON of this schema, or safetensors with these tensors."""
-    content: dict[str, Any] = {JSON: {"schema": {"$ref": REF.format(model=body.__name__)}, "examples": _examples(body)}}
-    if tensors is not None:
-        binary = {"type": "string", "contentMediaType": SAFETENSORS, "description": f"The tensors {tensors}."}
-        content[SAFETENSORS] = {"schema": binary}
+def takes(body: type[BaseModel]) -> dict[str, Any]:
+    """The request body of an operation: JSON of this schema."""
+    content = {JSON: {"schema": {"$ref": REF.format(model=body.__name__)}, "examples": _examples(body)}}
     return {"requestBody": {"required": True, "content": content}}
+
+
+def takes_rows(body: type[BaseModel], encodings: tuple[Encoding, ...], *, tensors: str) -> dict[str, Any]:
+    """The request body of an operation on rows: JSON of this schema, or the tensors in another of these encodings."""
+    content = {
+        encoding: {"schema": _form(body) if encoding is Encoding.FORM else _binary(encoding, tensors)}
+        for encoding in encodings
+        if encoding is not Encoding.JSON
+    }
+    taken = takes(body)
+    taken["requestBody"]["content"] |= content
+    header = {
+        "name": HEADER_LENGTH,
+        "in": "header",
+        "required": False,
+        "description": f"With {Encoding.RAW}: how many bytes of JSON begin the body.",
+        "schema": {"type": "integer", "minimum": 0},
+        "example": 92,
+    }
+    return taken | {"parameters": [header]}
 
 
 def takes_tensors(description: str) -> dict[str, Any]:
@@ -68,6 +86,34 @@ def _drop_fastapi_errors(made: dict[str, Any]) -> None:
         for operation in operations.values():
             if JSON in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
+
+
+def _binary(encoding: Encoding, tensors: str) -> dict[str, Any]:
+    match encoding:
+        case Encoding.NPY:
+            says = "The array x, as numpy.save writes it."
+        case Encoding.NPZ:
+            says = f"The arrays {tensors}, as numpy.savez writes them."
+        case Encoding.RAW:
+            says = f"JSON that describes the tensors {tensors}, then their bytes, one behind the other."
+        case Encoding.PNG | Encoding.JPEG:
+            says = "One image, of the height and width that the model declares."
+        case _:
+            says = f"The tensors {tensors}."
+    return {"type": "string", "contentMediaType": encoding, "description": says}
+
+
+def _form(body: type[BaseModel]) -> dict[str, Any]:
+    """Images, and where the body has more than inputs and a way, its other fields as JSON lists."""
+    images = {"type": "string", "contentMediaType": "image/*"}
+    fields = {
+        name: {"type": "string", "contentMediaType": JSON, "description": field.description}
+        for name, field in body.model_fields.items()
+        if name in {"labels", "weights"}
+    }
+    required = ["images", *(name for name in fields if body.model_fields[name].is_required())]
+    properties = {"images": {"type": "array", "items": images}, **fields}
+    return {"type": "object", "properties": properties, "required": required}
 
 
 def _examples(body: type[BaseModel]) -> dict[str, Any]:

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
-from typing import Annotated, Any, assert_never
+from typing import Annotated, Any
 
-import torch
 from fastapi import APIRouter, Query, Response
+from fastapi.concurrency import run_in_threadpool
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_json
 
-from bayes import (
-    Categorical,
-    CategoricalPrediction,
-    Draws,
-    GaussianPrediction,
-    InvalidInputs,
-    Posterior,
-    Prediction,
-    predict,
-)
-from service.asked import TargetAsked, Way, WayAsked
-from service.bodies import Array, Posted, parse, tensors_of
+from service.asked import Patience, Target, TargetAsked, Way, WayAsked, draws_held_max
+from service.bodies import Array, Posted
+from service.computing import Asked, Question
+from service.encodings import OF_PREDICTIONS, BodyKind, PredictionKind
 from service.house import House
-from service.openapi import takes
+from service.known import Known
+from service.openapi import takes_rows
+from service.posted import prediction_posted
 from service.problems import declared
 from service.rejected import (
     BatchEmpty,
@@ -38,67 +30,78 @@ from service.rejected import (
     IntervalOfClasses,
     JsonInvalid,
     MediaTypeUnsupported,
+    Overloaded,
+    PredictionLate,
     QueryInvalid,
     SamplesTooMany,
 )
-from service.requests import (
-    JSON,
-    SAFETENSORS,
-    BodyMediaType,
-    IfNoneMatch,
-    ModelName,
-    PathNumber,
-    RawBody,
-    TheHouse,
-    is_fresh,
-)
+from service.requests import JSON, IfNoneMatch, ModelName, PathNumber, RawBody, TheHouse, is_fresh
 from service.resources import PredictionResource
 from service.rows import inputs_of
 from service.schemas import PredictionBody
 from store.errors import AliasNotFound, BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
-from store.values import Resolved
+from store.values import HEAD, Resolved
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["predictions"])
 
 REFUSALS = (
     *(ModelNotFound, VersionNotFound, AliasNotFound, BatchTooLarge, BatchEmpty, QueryInvalid),
     *(InputShape, InputDtype, InputNotFinite, InputTooLarge, SamplesTooMany, IntervalOfClasses),
-    *(BlobMissing, BlobCorrupt),
+    *(BlobMissing, BlobCorrupt, Overloaded, PredictionLate),
 )
 BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
 LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
+
+READ_AT_ONCE_BYTES = 16 * 2**10
+"""Larger bodies are read by another thread, so that the others' requests need not wait for that."""
+ROWS_SHARED_MAX = 4
+"""Requests of so few rows are computed together with others; more rows fill a processor by themselves."""
 
 
 @router.post(
     "/predictions",
     operation_id="predict",
     response_model=PredictionResource,
-    openapi_extra=takes(PredictionBody, tensors="x"),
+    openapi_extra=takes_rows(PredictionBody, OF_PREDICTIONS, tensors="x"),
     responses=declared(*REFUSALS, *BODY_REFUSALS),
 )
-def predict_rows(
-    *, model: ModelName, target: TargetAsked, way: WayAsked, media_type: BodyMediaType, raw: RawBody, house: TheHouse
+async def predict_rows(
+    *,
+    model: ModelName,
+    target: TargetAsked,
+    way: WayAsked,
+    patience: Patience,
+    kind: PredictionKind,
+    raw: RawBody,
+    house: TheHouse,
 ) -> Response:
     """Predicts every row with head, or with the version or alias in the query.
 
-    The same version, method, samples, seed, interval and inputs give the same bytes, whatever happened in between.
+    The same version, method, samples, seed, interval and inputs give the same bytes, whatever happened in between and
+    whatever else is asked meanwhile.
     """
-    resolved = house.history.resolve(model, version=target.version, alias=target.alias)
-    return _answer_body(house, resolved, way, media_type=media_type, raw=raw)
+    return await _answer_body(house, model, target, way, patience=patience, kind=kind, raw=raw)
 
 
 @router.post(
     "/versions/{version}/predictions",
     operation_id="predict_with_version",
     response_model=PredictionResource,
-    openapi_extra=takes(PredictionBody, tensors="x"),
+    openapi_extra=takes_rows(PredictionBody, OF_PREDICTIONS, tensors="x"),
     responses=declared(*REFUSALS, *BODY_REFUSALS),
 )
-def predict_rows_with_version(
-    *, model: ModelName, version: PathNumber, way: WayAsked, media_type: BodyMediaType, raw: RawBody, house: TheHouse
+async def predict_rows_with_version(
+    *,
+    model: ModelName,
+    version: PathNumber,
+    way: WayAsked,
+    patience: Patience,
+    kind: PredictionKind,
+    raw: RawBody,
+    house: TheHouse,
 ) -> Response:
     """Predicts every row with this version."""
-    return _answer_body(house, house.history.resolve(model, version=version), way, media_type=media_type, raw=raw)
+    return await _answer_body(house, model, Target(version, HEAD), way, patience=patience, kind=kind, raw=raw)
 
 
 @router.get(
@@ -107,12 +110,13 @@ def predict_rows_with_version(
     response_model=PredictionResource,
     responses=declared(*REFUSALS, JsonInvalid, also={304: {"description": "The answer you have is still the answer."}}),
 )
-def predict_small(
+async def predict_small(
     *,
     model: ModelName,
     inputs: Annotated[str, Query(description="Rows as JSON lists.", examples=["[[0.5,-1.0]]"])],
     target: TargetAsked,
     way: WayAsked,
+    patience: Patience,
     house: TheHouse,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
@@ -121,107 +125,67 @@ def predict_small(
         posted = LISTS.validate_json(inputs)
     except ValidationError as error:
         raise JsonInvalid(reason=f"inputs: {error.errors()[0]['msg']}") from None
-    resolved = house.history.resolve(model, version=target.version, alias=target.alias)
-    rows = _rows(house, resolved, posted)
-    level = way.level(house.loaded.posterior(resolved.digest).output)
-    etag = _etag(resolved, replace(way, interval=level), rows)
+    known = await _known(house, model)
+    resolved = await run_in_threadpool(house.resolver.resolve, model, version=target.version, alias=target.alias)
+    question, asked = _asked(house, known, (model, Target(resolved.version, HEAD)), posted, way=way)
+    etag = _etag(resolved, question, asked)
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
     if is_fresh(etag, if_none_match):
         return Response(status_code=304, headers=headers)
-    return _answer(house, resolved, way, rows, headers=headers)
+    return Response(await answer_bytes(house, question, asked, patience), media_type=JSON, headers=headers)
 
 
-def _answer_body(house: House, resolved: Resolved, way: Way, *, media_type: str, raw: bytes) -> Response:
-    posted: Posted
-    if media_type == SAFETENSORS:
-        posted = tensors_of(raw, required=("x",))["x"]
-    else:
-        body = parse(PredictionBody, raw)
-        posted = body.inputs
-        way = way.or_by(body)
-    return _answer(house, resolved, way, _rows(house, resolved, posted))
-
-
-def _rows(house: House, resolved: Resolved, posted: Posted) -> Array:
-    declared_input = house.loaded.posterior(resolved.digest).input
-    return inputs_of(posted, of=declared_input, rows_max=house.settings.rows_predict_max)
-
-
-def _answer(
-    house: House, resolved: Resolved, way: Way, rows: Array, *, headers: dict[str, str] | None = None
+async def _answer_body(
+    house: House, model: str, target: Target, way: Way, *, patience: float, kind: BodyKind, raw: bytes
 ) -> Response:
-    with house.computing:
-        house.must_go_on()
-        posterior = house.loaded.posterior(resolved.digest)
-        level = way.level(posterior.output)
-        draws = _draws(house, resolved, way, posterior)
-        try:
-            prediction = predict(
-                posterior,
-                torch.tensor(rows),
-                samples=way.samples,
-                seed=way.seed,
-                draws=draws,
-                check=house.must_go_on,
-            )
-        except InvalidInputs as error:
-            raise InputTooLarge(reason=error) from None
-    names = posterior.output.names if isinstance(posterior.output, Categorical) else None
-    answer = {
-        "model": resolved.model,
-        "version": resolved.version,
-        "digest": resolved.digest,
-        "method": way.method,
-        "samples": way.samples,
-        "seed": way.seed,
-        **({} if level is None else {"interval": level}),
-        "outputs": _outputs(prediction, names, level),
-    }
-    return Response(to_json(answer), media_type=JSON, headers=headers)
+    known = await _known(house, model)
+    if len(raw) <= READ_AT_ONCE_BYTES:
+        question, asked = read(house, known, (model, target), way, kind=kind, raw=raw)
+    else:
+        question, asked = await run_in_threadpool(read, house, known, (model, target), way, kind=kind, raw=raw)
+    return Response(await answer_bytes(house, question, asked, patience), media_type=JSON)
 
 
-def _draws(house: House, resolved: Resolved, way: Way, posterior: Posterior) -> Draws | None:
-    """The nets that answer; None: they are more than memory is given for, and are to be drawn in turn."""
-    held_max = house.settings.loaded_bytes_max // (4 * posterior.network.weights)
-    if way.method == "ensemble":
-        samples_max = house.settings.samples_max
-        if posterior.network.is_chain:
-            samples_max = min(samples_max, held_max)
-        if way.samples > samples_max:
-            raise SamplesTooMany(samples=way.samples, samples_max=samples_max)
-        if way.samples > held_max:
-            return None
-    return house.loaded.draws(resolved.digest, method=way.method, samples=way.samples, seed=way.seed)
+async def _known(house: House, model: str) -> Known:
+    at_hand = house.known.at_hand(model)
+    return at_hand if at_hand is not None else await run_in_threadpool(house.known.find, model)
 
 
-def _outputs(prediction: Prediction, names: tuple[str, ...] | None, level: float | None) -> list[dict[str, object]]:
-    match prediction:
-        case CategoricalPrediction():
-            rows = _by_row(_columns(prediction, "probabilities", "entropy", "aleatoric", "mutual_information"))
-            labels = prediction.probabilities.argmax(1).tolist()
-            return [_label(label, names) | row for label, row in zip(labels, rows, strict=True)]
-        case GaussianPrediction():
-            assert level is not None
-            lower, upper = prediction.interval(level)
-            columns = _columns(prediction, "mean", "std", "epistemic_std", "noise_std")
-            return _by_row(columns | {"lower": lower, "upper": upper})
-        case _:
-            assert_never(prediction)
+def read(
+    house: House, known: Known, asked_of: tuple[str, Target], way: Way, *, kind: BodyKind, raw: bytes
+) -> tuple[Question, Asked]:
+    """What a body asks, in any encoding."""
+    settings = house.settings
+    posted, way = prediction_posted(
+        raw,
+        kind=kind,
+        of=known.model.input,
+        way=way,
+        rows_max=settings.rows_predict_max,
+        bytes_max=settings.body_bytes_max,
+    )
+    return _asked(house, known, asked_of, posted, way=way)
 
 
-def _columns(prediction: Prediction, *names: str) -> dict[str, torch.Tensor]:
-    return {name: getattr(prediction, name) for name in names}
+def _asked(
+    house: House, known: Known, asked_of: tuple[str, Target], posted: Posted, *, way: Way
+) -> tuple[Question, Asked]:
+    """What is asked of which posterior, as far as it can be said before that is known."""
+    (name, target), settings = asked_of, house.settings
+    rows = inputs_of(posted, of=known.model.input, rows_max=settings.rows_predict_max)
+    level, chosen = way.level(known.model.output), way.chosen(known, settings)
+    in_turn = chosen.samples is not None and chosen.samples > draws_held_max(known, settings)
+    question = Question(known, name, target.version, target.alias, chosen, in_turn)
+    return question, Asked(rows, level, way.is_instead(chosen))
 
 
-def _by_row(columns: dict[str, torch.Tensor]) -> list[dict[str, object]]:
-    lists = (column.tolist() for column in columns.values())
-    return [dict(zip(columns, row, strict=True)) for row in zip(*lists, strict=True)]
+async def answer_bytes(house: House, question: Question, asked: Asked, patience: float) -> bytes:
+    """The JSON that answers."""
+    is_small = len(asked.rows) <= ROWS_SHARED_MAX and question.known.model.network.is_chain and not question.in_turn
+    return await house.predicting.ask(question, asked, is_shared=is_small, nbytes=asked.rows.nbytes, seconds=patience)
 
 
-def _label(label: int, names: tuple[str, ...] | None) -> dict[str, object]:
-    return {"label": label} if names is None else {"label": label, "name": names[label]}
-
-
-def _etag(resolved: Resolved, way: Way, rows: Array) -> str:
-    asked = (resolved.digest, resolved.version, way.method, way.samples, way.seed, way.interval, rows.shape)
-    return f'"{hashlib.sha256(repr(asked).encode() + rows.tobytes()).hexdigest()[:32]}"'
+def _etag(resolved: Resolved, question: Question, asked: Asked) -> str:
+    rows: Array = asked.rows
+    said = (resolved.digest, resolved.version, question.chosen, asked.level, rows.shape)
+    return f'"{hashlib.sha256(repr(said).encode() + rows.tobytes()).hexdigest()[:32]}"'

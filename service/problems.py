@@ -82,6 +82,14 @@ def respond(problem: Problem, instance: str, headers: dict[str, str] | None = No
     return JSONResponse(body, problem.status, headers, MEDIA_TYPE)
 
 
+def problem_of(error: Exception) -> Problem | None:
+    """What the error tells a client; None: nothing, it is a fault of ours."""
+    if isinstance(error, DATABASE_DOWN):
+        logger.warning("the database does not answer: %s", error)
+        return Unavailable(reason="The database does not answer")
+    return error if isinstance(error, Problem) else None
+
+
 def install(app: FastAPI) -> None:
     """Whatever an endpoint, FastAPI or the database raises is answered as a problem."""
 
@@ -98,8 +106,9 @@ def install(app: FastAPI) -> None:
         return respond(_from_validation(error, request), request.url.path)
 
     async def on_database_down(request: Request, error: Exception) -> JSONResponse:
-        logger.warning("the database does not answer: %s", error)
-        return respond(Unavailable(reason="The database does not answer"), request.url.path)
+        problem = problem_of(error)
+        assert problem is not None
+        return respond(problem, request.url.path)
 
     async def on_disconnect(request: Request, _error: Exception) -> Response:
         logger.info("the client went away before its request to %s was complete", request.url.path)

@@ -30,7 +30,7 @@ class JsonInvalid(Rejected):
 
 
 class BodyInvalid(Rejected):
-    code, status, title = "body-invalid", 422, "The body has other fields than this call takes"
+    code, status, title = "body-invalid", 422, "The body is not what this call takes"
     message = "{reason}. /docs shows the body that this call takes."
 
 
@@ -61,7 +61,10 @@ class MediaTypeUnsupported(Rejected):
 
 class BodyTooLarge(Rejected):
     code, status, title = "body-too-large", 413, "The body is too large"
-    message = "The body has more than {bytes_max} bytes, the most this service accepts. Split it and send the parts."
+    message = (
+        "The body has more than {bytes_max} bytes, the most this service accepts, sent or decompressed. Split it and "
+        "send the parts."
+    )
 
 
 class BatchTooLarge(Rejected):
@@ -150,6 +153,16 @@ class MethodNotAllowed(Rejected):
 class Unavailable(Rejected):
     code, status, title = "unavailable", 503, "The service cannot answer at the moment"
     message = "{reason}. Nothing was lost; send the request again in a moment."
+
+
+class Overloaded(Rejected):
+    code, status, title = "overloaded", 503, "Too many predictions are waiting"
+    message = "{waiting} predictions wait already, as many as this service keeps. Send the request again in a moment."
+
+
+class PredictionLate(Rejected):
+    code, status, title = "prediction-late", 503, "The prediction came to its deadline"
+    message = "No answer was ready in time: too much is asked at once, or too many rows. Send it again, or in parts."
 
 
 class Internal(Rejected):

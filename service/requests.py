@@ -116,11 +116,6 @@ async def _bytes_only(request: Request) -> None:
     media_type(request, SAFETENSORS, BYTES)
 
 
-async def _json_or_safetensors(request: Request) -> str:
-    return media_type(request, JSON, SAFETENSORS)
-
-
-BodyMediaType = Annotated[str, Depends(_json_or_safetensors)]
 RawBody = Annotated[bytes, Depends(_raw_body)]
 JsonOnly = Depends(_json_only)
 BytesOnly = Depends(_bytes_only)
@@ -136,7 +131,15 @@ async def _idempotency_key(
         ),
     ] = None,
 ) -> str:
-    """The key, without the quotes of RFC 8941 where it came with them."""
+    return key_of(header)
+
+
+def key_of(header: str | None) -> str:
+    """The key, without the quotes of RFC 8941 where it came with them.
+
+    Raises:
+        IdempotencyKeyMissing, IdempotencyKeyInvalid: there is none, or it is none.
+    """
     if header is None or not header.strip():
         raise IdempotencyKeyMissing
     key = header.strip()

@@ -169,9 +169,13 @@ class PredictionResource(BaseModel):
     model: str = Field(examples=["digits"])
     version: int = Field(examples=[3])
     digest: str
-    method: Method
-    samples: int = Field(examples=[16])
-    seed: int = Field(examples=[0])
+    method: Method = Field(description="The one that answered.")
+    samples: int | None = Field(description="Draws of the ensemble; null for other methods.", examples=[None])
+    seed: int | None = Field(description="Which draws; null for other methods.", examples=[None])
+    instead_of: Literal["moments"] | None = Field(
+        None, description="What was asked for, where this model cannot answer so; else absent."
+    )
+    because: str | None = Field(None, description="Why it cannot; else absent.")
     interval: float | None = Field(
         None, description="Probability of the intervals; absent for classes.", examples=[0.9]
     )
@@ -196,8 +200,8 @@ class VersionResource(BaseModel):
     rows: int = Field(description="Rows of the chunk that it absorbed.")
     evidence: EvidenceResource = Field(description="Everything on its line, each batch once.")
     kl_nats: float = Field(description="KL from its parent, in nats.")
-    prequential: dict[str, float] | None = Field(
-        description="Scores of its parent on its chunk, before it was absorbed."
+    prequential: dict[str, float | None] | None = Field(
+        description="Scores of its parent on its chunk, before it was absorbed; null: beyond the numbers of JSON."
     )
     seconds: float | None
     recipe: Recipe

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
 SEED_MAX = 2**63 - 1
 NUMBER_MAX = 2**31 - 1
+AXES_MAX = 16
+SIDE_MAX = 2**40
+TENSORS_MAX = 16
 
 Number = Annotated[int, Field(ge=0, le=NUMBER_MAX)]
 # PostgreSQL holds every character but NUL.
 Reason = Annotated[
     str, Field(max_length=1000, pattern=r"^[^\x00]*$", description="Why; kept in the history of the alias.")
 ]
-Method = Literal["ensemble", "mean"]
+Side = Annotated[int, Field(ge=0, le=SIDE_MAX)]
+Datatype = Literal["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"]
+Shape = Annotated[list[Side], Field(max_length=AXES_MAX)]
+Method = Literal["moments", "ensemble", "mean"]
+METHOD_NAMES: tuple[Method, ...] = get_args(Method)
+METHODS = (
+    "`moments`: mean and variance of every activation, in one pass. `ensemble`: an average over weight draws. `mean`: "
+    "the mean weights alone. Absent: the ensemble where samples or seed are given, else moments."
+)
 
 
 class Body(BaseModel):
@@ -26,7 +37,7 @@ class Encoded(Body):
 
     b64: str
     dtype: Literal["uint8", "int64", "float32"]
-    shape: list[Annotated[int, Field(ge=0, le=2**40)]] = Field(max_length=16)
+    shape: Shape
 
 
 Nested = Annotated[list[Any], Field(description="Nested lists of numbers, one list per axis.")]
@@ -45,18 +56,50 @@ class BatchBody(Body):
     weights: ArrayBody | None = Field(None, description="How much each row counts, [rows]; absent: 1 each.")
 
 
-class PredictionBody(Body):
+class WayBody(Body):
+    """How to predict."""
+
+    samples: int | None = Field(None, ge=1, description="Weight draws the prediction is averaged over.")
+    seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Which draws; the same seed, the same answer.")
+    method: Method | None = Field(None, description=METHODS)
+    interval: float | None = Field(
+        None, gt=0, lt=1, description="Probability that an interval holds its number; absent: 0.9. Not for classes."
+    )
+
+
+class PredictionBody(WayBody):
     """Rows to predict, and how."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"inputs": [[0.5, -1.0]], "samples": 16}]})
 
     inputs: ArrayBody = Field(description="[rows, *shape of the model's input].")
-    samples: int | None = Field(None, ge=1, description="Weight draws the prediction is averaged over.")
-    seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Which draws; the same seed, the same answer.")
-    method: Method | None = Field(None, description="`ensemble` of weight draws, or the `mean` weights alone.")
-    interval: float | None = Field(
-        None, gt=0, lt=1, description="Probability that an interval holds its number; absent: 0.9. Not for classes."
-    )
+
+
+class BinarySize(Body):
+    """How many of the bytes after the JSON are the tensor's."""
+
+    binary_data_size: Side
+
+
+class RawTensor(Body):
+    """A tensor whose bytes follow the JSON: little-endian, row-major, without gaps."""
+
+    name: str
+    shape: Shape
+    datatype: Datatype
+    parameters: BinarySize
+
+
+class RawBatchHeader(Body):
+    """The tensors of labeled rows, in the order of their bytes."""
+
+    inputs: list[RawTensor] = Field(min_length=1, max_length=TENSORS_MAX)
+
+
+class RawPredictionHeader(RawBatchHeader):
+    """The tensor of rows to predict, and how."""
+
+    parameters: WayBody | None = None
 
 
 class AliasBody(Body):

@@ -25,6 +25,7 @@ from store.ledger import Ledger
 from store.migrate import require_current
 from store.settings import Settings
 from worker.loop import Worker
+from worker.priority import step_back
 
 
 def main() -> int:
@@ -35,6 +36,7 @@ def main() -> int:
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     torch.set_num_threads(settings.thread_count)
+    step_back(settings.worker_nice)
     stop = threading.Event()
     _stop_on_signals(stop)
     if arguments.child:

@@ -54,9 +54,15 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
     *,
     version: Annotated[int | None, typer.Option(help="A version's number; head if not given.")] = None,
     alias: Annotated[str | None, typer.Option(help="An alias instead of a number.")] = None,
-    method: Annotated[str | None, typer.Option(help="ensemble (weight draws) or mean.")] = None,
-    samples: Annotated[int | None, typer.Option(help="How many weight draws.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the draws.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="moments (of every activation, in one pass), ensemble (of weight draws) or mean (the mean weights "
+            "alone); if not given, ensemble with --samples or --seed, else moments."
+        ),
+    ] = None,
+    samples: Annotated[int | None, typer.Option(help="How many weight draws; 16 if not given.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the draws; 0 if not given.")] = None,
     interval: Annotated[
         float | None, typer.Option(help="Probability of the intervals of numbers; 0.9 if not given.")
     ] = None,

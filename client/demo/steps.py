@@ -20,7 +20,6 @@ NOISE_ROWS = 360
 SHOWN_ROWS = 10
 COMPARED_ROWS = 100
 SCORED_ROWS = 1000
-PREDICTION_SEED = 1
 UPDATE_SECONDS_MAX = 300.0
 
 
@@ -34,7 +33,7 @@ class Demo:
     model: str
 
     def predict(self, images: NDArray[np.uint8], version: int | None = None) -> Prediction:
-        return self.client.predict(self.model, images, version=version, seed=PREDICTION_SEED)
+        return self.client.predict(self.model, images, version=version)
 
 
 def free_name(client: Client, wanted: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import httpx
 import numpy as np
@@ -11,7 +12,12 @@ from safetensors.numpy import load
 
 from client import ClientProblem, ServiceProblem, UnexpectedAnswer
 from client.wire import inputs_array
-from tests.client.line import Line, accepted, answered, batch, problem
+from tests.client.line import Json, Line, accepted, answered, batch, problem
+
+PREDICTED: Json = {
+    **{"model": "m", "version": 1, "digest": "sha256:0", "method": "moments", "samples": None, "seed": None},
+    "outputs": [{"label": 0, "probabilities": [1.0]}],
+}
 
 
 def test_a_page_of_a_proxy_is_a_problem_with_its_status() -> None:
@@ -109,3 +115,32 @@ def test_fields_left_out_are_not_sent() -> None:
         client.rollback("m", steps=1)
 
     assert json.loads(line.asked[0].content) == {"steps": 1}
+
+
+@pytest.mark.parametrize(
+    ("how", "sent"),
+    [
+        ({}, {}),
+        ({"seed": 0}, {"seed": "0"}),
+        ({"method": "ensemble", "samples": 4}, {"method": "ensemble", "samples": "4"}),
+    ],
+    ids=str,
+)
+def test_a_way_to_predict_is_sent_as_far_as_it_is_said(how: dict[str, Any], sent: dict[str, str]) -> None:
+    line = Line(*answered(PREDICTED))
+
+    with line.client() as client:
+        client.predict("m", [[1.0]], **how)
+
+    assert dict(line.asked[0].url.params) == sent
+
+
+def test_what_an_answer_does_not_say_of_its_making_is_none() -> None:
+    without = {name: said for name, said in PREDICTED.items() if name not in {"samples", "seed"}}
+    line = Line(*answered(PREDICTED, without, PREDICTED | {"instead_of": "moments", "because": "no rule"}))
+
+    with line.client() as client:
+        found = [client.predict("m", [[1.0]]) for _ in range(3)]
+
+    said = [(one.method, one.samples, one.seed, one.instead_of, one.because) for one in found]
+    assert said == [("moments", None, None, None, None)] * 2 + [("moments", None, None, "moments", "no rule")]

@@ -93,6 +93,31 @@ def test_a_prediction_has_probabilities_that_sum_to_one_and_an_entropy_in_two_pa
         _ = answer.mean
 
 
+def test_a_prediction_says_by_which_method_it_was_made(client: Client, model: str) -> None:
+    def made_by(
+        method: str | None = None, *, samples: int | None = None, seed: int | None = None
+    ) -> tuple[str, int | None, int | None, str | None]:
+        answer = client.predict(model, X, method=method, samples=samples, seed=seed)
+        return answer.method, answer.samples, answer.seed, answer.instead_of
+
+    assert made_by() == made_by("moments") == ("moments", None, None, None)
+    assert made_by(samples=4) == made_by("ensemble", samples=4) == ("ensemble", 4, 0, None)
+    assert made_by(seed=2) == ("ensemble", 16, 2, None)
+    assert made_by("mean") == ("mean", None, None, None)
+
+
+def test_an_ensemble_that_stands_for_moments_says_so_and_why(client: Client) -> None:
+    client.create_model(description("without-moments", family="mnf"))
+
+    meant, chosen = client.predict("without-moments", X), client.predict("without-moments", X, method="ensemble")
+
+    assert (meant.method, meant.samples, meant.seed, meant.instead_of) == ("ensemble", 16, 0, "moments")
+    assert meant.because is not None
+    assert "mnf" in meant.because
+    assert (chosen.instead_of, chosen.because) == (None, None)
+    assert chosen.probabilities.tolist() == meant.probabilities.tolist()
+
+
 def test_a_model_of_numbers_predicts_means_and_spreads(client: Client) -> None:
     output = {"kind": "gaussian", "dims": 1, "noise": 0.5}
     client.create_model(description("numbers", output=output))

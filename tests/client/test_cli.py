@@ -89,6 +89,27 @@ def test_rows_come_from_a_pipe_and_classes_by_their_names(url: str, model: str) 
     assert (predicted["samples"], predicted["seed"], len(predicted["outputs"])) == (4, 2, 1)
 
 
+def test_a_prediction_prints_how_it_was_made(url: str, model: str) -> None:
+    def made(*how: str) -> str:
+        result = run(url, "predict", model, "-", *how, stdin=b"[[1, 2]]")
+        assert result.exit_code == 0, result.stderr
+        return " ".join(result.stdout.split())
+
+    assert "version 0, moments;" in made()
+    assert "version 0, ensemble;" in made("--samples", "4")
+    assert "version 0, mean;" in made("--method", "mean")
+
+
+def test_a_model_without_moments_prints_what_stands_for_them(url: str, tmp_path: Path) -> None:
+    path = tmp_path / "model.json"
+    path.write_text(json.dumps(description("without-moments-printed", family="mnf")))
+    answer(url, "models", "create", "--file", str(path))
+
+    result = run(url, "predict", "without-moments-printed", "-", stdin=b"[[1, 2]]")
+
+    assert "ensemble instead of moments" in " ".join(result.stdout.split())
+
+
 def test_a_model_of_numbers_prints_its_intervals(url: str, tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     path.write_text(json.dumps(description("numbers-printed", output={"kind": "gaussian"})))

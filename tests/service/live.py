@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import uvicorn
+from fastapi import FastAPI
 
 import bayes
 from service.app import create_app
@@ -75,6 +76,18 @@ class Live:
             self._absorb_oldest()
         return int(published)
 
+    def publish(self, model: str, posterior: bayes.Posterior) -> int:
+        """The posterior is the model's next version, whatever it was learned from; nothing else may be queued."""
+        name, ledger = model.removeprefix("/v1/models/"), self.house.ledger
+        digest = self.house.blobs.put(posterior.to_bytes())
+        ledger.accept(name, key=f"key-{next(_numbers)}", digest=digest, rows=1, label_counts={})
+        ledger.close(name)
+        leases = Leases(self.house.engine, lease_seconds=60.0, attempts_max=1, retry_seconds=0.0)
+        claim = leases.claim("test")
+        assert claim is not None
+        assert claim.model == name
+        return leases.publish(claim, digest=digest, kl_nats=0.0, report={}).number
+
     def _absorb_oldest(self) -> None:
         leases = Leases(self.house.engine, lease_seconds=60.0, attempts_max=1, retry_seconds=0.0)
         claim = leases.claim("test")
@@ -94,7 +107,13 @@ def running(data_dir: Path, **settings: Any) -> Iterator[Live]:  # noqa: ANN401 
     engine = connect(chosen.database)
     upgrade(engine)
     engine.dispose()
-    app = create_app(chosen)
+    with serving(create_app(chosen)) as live:
+        yield live
+
+
+@contextmanager
+def serving(app: FastAPI) -> Iterator[Live]:
+    """The app on a free port."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run)
     thread.start()

@@ -47,7 +47,7 @@ def test_draws_of_a_graph_that_do_not_fit_in_memory_come_in_turn_and_answer_the_
         posterior = bayes.Posterior.from_bytes(live.house.blobs.get(answer.json()["digest"]))
 
     held = bayes.draw(posterior, samples=4)
-    expected = bayes.predict(posterior, torch.tensor(images), draws=held)
+    expected = bayes.ask(held, torch.tensor(images))
     assert isinstance(expected, bayes.CategoricalPrediction)
     assert held.nbytes > 2 * 4 * 1_000_000
     assert [row["probabilities"] for row in answer.json()["outputs"]] == expected.probabilities.tolist()

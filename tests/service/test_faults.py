@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from service.loaded import nbytes_of
 from tests.service.expected import expect_problem
-from tests.service.live import INPUTS, ROWS, Live, running
+from tests.service.live import INPUTS, ROWS, Json, Live, running
 
 
 @pytest.fixture
@@ -70,15 +69,27 @@ def test_blobs_that_cannot_be_written_refuse_the_batch_and_make_the_service_not_
     assert own.client.get(model).json()["rows"] == 0
 
 
-def test_a_service_that_is_stopping_begins_no_prediction(own: Live) -> None:
+@pytest.mark.parametrize("asked", [{}, {"samples": 4}], ids=["of moments", "of draws"])
+def test_a_service_that_is_stopping_begins_no_prediction(own: Live, asked: Json) -> None:
     model = own.create()
-    posterior = own.house.loaded.posterior(own.client.get(f"{model}/versions/0").json()["digest"])
     own.house.stopping.set()
 
-    answer = own.client.post(f"{model}/predictions", json=INPUTS)
+    answer = own.client.post(f"{model}/predictions", json=INPUTS | asked)
 
     assert "The service is stopping" in expect_problem(answer, "unavailable")["detail"]
-    assert own.house.loaded.nbytes == nbytes_of(posterior)
+    assert answer.headers["Retry-After"] == "1"
+
+
+def test_a_service_that_is_closed_takes_no_prediction_of_any_size(own: Live) -> None:
+    model = own.create()
+    for _ in range(3):
+        assert own.client.post(f"{model}/predictions", json=INPUTS).status_code == 200
+
+    own.house.predicting.close()
+
+    for inputs in (INPUTS["inputs"], [[1, 2]] * 50):
+        answer = own.client.post(f"{model}/predictions", json={"inputs": inputs})
+        assert "The service is stopping" in expect_problem(answer, "unavailable")["detail"]
 
 
 def test_an_unexpected_error_is_answered_without_its_words(own: Live, monkeypatch: pytest.MonkeyPatch) -> None:

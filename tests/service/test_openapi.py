@@ -83,7 +83,9 @@ def test_headers_that_matter_are_declared() -> None:
         for _, operation in OPERATIONS
     }
 
-    assert headers["post_batch"] == {"Idempotency-Key"}
+    assert headers["post_batch"] == {"Idempotency-Key", "Inference-Header-Content-Length"}
     assert headers["move_alias"] == {"If-Match", "If-None-Match"}
     assert headers["remove_alias"] == headers["roll_back"] == {"If-Match"}
-    assert headers["predict_small"] == headers["download_posterior"] == {"If-None-Match"}
+    assert headers["predict"] == headers["predict_with_version"] == {"Inference-Header-Content-Length", "Prefer"}
+    assert headers["predict_small"] == {"If-None-Match", "Prefer"}
+    assert headers["download_posterior"] == {"If-None-Match"}

@@ -20,6 +20,7 @@ from tests.service.live import INPUTS, NAMED, REAL, TINY, Json, Live, running
 
 SAFETENSORS = {"Content-Type": "application/x-safetensors"}
 LEVELS: tuple[Json, ...] = ({}, {"interval": 0.99})
+DRAWN: Json = {"method": "ensemble", "samples": 16, "seed": 0}
 
 
 def predict(live: Live, model: str, body: Json = INPUTS, **query: object) -> Json:
@@ -37,7 +38,43 @@ def test_a_prediction_says_which_version_answered_and_how(live: Live, model: str
 
     assert found["version"] == version
     assert found["digest"] == live.client.get(f"{model}/versions/{version}").json()["digest"]
-    assert (found["method"], found["samples"], found["seed"]) == ("ensemble", 16, 0)
+    assert (found["method"], found["samples"], found["seed"]) == ("moments", None, None)
+    assert not {"instead_of", "because"} & found.keys()
+
+
+@pytest.mark.parametrize(
+    ("asked", "how"),
+    [
+        ({"method": "moments"}, ("moments", None, None)),
+        ({"method": "moments", "samples": 4, "seed": 1}, ("moments", None, None)),
+        ({"samples": 4}, ("ensemble", 4, 0)),
+        ({"seed": 0}, ("ensemble", 16, 0)),
+        ({"method": "ensemble"}, ("ensemble", 16, 0)),
+        ({"method": "ensemble", "samples": 1, "seed": 9}, ("ensemble", 1, 9)),
+        ({"method": "mean"}, ("mean", None, None)),
+        ({"method": "mean", "samples": 4, "seed": 1}, ("mean", None, None)),
+    ],
+    ids=str,
+)
+def test_whoever_states_samples_or_a_seed_and_no_method_is_answered_by_an_ensemble(
+    live: Live, model: str, asked: Json, how: tuple[object, ...]
+) -> None:
+    by_body, by_query = predict(live, model, INPUTS | asked), predict(live, model, **asked)
+
+    assert by_body == by_query
+    assert (by_body["method"], by_body["samples"], by_body["seed"]) == how
+
+
+def test_a_model_that_has_no_moments_is_answered_by_an_ensemble_and_told_why(live: Live) -> None:
+    model = live.create(TINY | {"family": "mnf"})
+
+    meant, stated, chosen = (predict(live, model, INPUTS | asked) for asked in ({}, {"method": "moments"}, DRAWN))
+
+    assert meant == stated
+    assert (meant["method"], meant["samples"], meant["seed"]) == ("ensemble", 16, 0)
+    assert meant["instead_of"] == "moments"
+    assert "mnf" in meant["because"]
+    assert chosen == {name: said for name, said in meant.items() if name not in {"instead_of", "because"}}
 
 
 def test_the_numbers_are_those_of_bayes_and_the_entropies_add_up(live: Live, model: str) -> None:

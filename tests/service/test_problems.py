@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from unittest.mock import patch
 
 import httpx
 import pytest
 
+from bayes import Ready
+from service.loaded import Chosen
 from tests.service.expected import all_problems, expect_problem
 from tests.service.live import IMAGES, INPUTS, REAL, ROWS, TINY, Json, Live
 
@@ -64,6 +69,27 @@ def rows(**change: object) -> Call:
     return post("/batches", ROWS | change)
 
 
+def asked_at_once(live: Live, model: str) -> httpx.Response:
+    """The first answer to four predictions, of which one is held up and one may wait."""
+    kept, go_on = live.house.loaded, threading.Event()
+    make = kept.ready
+
+    def held_up(digest: str, chosen: Chosen) -> Ready:
+        assert go_on.wait(30.0)
+        return make(digest, chosen)
+
+    with patch.object(kept, "ready", held_up), ThreadPoolExecutor(4) as pool:
+        answers = [pool.submit(post("/predictions", INPUTS), live, model) for _ in range(4)]
+        first = next(as_completed(answers)).result()
+        go_on.set()
+        assert sorted(answer.result().status_code for answer in answers)[:1] == [200]
+        return first
+
+
+def at_once_or_never(live: Live, model: str) -> httpx.Response:
+    return live.client.post(f"{model}/predictions", json=INPUTS, headers={"Prefer": "wait=0.000001"})
+
+
 closed = after(rows(), post("/updates", b""))
 
 PROVOKED: dict[str, Call] = {
@@ -101,6 +127,8 @@ PROVOKED: dict[str, Call] = {
     "not-found": get("/nothing"),
     "not-on-line": after(learned, after(put_head(0), post("/rollback", {"to": 1}))),
     "nothing-pending": post("/updates", b""),
+    "overloaded": asked_at_once,
+    "prediction-late": at_once_or_never,
     "query-invalid": get("/versions?limit=0"),
     "rollback-too-far": post("/rollback", {"steps": 1}),
     "samples-too-many": post("/predictions", INPUTS | {"samples": 9}),

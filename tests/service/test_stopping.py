@@ -66,6 +66,26 @@ def test_a_long_prediction_is_cut_off_after_the_drain_and_the_process_ends(tmp_p
     assert "Traceback" not in log
 
 
+def test_predictions_that_wait_are_refused_after_the_drain_as_the_one_that_is_computed(tmp_path: Path) -> None:
+    with process(tmp_path) as (service, client):
+        assert client.post("/v1/models", json=LENET).status_code == 201
+        asking, answers = zip(*(ask_in_a_thread(client) for _ in range(4)), strict=True)
+        computing_since(service)
+        service.send_signal(signal.SIGTERM)
+        told = time.monotonic()
+        code = service.wait(timeout=60)
+        took = time.monotonic() - told
+        for thread in asking:
+            thread.join()
+
+    log = (tmp_path / "log").read_text()
+    assert code == 0, log
+    assert DRAIN_SECONDS <= took < DRAIN_SECONDS + CUT_SECONDS + 5
+    for found in answers:
+        assert "The service is stopping" in expect_problem(found[0], "unavailable")["detail"]
+    assert "Traceback" not in log
+
+
 def test_a_second_ctrl_c_does_not_wait_for_a_long_prediction(tmp_path: Path) -> None:
     with process(tmp_path) as (service, client):
         asking, _ = ask_for_much(client)
@@ -100,6 +120,10 @@ def test_a_request_that_never_ends_is_dropped_after_the_drain_without_a_tracebac
 def ask_for_much(client: httpx.Client) -> tuple[threading.Thread, list[httpx.Response]]:
     """A prediction of a minute or more is on its way, in a thread; and where its answer will be, if there is one."""
     assert client.post("/v1/models", json=LENET).status_code == 201
+    return ask_in_a_thread(client)
+
+
+def ask_in_a_thread(client: httpx.Client) -> tuple[threading.Thread, list[httpx.Response]]:
     body = save({"x": np.zeros((10_000, 1, 28, 28), np.uint8)})
     answers: list[httpx.Response] = []
 

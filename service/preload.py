@@ -1,0 +1,90 @@
+"""Heads that moved are made ready before anybody asks: the first prediction after an update is as quick as the next."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from sqlalchemy import Engine
+
+from service.computing import Question
+from service.loaded import Loaded
+from store.engine import DATABASE_DOWN
+from store.errors import Problem
+from store.resolving import Resolver
+from store.waker import Waker, waker_for
+
+REMEMBERED_MAX = 64
+LOOK_SECONDS = 1.0
+"""How long nothing is looked at when nobody says that the ledger changed."""
+STOP_SECONDS = 0.1
+"""How long a stop may wait for this thread."""
+
+logger = logging.getLogger("posterity.service")
+
+
+class Preloading:
+    """A thread that keeps ready what the questions asked last would need now. Safe for many threads at once."""
+
+    def __init__(
+        self, engine: Engine, resolver: Resolver, loaded: Loaded, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._engine = engine
+        self._resolver = resolver
+        self._loaded = loaded
+        self._clock = clock
+        self._asked: OrderedDict[Question, None] = OrderedDict()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="preload", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def remember(self, question: Question) -> None:
+        """The version that an alias points at is kept ready for such questions; a version by its number is not."""
+        if question.version is not None or question.in_turn:
+            return
+        with self._lock:
+            self._asked[question] = None
+            self._asked.move_to_end(question)
+            if len(self._asked) > REMEMBERED_MAX:
+                self._asked.popitem(last=False)
+
+    def close(self) -> None:
+        """The thread ends; it is waited for, where it was started."""
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def look(self) -> None:
+        """What is asked most lately is ready as of now."""
+        with self._lock:
+            asked = list(self._asked)
+        for question in reversed(asked):
+            if self._stopping.is_set():
+                return
+            try:
+                resolved = self._resolver.resolve(question.name, alias=question.alias)
+                self._loaded.ready(resolved.digest, question.chosen)
+            except Problem as problem:
+                # Nobody asked for it now; whoever does will be told.
+                logger.info("%s of %s is not made ready: %s", question.alias, question.name, problem)
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                with waker_for(self._engine) as waker:
+                    self._watch(waker)
+            except DATABASE_DOWN:
+                self._stopping.wait(LOOK_SECONDS)
+
+    def _watch(self, waker: Waker) -> None:
+        looked = self._clock()
+        while not self._stopping.is_set():
+            if waker.wait(STOP_SECONDS) or self._clock() - looked > LOOK_SECONDS:
+                looked = self._clock()
+                self.look()
