@@ -81,7 +81,7 @@ class Ours:
         self._posterior, _ = bayes.absorb(self._posterior, bayes.Chunk(*rows), self._model.recipe)
 
     def probabilities(self, images: Tensor) -> Tensor:
-        prediction = bayes.predict(self._posterior, images)
+        prediction = bayes.predict(self._posterior, images, method="ensemble")
         assert isinstance(prediction, bayes.CategoricalPrediction)
         return prediction.probabilities
 

@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+COUNTED = (":/", ":!results", ":!README.md")
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -23,10 +24,13 @@ def write(name: str, result: Mapping[str, Any]) -> None:
 
 
 def surroundings() -> dict[str, Any]:
-    """Commit, machine, how busy it is, and versions; the commit ends in "+" where tracked files differ from it."""
+    """Commit, machine, how busy it is, and versions.
+
+    The commit ends in "+" where tracked files differ from it; results, and the table of them, do not count.
+    """
     commit = _git("rev-parse", "--short", "HEAD")
     return {
-        "commit": f"{commit}+" if _git("status", "--porcelain", "--untracked-files=no") else commit,
+        "commit": f"{commit}+" if _git("status", "--porcelain", "--untracked-files=no", "--", *COUNTED) else commit,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
         "load_average": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-MODULES = ("bayesian_torch", "torchbnn", "blitz", "posteriors", "torch_blue", "ivon")
+MODULES = (
+    *("bayesian_torch", "torchbnn", "blitz", "posteriors", "torch_blue", "ivon"),
+    *("torch_uncertainty", "lightning", "laplace"),
+)
 
 
 def require() -> None:
