@@ -76,7 +76,7 @@ class Live:
             self._absorb_oldest()
         return int(published)
 
-    def publish(self, model: str, posterior: bayes.Posterior) -> int:
+    def publish(self, model: str, posterior: bayes.Posterior, **report: object) -> int:
         """The posterior is the model's next version, whatever it was learned from; nothing else may be queued."""
         name, ledger = model.removeprefix("/v1/models/"), self.house.ledger
         digest = self.house.blobs.put(posterior.to_bytes())
@@ -86,7 +86,7 @@ class Live:
         claim = leases.claim("test")
         assert claim is not None
         assert claim.model == name
-        return leases.publish(claim, digest=digest, kl_nats=0.0, report={}).number
+        return leases.publish(claim, digest=digest, kl_nats=0.0, report=report).number
 
     def _absorb_oldest(self) -> None:
         leases = Leases(self.house.engine, lease_seconds=60.0, attempts_max=1, retry_seconds=0.0)

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 
 import bayes
-from tests.service.live import Live
+from tests.service.live import TINY, Live
 
 
 def test_the_root_prior_is_version_0_and_has_no_evidence(live: Live, model: str) -> None:
@@ -46,6 +46,16 @@ def test_the_posterior_downloads_as_the_bytes_of_its_digest(live: Live, model: s
     assert live.client.get(f"{model}/versions/{version}").json()["digest"] == digest
     assert bayes.Posterior.from_bytes(answer.content).chunks == 1
     assert live.client.get(url, headers={"If-None-Match": f'"{digest}"'}).status_code == 304
+
+
+def test_a_score_that_is_beyond_the_numbers_of_json_is_null(live: Live, model: str) -> None:
+    live.learn(live.create())  # Whatever was queued before is published.
+    scores = {"rows": 2, "nll": None, "accuracy": 0.5}
+
+    version = live.publish(model, bayes.root(bayes.Model.from_description(TINY)), prequential=scores)
+
+    assert live.client.get(f"{model}/versions/{version}").json()["prequential"] == scores
+    assert live.client.get(f"{model}/versions").json()["versions"][version]["prequential"] == scores
 
 
 def test_two_versions_are_compared_by_their_kl_and_by_their_evidence(live: Live, model: str) -> None:
