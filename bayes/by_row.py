@@ -14,7 +14,8 @@ from torch import Tensor
 from bayes.layers import Conv, Dense, Softplus, Weighted, plain
 
 ALIGNED_BYTES = 64
-HALVED_WEIGHTS_MIN = 2**17
+SPLIT_WEIGHTS_MIN = 2**17
+"""Dense layers of so many weights are read in two halves; fewer come from a near cache, and would gain nothing."""
 KERNEL_ALONE_MAX = 3
 """Kernels of up to this side are applied to one row after the other."""
 
@@ -33,7 +34,7 @@ def dense_by_row(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The outputs of a dense layer for rows x [rows, inputs]."""
     fill = -x.shape[1] % (ALIGNED_BYTES // x.element_size())
     apart = F.pad(x, (0, fill))[:, : x.shape[1]] if fill and len(x) > 1 else aligned(x.contiguous())
-    product = _in_halves(apart, weight) if _is_worth_halving(weight) else _product(apart, weight)
+    product = _in_halves(apart, weight) if _is_worth_splitting(weight) else _product(apart, weight)
     return product if bias is None else product.add_(bias)
 
 
@@ -50,8 +51,8 @@ def _in_halves(x: Tensor, weight: Tensor) -> Tensor:
     return torch.cat([_product(x, half) for half in halves], 1)
 
 
-def _is_worth_halving(weight: Tensor) -> bool:
-    return weight.numel() >= HALVED_WEIGHTS_MIN and len(weight) % 2 == 0 and weight.is_contiguous()
+def _is_worth_splitting(weight: Tensor) -> bool:
+    return weight.numel() >= SPLIT_WEIGHTS_MIN and len(weight) % 2 == 0 and weight.is_contiguous()
 
 
 def conv_by_row(

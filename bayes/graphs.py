@@ -7,7 +7,7 @@ from typing import Any
 
 from torch.fx.node import map_arg
 
-from bayes.layers import Affine, Value, Weighted, plain
+from bayes.layers import Affine, LinearOf, Other, ScalingOf, Value, Weighted, plain
 
 
 @dataclass(frozen=True)
@@ -31,24 +31,14 @@ class Graph:
     input: str
     nodes: tuple[Node, ...]
 
-    def run(
-        self,
-        x: Value,
-        linear: Callable[[Weighted, Value], Value],
-        scaling: Callable[[Affine, Value], Value],
-        other: Callable[..., Any] = plain,
-    ) -> Value:
+    def run(self, x: Value, linear: LinearOf[Value], scaling: ScalingOf[Value], other: Other = plain) -> Value:
         """The outputs for rows x, where the functions do their parts, as `layers.Run` says."""
         [outputs] = deque(self.results(x, linear, scaling, other), maxlen=1)
         assert isinstance(outputs, type(x))
         return outputs
 
     def results(
-        self,
-        x: Value,
-        linear: Callable[[Weighted, Value], Value],
-        scaling: Callable[[Affine, Value], Value],
-        other: Callable[..., Any] = plain,
+        self, x: Value, linear: LinearOf[Value], scaling: ScalingOf[Value], other: Other = plain
     ) -> Iterator[object]:
         """What each step gives, in their order; no result is held longer than another step needs it."""
         values: dict[str, Any] = {self.input: x}

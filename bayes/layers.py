@@ -100,10 +100,13 @@ class Affine:
     epsilon: float
 
 
-Linear = Callable[[Weighted, Tensor], Tensor]
-Scaling = Callable[[Affine, Tensor], Tensor]
-NO_FIXED: Mapping[str, Tensor] = MappingProxyType({})
 Value = TypeVar("Value")
+LinearOf = Callable[[Weighted, Value], Value]
+ScalingOf = Callable[[Affine, Value], Value]
+Other = Callable[..., Any]
+Linear = LinearOf[Tensor]
+Scaling = ScalingOf[Tensor]
+NO_FIXED: Mapping[str, Tensor] = MappingProxyType({})
 
 
 def plain(step: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - What a traced function takes and gives.
@@ -124,13 +127,7 @@ def plain(step: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - What a
 class Run(Protocol):
     """Computes a network with whatever values it is given: tensors, or anything that all three functions take."""
 
-    def __call__(
-        self,
-        x: Value,
-        linear: Callable[[Weighted, Value], Value],
-        scaling: Callable[[Affine, Value], Value],
-        other: Callable[..., Any] = plain,
-    ) -> Value:
+    def __call__(self, x: Value, linear: LinearOf[Value], scaling: ScalingOf[Value], other: Other = plain) -> Value:
         """The outputs for rows x.
 
         `linear` and `scaling` do the parts of their layers; `other` does a step that has no weights, which it is
@@ -164,7 +161,7 @@ def forward(
     linear: Linear,
     fixed: Mapping[str, Tensor] = NO_FIXED,
     *,
-    other: Callable[..., Any] = plain,
+    other: Other = plain,
 ) -> Tensor:
     """What the network makes of rows x [rows, *shape], where `linear` does the part of each weighted layer.
 
@@ -249,9 +246,9 @@ def _windows(shape: Shape, size: int, padding: int, stride_where: tuple[int, str
 def _chain(  # noqa: PLR0917 - As `Run` is called.
     steps: Sequence[Step],
     x: Value,
-    linear: Callable[[Weighted, Value], Value],
-    scaling: Callable[[Affine, Value], Value],  # noqa: ARG001
-    other: Callable[..., Any] = plain,
+    linear: LinearOf[Value],
+    scaling: ScalingOf[Value],  # noqa: ARG001
+    other: Other = plain,
 ) -> Value:
     for step in steps:
         x = linear(step, x) if isinstance(step, Weighted) else other(step, x)

@@ -20,7 +20,7 @@ VARIANCE_FLOOR = 1e-30
 REACH = 10.0
 """Standard deviations from which a Gaussian is taken to lie wholly on one side."""
 SHARED = 1 / 3
-"""Of the variances at all positions of an image, the part that moves together; measured, see docs/mathematics.md."""
+"""Of the variances at all positions of an image, the part that moves together; see docs/mathematics.md."""
 SIX = 6.0
 ROOT_HALF, DENSITY_AT_0, PROBIT = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi), math.pi / 8
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from bayes.by_row import aligned, apply_by_row
-from bayes.families import Family, FamilyName
+from bayes.families import FAMILIES, Family, FamilyName
 from bayes.families.kernels import products_per_row, variance_by
 from bayes.families.parts import Tensors, WeightMoments
 from bayes.fixed import FIXED
@@ -87,7 +87,7 @@ class Moments:
 
 def obstacle(family: FamilyName, network: Network) -> str | None:
     """Why the moments of weights of this family cannot pass through the net; None: they can."""
-    if family.startswith("mnf"):
+    if not FAMILIES[family].has_moments:
         return f"weights of family {family} have no moments in closed form"
     steps = sorted({_name(step) for step in survey(network).steps if rule_of(step) is None})
     return f"the net has steps without a rule for moments: {', '.join(steps)}" if steps else None

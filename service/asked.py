@@ -51,10 +51,10 @@ class Way:
             method = "ensemble"
         if method != "ensemble":
             return Chosen(method)
-        samples, network = SAMPLES if self.samples is None else self.samples, known.model.network
         samples_max = settings.samples_max
-        if network.is_chain:
+        if known.model.network.is_chain:
             samples_max = min(samples_max, draws_held_max(known, settings))
+        samples = max(1, min(SAMPLES, samples_max)) if self.samples is None else self.samples
         if samples > samples_max:
             raise SamplesTooMany(samples=samples, samples_max=samples_max)
         return Chosen(method, samples, SEED if self.seed is None else self.seed)

@@ -13,7 +13,6 @@ from sqlalchemy import Engine
 from service.computing import Question
 from service.loaded import Loaded
 from store.engine import DATABASE_DOWN
-from store.errors import Problem
 from store.resolving import Resolver
 from store.waker import Waker, waker_for
 
@@ -36,7 +35,7 @@ class Preloading:
         self._resolver = resolver
         self._loaded = loaded
         self._clock = clock
-        self._asked: OrderedDict[Question, None] = OrderedDict()
+        self._asked: OrderedDict[Question, str | None] = OrderedDict()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="preload", daemon=True)
@@ -49,7 +48,7 @@ class Preloading:
         if question.version is not None or question.in_turn:
             return
         with self._lock:
-            self._asked[question] = None
+            self._asked.setdefault(question, None)
             self._asked.move_to_end(question)
             if len(self._asked) > REMEMBERED_MAX:
                 self._asked.popitem(last=False)
@@ -61,18 +60,30 @@ class Preloading:
             self._thread.join()
 
     def look(self) -> None:
-        """What is asked most lately is ready as of now."""
+        """Where an alias moved since the last look, what it points at now is ready.
+
+        What has not moved is left alone: where all of it does not fit in memory together, each would drive out others.
+        """
         with self._lock:
-            asked = list(self._asked)
-        for question in reversed(asked):
+            asked = list(self._asked.items())
+        for question, seen in reversed(asked):
             if self._stopping.is_set():
                 return
             try:
-                resolved = self._resolver.resolve(question.name, alias=question.alias)
-                self._loaded.ready(resolved.digest, question.chosen)
-            except Problem as problem:
-                # Nobody asked for it now; whoever does will be told.
-                logger.info("%s of %s is not made ready: %s", question.alias, question.name, problem)
+                digest = self._resolver.resolve(question.name, alias=question.alias).digest
+                if digest == seen:
+                    continue
+                self._saw(question, digest)
+                self._loaded.ready(digest, question.chosen)
+            except DATABASE_DOWN:
+                raise
+            except Exception as error:  # noqa: BLE001 - Nobody asked for it now; whoever does will be told.
+                logger.info("%s of %s is not made ready: %s", question.alias, question.name, error)
+
+    def _saw(self, question: Question, digest: str) -> None:
+        with self._lock:
+            if question in self._asked:
+                self._asked[question] = digest
 
     def _run(self) -> None:
         while not self._stopping.is_set():

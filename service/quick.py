@@ -6,86 +6,62 @@ Whatever else it is, FastAPI answers it. Both call the same functions, so no ans
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Set
+from typing import NamedTuple
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.asked import Target, Way
 from service.encodings import AS_JSON
-from service.house import House
 from service.known import Known
 from service.predictions import READ_AT_ONCE_BYTES, answer_bytes, read
-from service.problems import problem_of, respond
 from service.requests import JSON
 from service.schemas import METHOD_NAMES
+from service.shortcut import HEADERS, Shortcut, body_of, is_plain
 from store.values import HEAD
 
 PATH = re.compile(r"/v1/models/([^/]+)/(?:versions/(0|[1-9][0-9]{0,8})/)?predictions")
 WAYS: dict[bytes, Way] = {b"": Way()}
 WAYS |= {b"method=" + name.encode(): Way(method=name) for name in METHOD_NAMES}
 """What the query says, where this knows it."""
-HEADERS = {b"host", b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-length", b"content-type"}
-"""Others may say more than this knows."""
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8")
 TYPE = (b"content-type", JSON.encode())
 
 
-class Quick:
-    """Middleware that answers predictions of models that were asked before, and passes on everything else."""
+class Found(NamedTuple):
+    known: Known
+    name: str
+    target: Target
+    way: Way
 
-    def __init__(self, app: ASGIApp, *, house: House) -> None:
-        self._app = app
-        self._house = house
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._found(scope) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if found is None:
-            await self._app(scope, receive, send)
-            return
-        known, name, target, way = found
-        try:
-            raw = await body_of(receive)
-            if raw is None:
-                return
-            question, asked = read(self._house, known, (name, target), way, kind=AS_JSON, raw=raw)
-            body = await answer_bytes(self._house, question, asked, self._house.settings.predict_seconds)
-        except Exception as error:
-            if (problem := problem_of(error)) is None:
-                raise
-            await respond(problem, scope["path"])(scope, receive, send)
-            return
-        headers = [(b"content-length", b"%d" % len(body)), TYPE]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+class Quick(Shortcut[Found]):
+    """Answers predictions of models that were asked before."""
 
-    def _found(self, scope: Scope) -> tuple[Known, str, Target, Way] | None:
+    def found(self, scope: Scope) -> Found | None:
         path, way = PATH.fullmatch(scope["path"]), WAYS.get(scope["query_string"])
         bytes_max = min(READ_AT_ONCE_BYTES, self._house.settings.body_bytes_max)
         if path is None or way is None or not is_plain(scope["headers"], HEADERS, JSON_TYPES, bytes_max=bytes_max):
             return None
         name, version = path.groups()
         known = self._house.known.at_hand(name)
-        return None if known is None else (known, name, Target(None if version is None else int(version), HEAD), way)
+        return (
+            None if known is None else Found(known, name, Target(None if version is None else int(version), HEAD), way)
+        )
 
-
-async def body_of(receive: Receive) -> bytes | None:
-    """The whole body; None: the client went away."""
-    parts = []
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
+    async def answer(self, found: Found, receive: Receive) -> ASGIApp | None:
+        if (raw := await body_of(receive)) is None:
             return None
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+        known, name, target, way = found
+        question, asked = read(self._house, known, (name, target), way, kind=AS_JSON, raw=raw)
+        return _sending(await answer_bytes(self._house, question, asked, self._house.settings.predict_seconds))
 
 
-def is_plain(
-    headers: list[tuple[bytes, bytes]], names: Set[bytes], types: Collection[bytes], *, bytes_max: int
-) -> bool:
-    """True when a request says no more than these headers can, each once: a short enough body of one of these types."""
-    said = dict(headers)
-    length = said.get(b"content-length", b"")
-    is_small = length.isdigit() and len(length) < 9 and int(length) <= bytes_max
-    is_known = said.keys() <= names and len(said) == len(headers)
-    return is_small and is_known and said.get(b"content-type") in types
+def _sending(body: bytes) -> ASGIApp:
+    """As a Response of starlette would, without what that does beside."""
+
+    async def send_all(_scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(b"content-length", b"%d" % len(body)), TYPE]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    return send_all

@@ -10,16 +10,14 @@ from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope
 
 from service.batches import REPLAYED, accept, location
 from service.encodings import AS_JSON, BodyKind, Encoding
-from service.house import House
 from service.known import Known
-from service.problems import problem_of, respond
-from service.quick import HEADERS as OF_ALL
-from service.quick import body_of, is_plain
 from service.requests import JSON, SAFETENSORS, key_of
+from service.shortcut import HEADERS as OF_ALL
+from service.shortcut import Shortcut, body_of, is_plain
 
 PATH = re.compile(r"/v1/models/([^/]+)/batches")
 KEY = b"idempotency-key"
@@ -27,43 +25,17 @@ HEADERS = OF_ALL | {KEY}
 KINDS = {JSON.encode(): AS_JSON, SAFETENSORS.encode(): BodyKind(Encoding.SAFETENSORS, SAFETENSORS)}
 
 
-class _Found(NamedTuple):
+class Found(NamedTuple):
     name: str
     known: Known
     kind: BodyKind
     key: str | None
 
 
-class QuickBatches:
-    """Middleware that accepts batches of models that were asked before, and passes on everything else."""
+class QuickBatches(Shortcut[Found]):
+    """Accepts batches of models that were asked before."""
 
-    def __init__(self, app: ASGIApp, *, house: House) -> None:
-        self._app = app
-        self._house = house
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        found = self._found(scope) if scope["type"] == "http" and scope["method"] == "POST" else None
-        if found is None:
-            await self._app(scope, receive, send)
-            return
-        try:
-            key = key_of(found.key)
-            raw = await body_of(receive)
-            if raw is None:
-                return
-            answer = await run_in_threadpool(self._accept, found, key, raw)
-        except Exception as error:
-            if (problem := problem_of(error)) is None:
-                raise
-            answer = respond(problem, scope["path"])
-        await answer(scope, receive, send)
-
-    def _accept(self, found: _Found, key: str, raw: bytes) -> Response:
-        batch, is_replay = accept(self._house, found.known, found.name, key=key, kind=found.kind, raw=raw)
-        headers = {"Location": location(batch)} | ({REPLAYED: "true"} if is_replay else {})
-        return Response(batch.model_dump_json(), 202, headers, JSON)
-
-    def _found(self, scope: Scope) -> _Found | None:
+    def found(self, scope: Scope) -> Found | None:
         path, headers = PATH.fullmatch(scope["path"]), scope["headers"]
         bytes_max = self._house.settings.body_bytes_max
         if path is None or scope["query_string"] or not is_plain(headers, HEADERS, KINDS, bytes_max=bytes_max):
@@ -73,4 +45,15 @@ class QuickBatches:
             return None
         said = dict(headers)
         key = said.get(KEY)
-        return _Found(path[1], known, KINDS[said[b"content-type"]], None if key is None else key.decode("latin-1"))
+        return Found(path[1], known, KINDS[said[b"content-type"]], None if key is None else key.decode("latin-1"))
+
+    async def answer(self, found: Found, receive: Receive) -> ASGIApp | None:
+        key = key_of(found.key)
+        if (raw := await body_of(receive)) is None:
+            return None
+        return await run_in_threadpool(self._accept, found, key, raw)
+
+    def _accept(self, found: Found, key: str, raw: bytes) -> Response:
+        batch, is_replay = accept(self._house, found.known, found.name, key=key, kind=found.kind, raw=raw)
+        headers = {"Location": location(batch)} | ({REPLAYED: "true"} if is_replay else {})
+        return Response(batch.model_dump_json(), 202, headers, JSON)

@@ -18,6 +18,10 @@ FamilyName = Literal["ffg", "cfg", "mnf", "mnf-filter", "mnf-rank1", "point"]
 class Family(Protocol):
     """What a family says of one weighted layer's tensors; their keys are those of `shapes`."""
 
+    @property
+    def has_moments(self) -> bool:
+        """Whether `moments` has an answer."""
+
     def shapes(self, layer: Weighted) -> dict[str, Shape]:
         """The layer's tensors."""
 
@@ -46,7 +50,7 @@ class Family(Protocol):
         """The mean weights, stacked as one draw."""
 
     def moments(self, q: Tensors, out: Tensor | None = None) -> WeightMoments | None:
-        """Mean and variance of every weight, all independent but within a kernel; None: the family has no such form.
+        """Mean and variance of every weight, all independent but within a kernel; None unless `has_moments`.
 
         Variances of independent weights are in `out` where there is one.
         """

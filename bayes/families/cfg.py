@@ -21,6 +21,7 @@ LOWER = "weight.unit_lower"
 FACTOR = "weight.factor"
 INVERSE = "weight.inverse"
 GRADIENT_ROWS = 2
+has_moments = True
 
 
 def shapes(layer: Weighted) -> dict[str, Shape]:

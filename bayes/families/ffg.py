@@ -9,6 +9,8 @@ from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, 
 from bayes.families.reparameterization import output_variance, perturbed
 from bayes.layers import Shape, Weighted, apply
 
+has_moments = True
+
 
 def shapes(layer: Weighted) -> dict[str, Shape]:
     """The layer's tensors: mu and log sigma of its weight and of its bias."""

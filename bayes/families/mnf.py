@@ -19,7 +19,7 @@ Variational Bayesian Neural Networks", eq. 3 and 7.
 import math
 from dataclasses import dataclass
 from math import prod
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -47,6 +47,7 @@ class Mnf:
     """The rules of one variant."""
 
     variant: Variant
+    has_moments: ClassVar[bool] = False
 
     def shapes(self, layer: Weighted) -> dict[str, Shape]:
         """Those of ffg, mean and log sigma of z_0, and the flow's."""

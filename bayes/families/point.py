@@ -7,6 +7,8 @@ from bayes.families.natural import Terms
 from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.layers import Shape, Weighted, apply
 
+has_moments = True
+
 
 def shapes(layer: Weighted) -> dict[str, Shape]:
     """The layer's tensors: its weight and its bias."""

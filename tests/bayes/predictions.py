@@ -1,4 +1,6 @@
-"""Predictions as the tests compare them."""
+"""Predictions as the tests compare and stop them."""
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -25,3 +27,16 @@ def classes(prediction: Prediction) -> CategoricalPrediction:
 def numbers(prediction: Prediction) -> GaussianPrediction:
     assert isinstance(prediction, GaussianPrediction)
     return prediction
+
+
+@dataclass
+class Stop:
+    """A check of whether to go on, which raises InterruptedError when it is called so often."""
+
+    at: int
+    calls: int = 0
+
+    def __call__(self) -> None:
+        self.calls += 1
+        if self.calls == self.at:
+            raise InterruptedError

@@ -10,7 +10,7 @@ from bayes import FamilyName, InvalidInputs, Model, Moments, Posterior, ask, pre
 from bayes.families.kernels import products_per_row
 from bayes.layers import Conv
 from bayes.reduction import LOGIT_DRAWS, numbers_per_row
-from tests.bayes.predictions import tensors
+from tests.bayes.predictions import Stop, tensors
 from tests.bayes.test_predict_slices import Sizes
 
 MOMENTS, PREDICT = sys.modules["bayes.moments"], sys.modules["bayes.predict"]
@@ -117,17 +117,12 @@ def test_rows_of_many_classes_are_put_together_a_few_at_once(monkeypatch: pytest
 
 @pytest.mark.usefixtures("slices_of_eight")
 def test_what_check_raises_stops_a_prediction_at_the_next_slice() -> None:
-    calls: list[None] = []
-
-    def stop_at_the_third() -> None:
-        calls.append(None)
-        if len(calls) == 3:
-            raise InterruptedError
+    stop = Stop(at=3)
 
     with pytest.raises(InterruptedError):
-        predict(posterior(), rows(), check=stop_at_the_third)
+        predict(posterior(), rows(), check=stop)
 
-    assert len(calls) == 3
+    assert stop.calls == 3
 
 
 @pytest.mark.usefixtures("slices_of_eight")

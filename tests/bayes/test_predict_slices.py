@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_leaves
 from bayes import CategoricalPrediction, Draws, InvalidInputs, Model, Posterior, ask, draw, predict, root
 from bayes.families.parts import LayerWeights
 from bayes.reduction import numbers_per_row
-from tests.bayes.predictions import tensors
+from tests.bayes.predictions import Stop, tensors
 
 PREDICT = sys.modules["bayes.predict"]  # The package's attribute of this name is the function.
 DRAWS, ROWS = 16, 101
@@ -142,17 +142,12 @@ def test_what_check_raises_stops_a_prediction_at_the_next_slice(
     prior: Posterior, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_slices_of(8, prior, monkeypatch)
-    calls: list[None] = []
-
-    def stop_at_the_third() -> None:
-        calls.append(None)
-        if len(calls) == 3:
-            raise InterruptedError
+    stop = Stop(at=3)
 
     with pytest.raises(InterruptedError):
-        predict(prior, rows(), samples=DRAWS, check=stop_at_the_third)
+        predict(prior, rows(), samples=DRAWS, check=stop)
 
-    assert len(calls) == 3
+    assert stop.calls == 3
 
 
 @pytest.mark.parametrize("scale", [0.1, 10.0, 1e4, 1e30])

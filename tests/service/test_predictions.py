@@ -77,6 +77,12 @@ def test_a_model_that_has_no_moments_is_answered_by_an_ensemble_and_told_why(liv
     assert chosen == {name: said for name, said in meant.items() if name not in {"instead_of", "because"}}
 
 
+def test_the_ensemble_that_stands_in_for_moments_has_no_more_nets_than_are_allowed(narrow: Live) -> None:
+    model = narrow.create(TINY | {"family": "mnf"})
+
+    assert predict(narrow, model)["samples"] == narrow.house.settings.samples_max == 8
+
+
 def test_the_numbers_are_those_of_bayes_and_the_entropies_add_up(live: Live, model: str) -> None:
     found = PredictionResource.model_validate(predict(live, model, INPUTS | {"samples": 5, "seed": 7}))
 

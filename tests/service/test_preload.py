@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from bayes import Ready
 from service.computing import Question
 from service.loaded import Chosen
 from service.preload import REMEMBERED_MAX
@@ -90,3 +92,51 @@ def test_no_more_questions_are_remembered_than_the_bound(own: Live) -> None:
 
     assert own.house.loaded.holds(digest_of(own, f"/v1/models/{model}", 0), Chosen("ensemble", 1, REMEMBERED_MAX + 9))
     assert not own.house.loaded.holds(digest_of(own, f"/v1/models/{model}", 0), Chosen("ensemble", 1, 0))
+
+
+def test_what_did_not_move_is_left_alone_however_little_fits_in_memory(
+    own: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded, preloading = own.house.loaded, own.house.preloading
+    models = [own.create(), own.create(TINY | {"recipe": {"epochs": 1, "seed": 5}})]
+    for model in models:
+        own.client.post(f"{model}/predictions", json=INPUTS)
+    monkeypatch.setattr(loaded, "bytes_max", loaded.nbytes - 1)  # Room for one of the two.
+    preloading.look()
+    made, make = list[str](), loaded.ready
+
+    def ready(digest: str, chosen: Chosen) -> Ready:
+        made.append(digest)
+        return make(digest, chosen)
+
+    monkeypatch.setattr(loaded, "ready", ready)
+    preloading.look()
+    assert made == []
+
+    own.learn(models[0])
+    assert becomes_ready(own, moved := digest_of(own, models[0], 1))
+    assert set(made) == {moved}
+
+
+def test_whatever_fails_stops_nobody(own: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, failing = own.create(), own.create(TINY | {"recipe": {"epochs": 1, "seed": 5}})
+    for asked in (model, failing):
+        own.client.post(f"{asked}/predictions", json=INPUTS)
+    make, is_over = own.house.loaded.ready, threading.Event()
+
+    def ready(digest: str, chosen: Chosen) -> Ready:
+        if digest == failed:
+            is_over.set()
+            raise MemoryError
+        return make(digest, chosen)
+
+    failed = digest_of(own, failing, 0)
+    monkeypatch.setattr(own.house.loaded, "ready", ready)
+    own.client.put(f"{failing}/aliases/other", json={"version": 0})
+    name = failing.rpartition("/")[2]
+    question = Question(own.house.known.find(name), name, None, "other", MOMENTS, in_turn=False)
+    own.house.preloading.remember(question)
+    own.learn(model)
+
+    assert is_over.wait(20.0)
+    assert becomes_ready(own, digest_of(own, model, 1))

@@ -18,6 +18,7 @@ from starlette.types import Receive
 from service import quick
 from service.app import create_app
 from service.predictions import read
+from service.shortcut import body_of
 from store.settings import Settings
 from tests.postgres import PostgresServer
 from tests.service.expected import expect_problem
@@ -253,7 +254,7 @@ def test_an_unexpected_error_is_answered_without_its_words(
 def test_a_client_that_goes_away_in_the_middle_of_its_body_does_no_harm(
     both: tuple[Live, Live], taken: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    found, is_over, read_body = list[bytes | None](), threading.Event(), quick.body_of
+    found, is_over, read_body = list[bytes | None](), threading.Event(), body_of
 
     async def reading(receive: Receive) -> bytes | None:
         raw = await read_body(receive)

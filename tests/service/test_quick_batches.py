@@ -20,7 +20,7 @@ from starlette.types import Receive
 from service import quick_batches
 from service.app import create_app
 from service.batches import accept
-from service.quick import body_of
+from service.shortcut import body_of
 from store.settings import Settings
 from tests.service.expected import expect_problem
 from tests.service.live import ROWS, TINY, Json, Live, running, serving
