@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from bayes.by_row import aligned, apply_by_row
+from bayes.by_row import aligned, apply_by_row, dense_by_row
 from bayes.families import FAMILIES, Family, FamilyName
 from bayes.families.kernels import products_per_row, variance_by
 from bayes.families.parts import Tensors, WeightMoments
@@ -26,6 +27,7 @@ from bayes.posterior import Posterior
 
 NUMBERS_AT_ONCE = 2**19
 """Numbers between two layers, 2 MiB in float32, up to which rows are computed together: they stay in a core's cache."""
+LARGE_WEIGHTS_MIN, SQUARES_AT_ONCE = 2**22, 2**18
 ROWS_AT_ONCE, NUMBERS_MOST = 8, 2**23
 """Wider nets compute so many rows together nevertheless, unless that makes more numbers than these."""
 
@@ -37,8 +39,9 @@ class LayerMoments(NamedTuple):
     """One layer's weights as its outputs need them.
 
     `variance` [*weight_shape] multiplies squares of inputs that are sure. Where inputs have variances themselves it has
-    twice the input channels: the weights' variances for the squared means, and their second moments for the variances;
-    or only the latter, where `covariance` stands for the former. All are None where the weights are sure.
+    twice the input channels: the weights' variances for the squared means, and their second moments for the variances.
+    Of a large layer it has the former alone, and only the latter where `covariance` stands for the former. All are None
+    where the weights are sure.
     """
 
     mean: Tensor
@@ -93,13 +96,13 @@ def obstacle(family: FamilyName, network: Network) -> str | None:
     return f"the net has steps without a rule for moments: {', '.join(steps)}" if steps else None
 
 
-def moments(posterior: Posterior, *, device: torch.device | str = "cpu") -> Moments:
-    """The posterior made ready; there must be no `obstacle`."""
+def moments(posterior: Posterior, *, device: torch.device | str = "cpu", consume: bool = False) -> Moments:
+    """The posterior made ready; there must be no `obstacle`. Its own memory is used where it may be consumed."""
     found = survey(posterior.network)
     layers: dict[str, LayerMoments] = {}
     for layer in posterior.network.weighted:
-        ready = ready_for(posterior.rules, posterior.layer(layer.name), is_sure=layer.name not in found.unsure)
-        layers[layer.name] = ready.on(device)
+        q, is_sure = posterior.layer(layer.name), layer.name not in found.unsure
+        layers[layer.name] = ready_for(posterior.rules, q, is_sure=is_sure, consume=consume).on(device)
     return Moments(
         input=posterior.input,
         output=posterior.output,
@@ -165,12 +168,30 @@ def through(layer: Weighted, weights: LayerMoments, x: Moment, *, by_row: bool) 
         return Moment(mean, None)
     if weights.covariance is None:
         square = x.mean.square()
-        squares = square if x.variance is None else _beside(square, x.variance, layer.groups)
-        return Moment(mean, linear(layer, squares, weights.variance, weights.bias_variance))
+        if x.variance is None:
+            return Moment(mean, linear(layer, square, weights.variance, weights.bias_variance))
+        if is_large(weights.mean):
+            spread = linear(layer, square.add_(x.variance), weights.variance, weights.bias_variance)
+            return Moment(mean, spread.add_(_by_squares(x.variance, weights.mean, by_row=by_row)))
+        both = _beside(square, x.variance, layer.groups)
+        return Moment(mean, linear(layer, both, weights.variance, weights.bias_variance))
     spread = _correlated(layer, weights.covariance, x.mean, by_row=by_row)
     if x.variance is None:
         return Moment(mean, spread.add_(_along_channels(weights.bias_variance)))
     return Moment(mean, spread.add_(linear(layer, x.variance, weights.variance, weights.bias_variance)))
+
+
+def is_large(weight: Tensor) -> bool:
+    """True for a dense layer's weights, so many that memory for their second moments costs more than making these."""
+    return weight.dim() == 2 and weight.numel() >= LARGE_WEIGHTS_MIN
+
+
+def _by_squares(x: Tensor, weight: Tensor, *, by_row: bool) -> Tensor:
+    """Rows [rows, inputs] times the squares of a dense layer's weights, of which few are held at once."""
+    dense = dense_by_row if by_row else F.linear
+    parts = torch.split(weight, max(1, SQUARES_AT_ONCE // weight.shape[1]))
+    squares = torch.empty_like(parts[0])
+    return torch.cat([dense(x, torch.mul(part, part, out=squares[: len(part)]), None) for part in parts], 1)
 
 
 def _by_rule(step: object, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
@@ -179,11 +200,14 @@ def _by_rule(step: object, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
     return rule(step, *args, **kwargs)
 
 
-def ready_for(rules: Family, q: Tensors, *, is_sure: bool) -> LayerMoments:
+def ready_for(rules: Family, q: Tensors, *, is_sure: bool, consume: bool = False) -> LayerMoments:
     """The weights as a layer's outputs need them, whose inputs are sure or have variances.
 
-    Fresh memory takes longer than what is written into it, so variances are computed where they stay.
+    Fresh memory takes longer than what is written into it, so variances are computed where they stay; those of a large
+    layer in the place of q, where that may be consumed.
     """
+    if is_large(q["weight.mu"]):
+        return _layer_moments(rules.moments(q, out=q.get("weight.log_sigma") if consume else None))
     if is_sure:
         return _layer_moments(rules.moments(q))
     rows, inputs, *kernel = q["weight.mu"].shape

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
-import struct
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from io import BufferedIOBase, BytesIO
+from math import prod
 from types import MappingProxyType
-from typing import BinaryIO
+from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -28,8 +30,9 @@ from bayes.outputs import Output, read_output, write_output
 
 FORMAT = 1
 METADATA_KEY = "posterity"
+SAFETENSORS_METADATA = "__metadata__"
 HEADER_BYTES_MAX = 2**26
-NO_SAFETENSORS = (safetensors.SafetensorError, ValueError, KeyError, TypeError)
+NO_SAFETENSORS = (safetensors.SafetensorError, ValueError, KeyError, TypeError, RuntimeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +62,11 @@ class Posterior:
         """The family's functions."""
         return FAMILIES[self.family]
 
+    @property
+    def nbytes(self) -> int:
+        """The memory that its tensors hold, in bytes."""
+        return sum(tensor.nbytes for tensor in self.tensors.values())
+
     def layer(self, name: str) -> dict[str, Tensor]:
         """The tensors of one layer, or those under "output" or "fixed", by their key."""
         prefix = f"{name}."
@@ -83,27 +91,26 @@ class Posterior:
             tensors = safetensors.torch.load(data)
         except NO_SAFETENSORS as fault:
             raise UnreadablePosterior(f"the bytes are not safetensors: {fault}") from fault
-        posterior = cls._of(tensors, _metadata(data))
+        posterior = cls._of(tensors, _metadata(_header(BytesIO(data))[0]))
         _check_finite(tensors)
         return posterior
 
     @classmethod
-    def mapped(cls, path: Path) -> "Posterior":
-        """The posterior whose `to_bytes` the file holds, read where it lies: pages come into memory as they are used.
+    def read(cls, file: BufferedIOBase) -> "Posterior":
+        """The posterior whose `to_bytes` the file holds, each tensor in memory of its own.
 
-        Whoever maps a file knows by its digest that the numbers are those that were written, and these were finite.
+        Whoever compares the file with its digest knows that the numbers are those that were written, and these were
+        finite.
 
         Raises:
             UnreadablePosterior: as from `from_bytes`, but that numbers are not looked at.
-            OSError: there is no such file.
+            OSError: the file cannot be read.
         """
         try:
-            with path.open("rb") as file:
-                described = _metadata(_head(file))
-            tensors = safetensors.torch.load_file(path)
+            header, begin = _header(file)
+            return cls._of(_tensors(file, header, begin), _metadata(header))
         except NO_SAFETENSORS as fault:
             raise UnreadablePosterior(f"the bytes are not safetensors: {fault}") from fault
-        return cls._of(tensors, described)
 
     @classmethod
     def _of(cls, tensors: Tensors, described: object) -> "Posterior":
@@ -165,19 +172,44 @@ def join(parts: Mapping[str, Tensors]) -> dict[str, Tensor]:
     return {f"{name}.{key}": tensor for name, tensors in parts.items() for key, tensor in tensors.items()}
 
 
-def _head(file: BinaryIO) -> bytes:
-    """The first bytes of a safetensors file, up to its tensors."""
+def _header(file: BufferedIOBase) -> tuple[dict[str, Any], int]:
+    """What safetensors say of themselves, and where the first tensor begins."""
     length = file.read(8)
-    size = struct.unpack("<Q", length)[0] if len(length) == 8 else 0
-    if not 0 < size <= HEADER_BYTES_MAX:
+    size = int.from_bytes(length, "little")
+    if len(length) < 8 or not 0 < size <= HEADER_BYTES_MAX:
         raise UnreadablePosterior("the bytes are not safetensors: they do not begin with a header")
-    return length + file.read(size)
+    header = json.loads(file.read(size))
+    if not isinstance(header, dict):
+        raise UnreadablePosterior("the bytes are not safetensors: their header is not an object")
+    return header, 8 + size
 
 
-def _metadata(data: bytes) -> object:
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    metadata = header.get("__metadata__", {})
+def _tensors(file: BufferedIOBase, header: Mapping[str, Any], begin: int) -> dict[str, Tensor]:
+    nbytes = file.seek(0, os.SEEK_END) - begin
+    tensors: dict[str, Tensor] = {}
+    for name, said in header.items():
+        if name == SAFETENSORS_METADATA:
+            continue
+        first, end = said["data_offsets"]
+        if said["dtype"] != "F32" or not 0 <= first <= end <= nbytes or prod(said["shape"]) * 4 != end - first:
+            raise UnreadablePosterior(f"tensor {name!r} is {said}; it must be float32, and within the file")
+        tensors[name] = torch.empty(said["shape"], dtype=torch.float32)
+        file.seek(begin + first)
+        _fill(file, tensors[name].numpy().reshape(-1).view(np.uint8).data)
+    return tensors
+
+
+def _fill(file: BufferedIOBase, data: memoryview) -> None:
+    filled = 0
+    while filled < len(data):
+        count = file.readinto(data[filled:])
+        if not count:
+            raise UnreadablePosterior("the bytes end within a tensor")
+        filled += count
+
+
+def _metadata(header: Mapping[str, Any]) -> object:
+    metadata = header.get(SAFETENSORS_METADATA, {})
     if list(metadata) != [METADATA_KEY]:
         raise UnreadablePosterior(f"its metadata has the keys {sorted(metadata)}; it must have one, {METADATA_KEY!r}")
     try:

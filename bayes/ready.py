@@ -25,11 +25,12 @@ def ready(
     samples: int | None = None,
     seed: int | None = None,
     device: torch.device | str = "cpu",
+    consume: bool = False,
 ) -> Ready:
     """What `predict` needs of the posterior, made once for any number of rows.
 
     Without a method it is the ensemble where samples or seed are stated, else moments; its own `method` is the one that
-    `usable_method` makes of that.
+    `usable_method` makes of that. A posterior that may be consumed is of no use afterwards.
 
     Raises:
         InvalidInputs: there is no such method.
@@ -37,7 +38,7 @@ def ready(
     with deterministic(torch.device(device)):
         match usable_method(posterior.family, posterior.network, method or default_method(samples, seed)):
             case "moments":
-                return moments(posterior, device=device)
+                return moments(posterior, device=device, consume=consume)
             case "ensemble":
                 samples, seed = SAMPLES if samples is None else samples, SEED if seed is None else seed
                 return draw(posterior, samples=samples, seed=seed, device=device)

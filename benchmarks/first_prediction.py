@@ -66,7 +66,7 @@ def large_files(url: str, data_dir: Path) -> list[Path]:
     blobs = Blobs(Settings(data_dir=data_dir).blobs)
     with Client(url) as client:
         listed = sorted(client.versions(LARGE_NET["name"]), key=lambda version: version.version)
-    return [blobs.file(version.digest) for version in listed if version.version > 0]
+    return [blobs.path(version.digest) for version in listed if version.version > 0]
 
 
 async def measure(port: int, files: Sequence[Path], *, small: int) -> dict[str, Any]:

@@ -28,7 +28,8 @@ class Loaded:
     """The posteriors made ready last; the ones used longest ago make room. Safe for many threads at once.
 
     However many requests ask for one thing that is not here, it is made once, and all of them wait for that. Files are
-    mapped, not read; each time, all of their bytes are compared with their digest while something is made of them.
+    read, not mapped: what happens to a file later does not reach what was made of it. Each time, all of its bytes are
+    compared with their digest meanwhile.
     """
 
     def __init__(self, blobs: Blobs, *, bytes_max: int) -> None:
@@ -58,7 +59,7 @@ class Loaded:
         """
 
         def make(posterior: Posterior) -> Kept:
-            return ready(posterior, method=chosen.method, samples=chosen.samples, seed=chosen.seed)
+            return ready(posterior, method=chosen.method, samples=chosen.samples, seed=chosen.seed, consume=True)
 
         found = self._get((digest, chosen), lambda: self._verified(digest, make))
         assert not isinstance(found, Posterior)
@@ -74,17 +75,15 @@ class Loaded:
         self._verifying.shutdown(cancel_futures=True)
 
     def _verified(self, digest: str, make: Callable[[Posterior], Kept]) -> tuple[Kept, int]:
-        path = self.blobs.file(digest)
-        verified = self._verifying.submit(self.blobs.verify, digest)
-        try:
-            made = make(Posterior.mapped(path))
-        except Exception:
-            verified.result()  # Damaged bytes are the better explanation.
-            raise
+        with self.blobs.open(digest) as file:
+            verified = self._verifying.submit(self.blobs.verify, digest)
+            try:
+                made = make(Posterior.read(file))
+            except Exception:
+                verified.result()  # Damaged bytes are the better explanation.
+                raise
         verified.result()
-        # What is made of a mapped file may keep it mapped.
-        mapped = path.stat().st_size
-        return made, mapped if isinstance(made, Posterior) else made.nbytes + mapped
+        return made, made.nbytes
 
     def _get(self, key: Hashable, make: Callable[[], tuple[Kept, int]]) -> Kept:
         with self._lock:

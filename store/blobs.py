@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import tempfile
+from io import BufferedReader
 from pathlib import Path
 from uuid import uuid4
 
@@ -66,16 +67,16 @@ class Blobs:
             raise BlobCorrupt(digest=digest, found=found)
         return data
 
-    def file(self, digest: str) -> Path:
-        """Where the bytes of a digest lie, as nobody has looked at yet; `verify` does.
+    def open(self, digest: str) -> BufferedReader:
+        """The bytes of a digest, as nobody has looked at yet; `verify` does.
 
         Raises:
             BlobMissing: no such blob.
         """
-        path = self.path(digest)
-        if not path.is_file():
-            raise BlobMissing(digest=digest)
-        return path
+        try:
+            return self.path(digest).open("rb")
+        except FileNotFoundError:
+            raise BlobMissing(digest=digest) from None
 
     def verify(self, digest: str) -> None:
         """The stored bytes have this digest.
@@ -84,11 +85,8 @@ class Blobs:
             BlobMissing: no such blob.
             BlobCorrupt: they have another.
         """
-        try:
-            with self.path(digest).open("rb") as file:
-                found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-        except FileNotFoundError:
-            raise BlobMissing(digest=digest) from None
+        with self.open(digest) as file:
+            found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
         if found != digest:
             raise BlobCorrupt(digest=digest, found=found)
 

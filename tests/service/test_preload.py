@@ -98,7 +98,7 @@ def test_what_did_not_move_is_left_alone_however_little_fits_in_memory(
     own: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded, preloading = own.house.loaded, own.house.preloading
-    models = [own.create(), own.create(TINY | {"recipe": {"epochs": 1, "seed": 5}})]
+    models = [own.create(), own.create(TINY | {"net": {"kind": "mlp", "hidden": [4]}})]
     for model in models:
         own.client.post(f"{model}/predictions", json=INPUTS)
     monkeypatch.setattr(loaded, "bytes_max", loaded.nbytes - 1)  # Room for one of the two.

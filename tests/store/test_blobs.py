@@ -44,14 +44,16 @@ def test_missing_bytes_are_a_clear_error(blobs: Blobs) -> None:
         blobs.get(f"sha256:{'0' * 64}")
 
 
-def test_a_file_holds_the_bytes_of_its_digest_and_nobody_has_looked_at_them(blobs: Blobs) -> None:
+def test_an_open_file_has_the_bytes_of_its_digest_and_nobody_has_looked_at_them(blobs: Blobs) -> None:
     digest = blobs.put(b"posterior")
-    assert blobs.file(digest).read_bytes() == b"posterior"
+    with blobs.open(digest) as file:
+        assert file.read() == b"posterior"
     blobs.verify(digest)
 
     blobs.path(digest).write_bytes(b"posterios")
 
-    assert blobs.file(digest).read_bytes() == b"posterios"
+    with blobs.open(digest) as file:
+        assert file.read() == b"posterios"
 
 
 @pytest.mark.parametrize("place", [0, 499_999, 999_999])
@@ -80,13 +82,9 @@ def test_verifying_finds_bytes_that_were_cut_off(blobs: Blobs, length: int) -> N
 
 def test_a_file_that_is_not_there_is_a_clear_error(blobs: Blobs) -> None:
     digest = f"sha256:{'0' * 64}"
-    for ask in (blobs.file, blobs.verify):
+    for ask in (blobs.open, blobs.verify):
         with pytest.raises(BlobMissing, match="doctor"):
             ask(digest)
-
-    blobs.path(digest).mkdir(parents=True)
-    with pytest.raises(BlobMissing):
-        blobs.file(digest)
 
 
 def test_a_write_that_fails_leaves_nothing_behind(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
