@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from bayes.layers import Conv, Dense, Softplus, Weighted, plain
+from bayes.packed import conv2d
 
 ALIGNED_BYTES = 64
 SPLIT_WEIGHTS_MIN = 2**17
@@ -60,7 +61,7 @@ def conv_by_row(
 ) -> Tensor:
     """The outputs of a convolution for rows x [rows, channels, height, width]."""
     rows = [x] if weight.shape[-1] > KERNEL_ALONE_MAX else torch.split(x, 1)
-    outputs = [F.conv2d(aligned(row), weight, bias, stride, padding, groups=groups) for row in rows]
+    outputs = [conv2d(aligned(row), weight, bias, stride=stride, padding=padding, groups=groups) for row in rows]
     return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
 

@@ -4,6 +4,10 @@ import torch
 
 from bayes.errors import DeviceUnusable
 
+# Torch before 2.12 does not tell.
+CAPABILITIES: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
+"""What the processor can, by torch's names."""
+
 
 def usable(name: str) -> str:
     """The device of this name, on which a tensor was made; `auto` is CUDA where there is one, else the CPU.

@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from bayes.errors import InvalidDescription
+from bayes.packed import conv2d
 
 Shape = tuple[int, ...]
 
@@ -262,7 +263,7 @@ def apply(layer: Weighted, x: Tensor, weight: Tensor, bias: Tensor | None) -> Te
         case Dense():
             return F.linear(x, weight, bias)
         case Conv(_, _, padding, stride):
-            return F.conv2d(x, weight, bias, stride, padding, groups=layer.groups)
+            return conv2d(x, weight, bias, stride=stride, padding=padding, groups=layer.groups)
 
 
 def channels_last(x: Tensor) -> Tensor:

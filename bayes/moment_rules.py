@@ -19,10 +19,14 @@ VARIANCE_FLOOR = 1e-30
 """Keeps the root of a variance of 0 a divisor; too small to be seen beside any other."""
 REACH = 10.0
 """Standard deviations from which a Gaussian is taken to lie wholly on one side."""
+REACH_OF_SIGMOID = 60.0
+"""From here on e^-x is below all rounding, and e^x below infinity."""
 SHARED = 1 / 3
 """Of the variances at all positions of an image, the part that moves together; see docs/mathematics.md."""
 SIX = 6.0
-ROOT_HALF, DENSITY_AT_0, PROBIT = math.sqrt(0.5), 1 / math.sqrt(2 * math.pi), math.pi / 8
+ROOT_HALF, PROBIT = math.sqrt(0.5), math.pi / 8
+ONE = torch.tensor(1.0, dtype=torch.float64)
+LOG_DENSITY_AT_0 = torch.tensor(-0.5 * math.log(2 * math.pi), dtype=torch.float64)
 
 
 class Moment(NamedTuple):
@@ -52,11 +56,11 @@ def relu(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     """
     deviation = torch.clamp(variance, min=VARIANCE_FLOOR).sqrt_()
     a = (mean / deviation).clamp_(-REACH, REACH)
-    below = torch.mul(a, ROOT_HALF).erf_().add_(1.0).mul_(0.5)
-    density = torch.mul(a, a).mul_(-0.5).exp_().mul_(DENSITY_AT_0)
-    h = torch.addcmul(density, a, below)
-    location = density.mul_(deviation).addcmul_(mean, below)
-    spread = below.addcmul_(h, a.sub_(h)).clamp_(min=0.0).mul_(variance)
+    twice = torch.mul(a, ROOT_HALF).erf_().add_(1.0)  # 2 Phi
+    density = torch.addcmul(LOG_DENSITY_AT_0.to(a.device), a, a, value=-0.5).exp_()
+    h = torch.addcmul(density, a, twice, value=0.5)
+    location = density.mul_(deviation).addcmul_(mean, twice, value=0.5)
+    spread = a.sub_(h).mul_(h).add_(twice, alpha=0.5).clamp_(min=0.0).mul_(variance)
     return location, spread
 
 
@@ -86,11 +90,14 @@ def softplus(mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
     two Hermite polynomials of x, with the means of the first two derivatives. For v towards 0 it is the delta method;
     for v without bounds the limits are those of max(0, x), up to 9 and 4 percent.
     """
-    k = torch.mul(variance, PROBIT).add_(1.0).sqrt_()
-    scaled = mean / k
-    p = torch.neg(scaled).exp_().add_(1.0).reciprocal_()
-    bend = (1.0 - p).mul_(p).div_(k).square_().mul_(variance).mul_(0.5)
-    return softplus_of(scaled).mul_(k), p.square_().add_(bend).mul_(variance)
+    k = torch.add(ONE, variance, alpha=PROBIT).sqrt_()
+    scaled = (mean / k).clamp_(min=-REACH_OF_SIGMOID)
+    above = torch.neg(scaled).exp_().add_(1.0)  # 1 / p
+    p = above.reciprocal()
+    square = p.square()
+    bend = p.sub_(square).mul_(variance).div_(k)
+    spread = square.mul_(variance).addcmul_(bend, bend, value=0.5)
+    return above.log_().add_(scaled).clamp_(min=0.0).mul_(k), spread
 
 
 def _relu(_step: object, x: Moment, **_: object) -> Moment:

@@ -7,6 +7,7 @@ Robust Bayesian Neural Networks", without covariances between units.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -19,10 +20,11 @@ from bayes.families.kernels import products_per_row, variance_by
 from bayes.families.parts import Tensors, WeightMoments
 from bayes.fixed import FIXED
 from bayes.inputs import Input
-from bayes.layers import Affine, Network, Weighted, apply, channels_last, scaled
+from bayes.layers import Affine, Conv, Network, Weighted, apply, channels_last, scaled
 from bayes.likelihoods import OWN
 from bayes.moment_rules import Moment, rule_of
 from bayes.outputs import Output
+from bayes.packed import packed
 from bayes.posterior import Posterior
 
 NUMBERS_AT_ONCE = 2**19
@@ -54,6 +56,14 @@ class LayerMoments(NamedTuple):
         """The same on the device, kernels channels last."""
         rest = (None if part is None else _placed(part, device) for part in self[2:])
         return LayerMoments(_placed(self.mean, device), _placed(self.bias_mean, device), *rest)
+
+    def packed(self, layer: Weighted) -> "LayerMoments":
+        """The same with the kernels of a convolution `packed`, those of variances roughly."""
+        if not isinstance(layer.layer, Conv):
+            return self
+        pack = partial(packed, stride=layer.layer.stride, padding=layer.layer.padding, groups=layer.groups)
+        variance = None if self.variance is None else pack(self.variance, is_rough=True)
+        return self._replace(mean=pack(self.mean), variance=variance)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +112,7 @@ def moments(posterior: Posterior, *, device: torch.device | str = "cpu", consume
     layers: dict[str, LayerMoments] = {}
     for layer in posterior.network.weighted:
         q, is_sure = posterior.layer(layer.name), layer.name not in found.unsure
-        layers[layer.name] = ready_for(posterior.rules, q, is_sure=is_sure, consume=consume).on(device)
+        layers[layer.name] = ready_for(posterior.rules, q, is_sure=is_sure, consume=consume).on(device).packed(layer)
     return Moments(
         input=posterior.input,
         output=posterior.output,
@@ -129,7 +139,11 @@ def propagate(ready: Moments, x: Tensor, *, by_row: bool = False) -> Moment:
 
     x = channels_last(x) if x.dim() == 4 else x
     mean, variance = ready.network.run(Moment(x, None), linear, scaling, _by_rule)
-    return Moment(mean.double().cpu(), None if variance is None else variance.clamp(min=0.0).double().cpu())
+    return Moment(_double(mean), None if variance is None else _double(variance).clamp_(min=0.0))
+
+
+def _double(x: Tensor) -> Tensor:
+    return x.to("cpu", torch.float64)
 
 
 class Survey(NamedTuple):

@@ -1,5 +1,6 @@
 """Predictions with their uncertainty, from a posterior's moments or from drawn weights."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import assert_never
@@ -92,7 +93,6 @@ def _by_moments(using: Moments, inputs: Tensor, alone: bool, check: Callable[[],
     for index, part in enumerate(torch.split(inputs, rows)):
         check()
         moment = propagate(using, _scaled(using, part), by_row=alone)
-        # In float64 the sum of two numbers of float32 is finite if, and only if, both are.
         sums = moment.mean if moment.variance is None else moment.mean + moment.variance
         _check_finite(sums, index * rows, of="the mean and the variance of the net's outputs")
         answers.append(of_moments(using.output, using.own, moment))
@@ -165,7 +165,7 @@ def _reduced(
 
 
 def _check_finite(outputs: Tensor, first_row: int, *, of: str) -> None:
-    is_finite = outputs.isfinite()
-    if not bool(is_finite.all()):
-        row = first_row + int(is_finite.flatten(1).all(1).logical_not().nonzero()[0])
+    # Numbers of float32 have a finite sum in float64 if, and only if, all are finite.
+    if not math.isfinite(float(outputs.sum())):
+        row = first_row + int(outputs.isfinite().flatten(1).all(1).logical_not().nonzero()[0])
         raise InvalidInputs(f"row {row} holds numbers so large that {of} for it are not finite")

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bayes import likelihoods
 from bayes.families.parts import Tensors
-from bayes.moment_rules import PROBIT, Moment
+from bayes.moment_rules import ONE, PROBIT, Moment
 from bayes.outputs import Categorical, Gaussian, Output
 from bayes.prediction import CategoricalPrediction, GaussianPrediction, Method, Prediction
 
@@ -61,13 +61,8 @@ def softmax(outputs: Tensor) -> Tensor:
     even for a single row. And exp2 rounds otherwise what is left of a tensor when it has taken 16 numbers at a time: so
     rows are filled up to that with classes of probability 0.
     """
-    powers = _exp(outputs - outputs.amax(-1, keepdim=True))
-    return powers.div_(powers.sum(-1, keepdim=True))[..., : outputs.shape[-1]]
-
-
-def _exp(below: Tensor) -> Tensor:
-    """Powers of e with these exponents, and zeros that fill the last axis up."""
-    return F.pad(below, (0, -below.shape[-1] % EXP2_AT_ONCE), value=-math.inf).mul_(LOG2_E).exp2_()
+    fill = (0, -outputs.shape[-1] % EXP2_AT_ONCE)
+    return _normalized(F.pad(outputs, fill, value=-math.inf).mul_(LOG2_E))[..., : outputs.shape[-1]]
 
 
 def _together(each: Tensor, method: Method) -> CategoricalPrediction:
@@ -80,17 +75,26 @@ def _together(each: Tensor, method: Method) -> CategoricalPrediction:
 
 def _by_moments(moment: Moment) -> CategoricalPrediction:
     """Probabilities by the probit approximation, and as mutual information that of logits drawn from the moments."""
-    drawn = _together(softmax(_logits(moment)), "moments")
-    if moment.variance is None or moment.mean.shape[1] > PAIRED_CLASSES_MAX:
-        return drawn
-    probabilities = _paired(moment.mean, moment.variance)
+    mean, variance = moment
+    if variance is None:
+        return _together(softmax(mean.unsqueeze(1)), "moments")
+    # Classes of probability 0 fill rows up, as `softmax` says; powers are those of 2.
+    fill = (0, -mean.shape[1] % EXP2_AT_ONCE)
+    mean, spread = F.pad(mean, fill, value=-math.inf).mul_(LOG2_E), F.pad(variance, fill)
+    points = _points_of_powers(variance.shape[1])
+    each = _normalized(torch.addcmul(mean.unsqueeze(1), spread.sqrt().unsqueeze(1), points))
+    if variance.shape[1] > PAIRED_CLASSES_MAX:
+        return _together(each[..., : variance.shape[1]], "moments")
+    aleatoric = torch.special.entr(each).sum(-1).mean(1)
+    information = torch.special.entr(each.mean(1)).sum(-1).sub_(aleatoric).clamp_(min=0.0)
+    probabilities = _paired(mean, spread, variance.shape[1])
     entropy = torch.special.entr(probabilities).sum(-1)
-    information = torch.minimum(drawn.mutual_information, entropy)
+    information = torch.minimum(information, entropy)
     return CategoricalPrediction(probabilities, entropy, entropy - information, information, "moments")
 
 
-def _paired(mean: Tensor, variance: Tensor) -> Tensor:
-    r"""Class probabilities by a probit approximation of each pair of logits, [rows, classes].
+def _paired(mean: Tensor, variance: Tensor, classes: int) -> Tensor:
+    r"""Class probabilities by a probit approximation of each pair of logits, [rows, classes], of powers of 2.
 
     .. math:: p_k \propto 1 / \sum_j \exp\left(-(m_k - m_j) / \sqrt{1 + \pi (v_k + v_j) / 8}\right)
 
@@ -100,19 +104,24 @@ def _paired(mean: Tensor, variance: Tensor) -> Tensor:
     by pair as in Daunizeau 2017, "Semi-analytical approximations to statistical moments of sigmoid and softmax
     mappings of normal variables".
     """
-    scale = torch.add(1.0, variance.unsqueeze(2) + variance.unsqueeze(1), alpha=PROBIT).sqrt_()
-    above = (mean.unsqueeze(1) - mean.unsqueeze(2)).div_(scale)
-    most = above.amax(2, keepdim=True)
-    log_odds = _exp(above - most).sum(2).log_().add_(most.squeeze(2))
-    return softmax(log_odds.neg_())
+    own, others = variance[:, :classes].unsqueeze(2), variance.unsqueeze(1)
+    scale = torch.add(ONE, own + others, alpha=PROBIT).sqrt_()
+    above = (mean.unsqueeze(1) - mean[:, :classes].unsqueeze(2)).div_(scale)
+    # No class is below itself: every sum is at least 1, and where it is infinite the class has no probability.
+    odds = above.exp2_().sum(2).reciprocal_()
+    return odds.div_(odds.sum(1, keepdim=True))
 
 
-def _logits(moment: Moment) -> Tensor:
-    """Logits drawn from N(m, v), [rows, draws, classes], always at the same points; where all are sure, the mean."""
-    mean, variance = moment
-    if variance is None:
-        return mean.unsqueeze(1)
-    return torch.addcmul(mean.unsqueeze(1), variance.sqrt().unsqueeze(1), logit_points(mean.shape[1]))
+def _normalized(exponents: Tensor) -> Tensor:
+    """Powers of 2 over the sum of those of their last axis."""
+    powers = exponents.sub_(exponents.amax(-1, keepdim=True)).exp2_()
+    return powers.div_(powers.sum(-1, keepdim=True))
+
+
+@lru_cache(maxsize=16)
+def _points_of_powers(classes: int) -> Tensor:
+    """The logit points for powers of 2, filled up with zeros."""
+    return F.pad(logit_points(classes), (0, -classes % EXP2_AT_ONCE)).mul_(LOG2_E)
 
 
 @lru_cache(maxsize=16)

@@ -9,13 +9,12 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bayes.devices import CAPABILITIES
 from bayes.families.parts import Noise, Tensors
 from bayes.layers import Weighted, apply
 
 VARIANCE_FLOOR = 1e-10
 HALVED_WEIGHTS_MIN = 2**12
-# Torch before 2.12 does not tell.
-CAPABILITIES: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
 IS_HALF_FAST = bool(CAPABILITIES.get("amx_bf16"))
 
 
