@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from bayes.layers import Conv, Dense, Softplus, Weighted, plain
-from bayes.packed import conv2d
+from bayes.packed import conv2d, dense
 
 ALIGNED_BYTES = 64
 SPLIT_WEIGHTS_MIN = 2**17
@@ -33,6 +33,9 @@ def apply_by_row(layer: Weighted, x: Tensor, weight: Tensor, bias: Tensor | None
 
 def dense_by_row(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """The outputs of a dense layer for rows x [rows, inputs]."""
+    if weight.is_mkldnn:
+        products = [dense(row, weight, bias) for row in torch.split(x, 1)]
+        return products[0] if len(products) == 1 else torch.cat(products)
     fill = -x.shape[1] % (ALIGNED_BYTES // x.element_size())
     apart = F.pad(x, (0, fill))[:, : x.shape[1]] if fill and len(x) > 1 else aligned(x.contiguous())
     product = _in_halves(apart, weight) if _is_worth_splitting(weight) else _product(apart, weight)

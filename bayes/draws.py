@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from math import prod
 from typing import Literal
 
 import torch
@@ -19,6 +20,7 @@ from bayes.inputs import Input
 from bayes.layers import Conv, Dense, Network, Weighted, apply, channels_last, forward
 from bayes.likelihoods import OWN
 from bayes.outputs import Output
+from bayes.packed import conv2d, packed_kernels
 from bayes.posterior import Posterior
 
 WEIGHTS_AT_ONCE = 2**26
@@ -32,7 +34,8 @@ SIDE_BY_SIDE_NUMBERS = 2**24
 class Draws:
     """Nets drawn from a posterior, ready to predict: a stack of each layer's weights, or these `flipped`.
 
-    The kernels of a chain's convolutions lie channels last, filters of one net after those of another.
+    The kernels of a chain's convolutions lie channels last, filters of one net after those of another, and once more
+    `packed`, those of all nets together.
     """
 
     method: Literal["ensemble", "mean"]
@@ -43,6 +46,7 @@ class Draws:
     own: Tensors
     fixed: Tensors
     flipped: Mapping[str, Flipped] = field(default_factory=dict)
+    packed: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
@@ -52,7 +56,8 @@ class Draws:
     def nbytes(self) -> int:
         """The memory that the draws hold, in bytes."""
         stacked = sum(tensor.nbytes for stack in self.weights.values() for tensor in stack)
-        return stacked + sum(layer.nbytes for layer in self.flipped.values())
+        once_more = sum(kernels.nbytes for kernels in self.packed.values())
+        return stacked + once_more + sum(layer.nbytes for layer in self.flipped.values())
 
     def net(self, name: str, index: int) -> LayerWeights:
         """The weights of one net's layer."""
@@ -75,6 +80,12 @@ class Draws:
         return [of.bias for of in self.weights.values()] + [of.bias for of in self.flipped.values()]
 
 
+def nbytes_of_a_net(network: Network) -> int:
+    """The memory that one net drawn for this network holds, in bytes; in `flipped` layers it is less."""
+    kernels = sum(prod(layer.weight_shape) for layer in network.weighted if isinstance(layer.layer, Conv))
+    return 4 * (network.weights + (kernels if network.is_chain else 0))
+
+
 def draw(posterior: Posterior, *, samples: int = 16, seed: int = 0, device: torch.device | str = "cpu") -> Draws:
     """Nets drawn from the posterior, independent but for the large dense layers of a chain (`flipped`).
 
@@ -86,7 +97,7 @@ def draw(posterior: Posterior, *, samples: int = 16, seed: int = 0, device: torc
         for name, stack in some.weights.items():
             stacks[name].append(stack)
     weights = {name: _joined(stacks.pop(name)) for name in list(stacks)}
-    return replace(some, weights=_laid_out(weights) if posterior.network.is_chain else weights)
+    return _laid_out(replace(some, weights=weights))
 
 
 def in_turn(posterior: Posterior, *, samples: int, seed: int, device: torch.device | str = "cpu") -> Iterator[Draws]:
@@ -106,7 +117,7 @@ def in_turn(posterior: Posterior, *, samples: int, seed: int, device: torch.devi
 def mean_draw(posterior: Posterior, *, device: torch.device | str = "cpu") -> Draws:
     """The one net whose weights are the posterior's means."""
     mean = _draws(posterior, lambda layer: posterior.rules.mean(posterior.layer(layer.name)), device)
-    return replace(mean, method="mean", weights=_laid_out(mean.weights))
+    return _laid_out(replace(mean, method="mean"))
 
 
 def evaluate(draws: Draws, x: Tensor, *, by_row: bool = False, of_rows: int | None = None) -> Tensor:
@@ -152,20 +163,28 @@ def _side_by_side(draws: Draws, x: Tensor, *, by_row: bool) -> Tensor:
                 return torch.cat(products, 1).transpose(0, 1).reshape(-1, len(weight) * units)
             case Conv(_, _, padding, stride):
                 groups = 1 if is_shared else len(weight)
-                conv = conv_by_row if by_row else F.conv2d
-                return conv(x, weight.flatten(0, 1), bias.flatten(), stride=stride, padding=padding, groups=groups)
+                conv = conv_by_row if by_row else conv2d
+                kernels = draws.packed[layer.name]
+                return conv(x, kernels, bias.flatten(), stride=stride, padding=padding, groups=groups)
 
     return forward(draws.network, x, linear, other=steady).view(-1, draws.samples, draws.output.units)
 
 
-def _laid_out(weights: Mapping[str, LayerWeights]) -> dict[str, LayerWeights]:
-    """Kernels channels last, for all nets as one convolution of many filters."""
-    return {
-        name: LayerWeights(channels_last(weight.flatten(0, 1)).view(weight.shape), bias)
-        if weight.dim() == 5
-        else LayerWeights(weight, bias)
-        for name, (weight, bias) in weights.items()
-    }
+def _laid_out(draws: Draws) -> Draws:
+    """The draws of a chain with kernels channels last, and packed as one convolution of many filters."""
+    if not draws.network.is_chain:
+        return draws
+    weights, kernels = dict(draws.weights), dict[str, Tensor]()
+    for index, layer in enumerate(draws.network.weighted):
+        if not isinstance(layer.layer, Conv):
+            continue
+        weight, bias = weights[layer.name]
+        together = channels_last(weight.flatten(0, 1))
+        # All nets take the rows, and then each what it made of them itself.
+        groups, step = 1 if index == 0 else len(weight), layer.layer
+        kernels[layer.name] = packed_kernels(together, stride=step.stride, padding=step.padding, groups=groups)
+        weights[layer.name] = LayerWeights(together.view(weight.shape), bias)
+    return replace(draws, weights=weights, packed=kernels)
 
 
 def _drawn(

@@ -20,10 +20,11 @@ from torch import Tensor
 from bayes.by_row import aligned, dense_by_row
 from bayes.families.parts import LayerWeights, WeightMoments
 from bayes.layers import Dense, Weighted
+from bayes.packed import dense, packed_matrix
 
 GROUP_DRAWS = 8
 """So many draws share their noise."""
-WEIGHTS_LEAST, DRAWS_LEAST = 2**14, 3
+WEIGHTS_LEAST, DRAWS_LEAST, ROUGH_LEAST = 2**14, 3, 2**17
 """Of smaller layers and of fewer draws it would be no gain."""
 
 
@@ -36,17 +37,19 @@ class Flipped:
     inputs: Tensor  # signs, [groups, draws of a group, inputs]
     units: Tensor  # signs, [draws, units]
     bias: Tensor  # [draws, units], or [draws, 0]
+    packed: tuple[Tensor, ...]  # the noise of each group as `dense` takes it, or nothing
 
     @property
     def nbytes(self) -> int:
-        return sum(part.nbytes for part in (self.mean, self.noise, self.inputs, self.units, self.bias))
+        parts = (self.mean, self.noise, self.inputs, self.units, self.bias)
+        return sum(part.nbytes for part in (*parts, *self.packed))
 
     def net(self, index: int) -> LayerWeights:
         """The weights of one draw, without an axis for draws."""
         groups, draws, inputs = self.inputs.shape
         signs = self.inputs.view(groups * draws, inputs)[index]
         moved = self.noise[index // draws] * signs
-        return LayerWeights(moved.mul_(self.units[index].unsqueeze(1)).add_(self.mean), self.bias[index])
+        return LayerWeights(torch.addcmul(self.mean, moved, self.units[index].unsqueeze(1)), self.bias[index])
 
     def outputs(self, x: Tensor, *, by_row: bool) -> Tensor:
         """What every draw makes of rows x [rows, 1 or draws, inputs], [rows, draws, units].
@@ -64,17 +67,20 @@ class Flipped:
             mean = F.linear(x.reshape(rows * own, inputs), self.mean).view(rows, own, -1)
             filled = F.pad(x, (0, 0, 0, groups * draws - own)) if groups * draws > own else x
             signed = filled.view(rows, groups, draws, inputs) * self.inputs
-        noise = torch.bmm(signed.transpose(0, 1).reshape(groups, rows * draws, inputs), self.noise.mT)
-        each = (
-            noise.view(groups, rows, draws, -1).transpose(0, 1).reshape(rows, groups * draws, -1)[:, : len(self.units)]
-        )
+        by_group = signed.transpose(0, 1).reshape(groups, rows * draws, inputs)
+        moved = [
+            dense(own, matrix, None).view(rows, draws, -1)
+            for own, matrix in zip(by_group, self.packed or self.noise, strict=True)
+        ]
+        each = torch.cat(moved, 1)[:, : len(self.units)]
         outputs = torch.addcmul(mean, each, self.units)
         return outputs.add_(self.bias) if self.bias.numel() else outputs
 
     def on(self, device: torch.device | str) -> "Flipped":
         """The same on the device."""
         parts = (self.mean, self.noise, self.inputs, self.units, self.bias)
-        return Flipped(*(aligned(part.to(device)) for part in parts))
+        mean, noise, inputs, units, bias = (aligned(part.to(device)) for part in parts)
+        return Flipped(mean, noise, inputs, units, bias, _packed(noise))
 
 
 def is_worth_flipping(layer: Weighted, known: WeightMoments | None, samples: int) -> bool:
@@ -99,7 +105,14 @@ def flipped(weights: WeightMoments, *, samples: int, generator: torch.Generator)
         inputs=_signs((groups, draws, inputs), generator),
         units=_signs((samples, units), generator),
         bias=biases.mul_(weights.bias_variance.sqrt()).add_(weights.bias_mean),
+        packed=(),
     )
+
+
+def _packed(noise: Tensor) -> tuple[Tensor, ...]:
+    """Roughly: nobody sees the digits of noise."""
+    packed = [packed_matrix(group, least=ROUGH_LEAST) for group in noise]
+    return tuple(packed) if packed[0].is_mkldnn else ()
 
 
 def _signs(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:

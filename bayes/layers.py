@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from bayes.errors import InvalidDescription
-from bayes.packed import conv2d
+from bayes.packed import conv2d, dense
 
 Shape = tuple[int, ...]
 
@@ -261,7 +261,7 @@ def apply(layer: Weighted, x: Tensor, weight: Tensor, bias: Tensor | None) -> Te
     bias = bias if layer.is_biased else None
     match layer.layer:
         case Dense():
-            return F.linear(x, weight, bias)
+            return dense(x, weight, bias)
         case Conv(_, _, padding, stride):
             return conv2d(x, weight, bias, stride=stride, padding=padding, groups=layer.groups)
 

@@ -20,11 +20,11 @@ from bayes.families.kernels import products_per_row, variance_by
 from bayes.families.parts import Tensors, WeightMoments
 from bayes.fixed import FIXED
 from bayes.inputs import Input
-from bayes.layers import Affine, Conv, Network, Weighted, apply, channels_last, scaled
+from bayes.layers import Affine, Conv, Dense, Network, Weighted, apply, channels_last, scaled
 from bayes.likelihoods import OWN
 from bayes.moment_rules import Moment, rule_of
 from bayes.outputs import Output
-from bayes.packed import packed
+from bayes.packed import packed_kernels, packed_matrix
 from bayes.posterior import Posterior
 
 NUMBERS_AT_ONCE = 2**19
@@ -58,12 +58,16 @@ class LayerMoments(NamedTuple):
         return LayerMoments(_placed(self.mean, device), _placed(self.bias_mean, device), *rest)
 
     def packed(self, layer: Weighted) -> "LayerMoments":
-        """The same with the kernels of a convolution `packed`, those of variances roughly."""
-        if not isinstance(layer.layer, Conv):
-            return self
-        pack = partial(packed, stride=layer.layer.stride, padding=layer.layer.padding, groups=layer.groups)
-        variance = None if self.variance is None else pack(self.variance, is_rough=True)
-        return self._replace(mean=pack(self.mean), variance=variance)
+        """The same, packed, and the variances roughly: nobody sees their digits."""
+        match layer.layer:
+            case Conv(_, _, padding, stride):
+                pack = partial(packed_kernels, stride=stride, padding=padding, groups=layer.groups)
+                variance = None if self.variance is None else pack(self.variance, is_rough=True)
+                return self._replace(mean=pack(self.mean), variance=variance)
+            case Dense():
+                if self.variance is None or is_large(self.mean):
+                    return self
+                return self._replace(variance=packed_matrix(self.variance))
 
 
 @dataclass(frozen=True, eq=False)

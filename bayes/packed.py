@@ -1,4 +1,7 @@
-"""Kernels of convolutions in the layout that the processor's library computes with: torch's own calls make it anew."""
+"""Weights in the layout that the processor's library computes with: torch's own calls lay them out anew each time.
+
+Rough ones are rounded to bfloat16 (8 bits, the exponents of float32), where the processor multiplies it faster.
+"""
 
 from collections.abc import Callable
 from typing import cast
@@ -11,38 +14,61 @@ from bayes.devices import CAPABILITIES
 
 Operator = Callable[..., Tensor]
 
-# What torch's compiler calls for a convolution whose kernels stay the same. A torch without it computes as ever.
+# What torch's compiler calls for weights that stay the same. A torch without these computes as ever.
 IS_THERE: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-_REORDER = cast("Operator | None", getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None) if IS_THERE else None)
+_PACK_KERNELS = cast("Operator | None", getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None))
 _CONVOLUTION = cast("Operator | None", getattr(torch.ops.mkldnn, "_convolution_pointwise", None))
-ROUGH_WEIGHTS_MIN = 2**14
-"""Of fewer weights, rounding inputs and outputs takes longer than it saves."""
+_PACK_MATRIX = cast("Operator | None", getattr(torch.ops.mkldnn, "_reorder_linear_weight", None))
+_PRODUCT = cast("Operator | None", getattr(torch.ops.mkldnn, "_linear_pointwise", None))
+ALONE: tuple[str, list[float], str] = "none", [], ""
+"""Nothing else is done in the same step."""
+
 IS_ROUGH_FAST = bool(CAPABILITIES.get("avx512_bf16") or CAPABILITIES.get("amx_bf16"))
+ROUGH_KERNELS_MIN, ROUGH_MATRIX_MIN = 2**14, 10**6
+"""Of fewer weights, rounding inputs and outputs takes longer than it saves."""
 
 
-def packed(weight: Tensor, *, stride: int = 1, padding: int = 0, groups: int = 1, is_rough: bool = False) -> Tensor:
-    """The kernels [filters, channels, height, width] for `conv2d` to compute with, on the CPU; no copy where it can't.
-
-    Rough ones are rounded to bfloat16 (8 bits, the exponents of float32), where the processor multiplies it faster.
-    """
-    if _REORDER is None or _CONVOLUTION is None:
+def packed_kernels(
+    weight: Tensor, *, stride: int = 1, padding: int = 0, groups: int = 1, is_rough: bool = False
+) -> Tensor:
+    """The kernels [filters, channels, height, width] for `conv2d`; themselves where they cannot be packed."""
+    if _PACK_KERNELS is None or _CONVOLUTION is None or not _is_packable(weight):
         return weight
-    if weight.device.type != "cpu" or weight.dtype != torch.float32:
+    if is_rough and IS_ROUGH_FAST and weight.numel() >= ROUGH_KERNELS_MIN:
+        weight = weight.to(torch.bfloat16)
+    return _PACK_KERNELS(weight.to_mkldnn(), (padding, padding), (stride, stride), (1, 1), groups)
+
+
+def packed_matrix(weight: Tensor, *, least: int = ROUGH_MATRIX_MIN) -> Tensor:
+    """The weights [units, inputs] of a dense layer for `dense`, roughly; the same where they are fewer or cannot be."""
+    if _PACK_MATRIX is None or _PRODUCT is None or not _is_packable(weight):
         return weight
-    kernels = (
-        weight.to(torch.bfloat16) if is_rough and IS_ROUGH_FAST and weight.numel() >= ROUGH_WEIGHTS_MIN else weight
-    )
-    return _REORDER(kernels.to_mkldnn(), (padding, padding), (stride, stride), (1, 1), groups)
+    if not IS_ROUGH_FAST or weight.numel() < least:
+        return weight
+    return _PACK_MATRIX(weight.to(torch.bfloat16), 1)
 
 
 def conv2d(
     x: Tensor, weight: Tensor, bias: Tensor | None, *, stride: int = 1, padding: int = 0, groups: int = 1
 ) -> Tensor:
-    """As torch's own, also with `packed` kernels; of rough ones the outputs are rounded too."""
+    """As torch's own, also with `packed_kernels`; of rough ones the outputs are rounded too."""
     if not weight.is_mkldnn:
         return F.conv2d(x, weight, bias, stride, padding, groups=groups)
     assert _CONVOLUTION is not None
     sizes = (padding, padding), (stride, stride), (1, 1), groups
     if weight.dtype == x.dtype:
-        return _CONVOLUTION(x, weight, bias, *sizes, "none", [], "")
-    return _CONVOLUTION(x.to(weight.dtype), weight, bias, *sizes, "none", [], "").to(x.dtype)
+        return _CONVOLUTION(x, weight, bias, *sizes, *ALONE)
+    return _CONVOLUTION(x.to(weight.dtype), weight, bias, *sizes, *ALONE).to(x.dtype)
+
+
+def dense(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """As torch's own `linear`, also with a `packed_matrix`, of which the products are rounded."""
+    if not weight.is_mkldnn:
+        return F.linear(x, weight, bias)
+    assert _PRODUCT is not None
+    product = _PRODUCT(x.to(weight.dtype), weight, None, *ALONE).to(x.dtype)
+    return product if bias is None else product.add_(bias)
+
+
+def _is_packable(weight: Tensor) -> bool:
+    return IS_THERE and weight.device.type == "cpu" and weight.dtype == torch.float32

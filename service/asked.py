@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, Header, Query
 
 from bayes import Categorical, Output
+from bayes.draws import nbytes_of_a_net
 from bayes.ready import SAMPLES, SEED, default_method
 from service.known import Known
 from service.loaded import Chosen
@@ -90,7 +91,7 @@ async def _way(
 
 def draws_held_max(known: Known, settings: Settings) -> int:
     """How many nets of this model there is memory for."""
-    return settings.loaded_bytes_max // (4 * known.model.network.weights)
+    return settings.loaded_bytes_max // nbytes_of_a_net(known.model.network)
 
 
 @dataclass(frozen=True)

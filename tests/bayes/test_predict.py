@@ -19,6 +19,7 @@ from bayes import (
     predict,
     root,
 )
+from bayes.draws import nbytes_of_a_net
 from bayes.families import family_names
 from bayes.layers import Weighted, apply, forward
 
@@ -124,7 +125,10 @@ def test_draws_made_before_give_what_draws_made_on_request_give(learned: Posteri
 
 
 def test_draws_know_their_bytes(learned: Posterior) -> None:
-    assert draw(learned, samples=3).nbytes == 3 * 4 * learned.network.weights
+    kernels = sum(tensor.numel() for name, tensor in learned.tensors.items() if "conv" in name and "weight.mu" in name)
+
+    assert draw(learned, samples=3).nbytes == 3 * 4 * (learned.network.weights + kernels)
+    assert nbytes_of_a_net(learned.network) == 4 * (learned.network.weights + kernels)
 
 
 def test_the_mean_is_one_net_without_mutual_information(learned: Posterior, image_chunk: Chunk) -> None:
