@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
+from starlette.concurrency import run_in_threadpool
 
-from service.encodings import OF_BATCHES, BatchKind, BodyKind
+from service.accepting import Batch
+from service.encodings import OF_BATCHES, BatchKind, BodyKind, Encoding
 from service.house import House
 from service.known import Known
 from service.openapi import takes_rows
@@ -26,6 +28,7 @@ from service.rejected import (
     LabelOutOfRange,
     LabelShape,
     MediaTypeUnsupported,
+    Overloaded,
     QueryInvalid,
     WeightsInvalid,
 )
@@ -38,6 +41,9 @@ from store.values import BatchRow
 router = APIRouter(prefix="/v1/models/{model}/batches", tags=["batches"])
 
 REPLAYED = "Idempotent-Replayed"
+READ_AT_ONCE_BYTES = 16 * 2**10
+READ_AT_ONCE = frozenset({Encoding.JSON, Encoding.SAFETENSORS})
+"""Such bodies, so short, are read by the event loop: handing them to a thread takes longer."""
 
 
 @router.post(
@@ -48,10 +54,10 @@ REPLAYED = "Idempotent-Replayed"
     responses=declared(
         *(IdempotencyKeyMissing, IdempotencyKeyInvalid, JsonInvalid, ModelNotFound, BodyTooLarge, BatchTooLarge),
         *(MediaTypeUnsupported, BodyInvalid, BatchEmpty, IdempotencyKeyReused, InputShape, InputDtype),
-        *(InputNotFinite, InputTooLarge, LabelShape, LabelDtype, LabelOutOfRange, WeightsInvalid),
+        *(InputNotFinite, InputTooLarge, LabelShape, LabelDtype, LabelOutOfRange, WeightsInvalid, Overloaded),
     ),
 )
-def post_batch(
+async def post_batch(
     *,
     model: ModelName,
     key: IdempotencyKey,
@@ -65,31 +71,38 @@ def post_batch(
     The same rows again under the same key are answered as the first time, with `Idempotent-Replayed: true`. The digest
     is that of the rows in their stored form, so the encoding may change between the two.
     """
-    batch, is_replay = accept(house, house.known.find(model), model, key=key, kind=kind, raw=raw)
+    known = await run_in_threadpool(house.known.find, model)
+    batch, is_replay = await accept(house, known, model, key=key, kind=kind, raw=raw)
     response.headers["Location"] = location(batch)
     if is_replay:
         response.headers[REPLAYED] = "true"
     return batch
 
 
-def accept(
+async def accept(
     house: House, known: Known, name: str, *, key: str, kind: BodyKind, raw: bytes
 ) -> tuple[AcceptedBatch, bool]:
     """The rows are stored once under this key; True: they had been before."""
-    rows = batch_posted(
-        raw,
-        kind=kind,
-        of=known.model.input,
-        labeled=known.model.output,
-        rows_max=house.settings.rows_max,
-        bytes_max=house.settings.body_bytes_max,
-    )
-    digest = house.keep(rows.to_bytes())
-    accepted = house.ledger.accept(
-        name, key=key, digest=digest, rows=len(rows.inputs), label_counts=rows.label_counts()
-    )
-    batch = accepted.batch
-    answer = AcceptedBatch(
+
+    def batch_to_store() -> Batch:
+        rows = batch_posted(
+            raw,
+            kind=kind,
+            of=known.model.input,
+            labeled=known.model.output,
+            rows_max=house.settings.rows_max,
+            bytes_max=house.settings.body_bytes_max,
+        )
+        return Batch(key, rows.to_bytes(), len(rows.inputs), rows.label_counts())
+
+    is_short = len(raw) <= READ_AT_ONCE_BYTES and kind.encoding in READ_AT_ONCE
+    batch = batch_to_store() if is_short else await run_in_threadpool(batch_to_store)
+    accepted = await house.accepting.add(name, batch)
+    return _answer(name, accepted.batch), accepted.is_replay
+
+
+def _answer(name: str, batch: BatchRow) -> AcceptedBatch:
+    return AcceptedBatch(
         model=name,
         batch=batch.number,
         rows=batch.rows,
@@ -98,7 +111,6 @@ def accept(
         digest=batch.digest,
         accepted_at=moment(batch.accepted_at),
     )
-    return answer, accepted.is_replay
 
 
 def location(batch: AcceptedBatch) -> str:

@@ -74,6 +74,7 @@ class Gathering(Generic[Key, Item, Answer]):
         items_max: int,
         bytes_max: int,
         clock: Callable[[], float] = time.monotonic,
+        name: str = "predict",
     ) -> None:
         assert threads >= 2
         self._answering = answering
@@ -84,7 +85,7 @@ class Gathering(Generic[Key, Item, Answer]):
         self._lone_left = threads - 1
         self._is_open = True
         self._changed = threading.Condition()
-        names = [f"predict-{index}" for index in range(threads)]
+        names = [f"{name}-{index}" for index in range(threads)]
         # Daemons: a process that nobody closed this in can end all the same.
         self._threads = [threading.Thread(target=self._work, name=name, daemon=True) for name in names]
         for thread in self._threads:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
 
+from service.accepting import Accepting
 from service.at_once import AtOnce
 from service.computing import Asked, Computing, Question
+from service.keeping import keep_all
 from service.known import KnownModels
 from service.loaded import Loaded
 from service.preload import Preloading
@@ -22,8 +23,6 @@ from store.history import History
 from store.ledger import Ledger
 from store.resolving import Resolver
 from store.settings import Settings
-
-logger = logging.getLogger("posterity.service")
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,7 @@ class House:
     loaded: Loaded
     known: KnownModels
     resolver: Resolver
+    accepting: Accepting
     predicting: AtOnce[Question, Asked, bytes]
     preloading: Preloading
     computing: threading.BoundedSemaphore
@@ -47,6 +47,7 @@ class House:
     def close(self) -> None:
         """Whoever waits is refused, and no thread is left; nothing is connected any more."""
         self.stopping.set()
+        self.accepting.close()
         self.predicting.close()
         self.preloading.close()
         self.loaded.close()
@@ -67,11 +68,7 @@ class House:
         Raises:
             Unavailable: the store cannot be written to.
         """
-        try:
-            return self.blobs.put(data)
-        except OSError as error:
-            logger.error("the blobs cannot be written: %s", error)
-            raise Unavailable(reason="The store of the blobs cannot be written to") from None
+        return keep_all(self.blobs, [data])[0]
 
 
 def must_go_on(stopping: threading.Event) -> None:
@@ -94,16 +91,18 @@ def open_house(settings: Settings) -> House:
         items_max=settings.queue_max,
         bytes_max=settings.queue_bytes_max,
     )
+    ledger, most = Ledger(engine), {"items_max": settings.queue_max, "bytes_max": settings.queue_bytes_max}
     return House(
         settings=settings,
         engine=engine,
-        ledger=Ledger(engine),
+        ledger=ledger,
         aliases=Aliases(engine),
         history=history,
         blobs=blobs,
         loaded=loaded,
         known=KnownModels(history),
         resolver=resolver,
+        accepting=Accepting(blobs, ledger, **most),
         predicting=predicting,
         preloading=preloading,
         computing=threading.BoundedSemaphore(cores),

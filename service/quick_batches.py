@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope
 
@@ -51,9 +50,7 @@ class QuickBatches(Shortcut[Found]):
         key = key_of(found.key)
         if (raw := await body_of(receive)) is None:
             return None
-        return await run_in_threadpool(self._accept, found, key, raw)
-
-    def _accept(self, found: Found, key: str, raw: bytes) -> Response:
-        batch, is_replay = accept(self._house, found.known, found.name, key=key, kind=found.kind, raw=raw)
+        accepted = accept(self._house, found.known, found.name, key=key, kind=found.kind, raw=raw)
+        batch, is_replay = await accepted
         headers = {"Location": location(batch)} | ({REPLAYED: "true"} if is_replay else {})
         return Response(batch.model_dump_json(), 202, headers, JSON)

@@ -156,8 +156,8 @@ class Unavailable(Rejected):
 
 
 class Overloaded(Rejected):
-    code, status, title = "overloaded", 503, "Too many predictions are waiting"
-    message = "{waiting} predictions wait already, as many as this service keeps. Send the request again in a moment."
+    code, status, title = "overloaded", 503, "Too many requests are waiting"
+    message = "{waiting} wait already, as many as this service keeps. Send the request again in a moment."
 
 
 class PredictionLate(Rejected):

@@ -6,7 +6,9 @@ import hashlib
 import os
 import re
 import tempfile
-from io import BufferedReader
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from io import BufferedReader, BufferedWriter
 from pathlib import Path
 from uuid import uuid4
 
@@ -29,28 +31,35 @@ class Blobs:
         self._flushed: set[Path] = set()
 
     def put(self, data: bytes) -> str:
-        """The bytes are on the disk under their digest, and survive a crash from here on; returns the digest.
+        """As `put_all`, with one blob."""
+        return self.put_all([data])[0]
+
+    def put_all(self, blobs: Sequence[bytes]) -> list[str]:
+        """All these bytes are on the disk under their digests, and survive a crash from here on; returns the digests.
 
         A reader never sees a part of them: they are written under a temporary name, flushed, then renamed.
         A name survives once its folder is flushed, and a folder once those above it are. Whoever wrote the file or made
         its folder may not have come so far, so a put flushes the folder also when the file was there, and those above
-        it also when the folder was; but those once in a process and folder, as nobody removes a folder.
+        it also when the folder was; but those once in a process and folder, as nobody removes a folder. Of several
+        blobs the first flush does most of the work of all.
 
         Raises:
-            OSError: the disk is full or not writable; nothing is left under the digest.
+            OSError: the disk is full or not writable; nothing is left under a digest but whole blobs.
         """
-        digest = digest_of(data)
-        path = self.path(digest)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not self._holds(path, digest):
-            self._write(path, data)
-        _flush_folder(path.parent)
-        if path.parent not in self._flushed:
+        named = {digest_of(data): data for data in blobs}
+        paths = {self.path(digest): data for digest, data in named.items()}
+        folders = {path.parent for path in paths}
+        for folder in folders - self._flushed:
+            folder.mkdir(parents=True, exist_ok=True)
+        self._write({path: data for path, data in paths.items() if not self._holds(path, data)})
+        for folder in folders:
+            _flush_folder(folder)
+        if not folders <= self._flushed:
             for above in (self.root, self.root.parent):
                 _flush_folder(above)
             # Last, as other threads rely on it.
-            self._flushed.add(path.parent)
-        return digest
+            self._flushed |= folders
+        return [digest_of(data) for data in blobs] if len(named) < len(blobs) else list(named)
 
     def get(self, digest: str) -> bytes:
         """The bytes of a digest.
@@ -104,21 +113,27 @@ class Blobs:
         except OSError:
             return False
 
-    def _write(self, path: Path, data: bytes) -> None:
-        temporary = path.with_name(f"{TEMPORARY}{uuid4().hex}")
-        try:
-            with temporary.open("xb") as file:
+    def _write(self, blobs: Mapping[Path, bytes]) -> None:
+        with ExitStack() as undo:
+            written: list[tuple[Path, Path, BufferedWriter]] = []
+            for path, data in blobs.items():
+                temporary = path.with_name(f"{TEMPORARY}{uuid4().hex}")
+                file = undo.enter_context(temporary.open("xb"))
+                undo.callback(temporary.unlink, missing_ok=True)
                 file.write(data)
                 file.flush()
+                written.append((temporary, path, file))
+            for _, _, file in written:
                 os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
+            for temporary, path, _ in written:
+                temporary.replace(path)
 
-    def _holds(self, path: Path, digest: str) -> bool:
+    def _holds(self, path: Path, data: bytes) -> bool:
         # A damaged file under this name is written again rather than trusted.
-        return path.exists() and digest_of(path.read_bytes()) == digest
+        try:
+            return path.read_bytes() == data
+        except FileNotFoundError:
+            return False
 
 
 def _flush_folder(folder: Path) -> None:

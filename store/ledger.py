@@ -14,7 +14,6 @@ from sqlalchemy.exc import DataError, IntegrityError
 from store.accepting import Posted, accept_in_order, pending_rows
 from store.engine import Clock, database_clock, for_writing
 from store.errors import AlreadyAbsorbed, ChunkBusy, ModelExists, NothingPending, UpdateFinished
-from store.group import GroupCommit
 from store.queries import evidence_of, find_chunk, find_model, find_update, last_closed
 from store.schema import batches, chunks, models, updates, versions
 from store.values import (
@@ -41,7 +40,6 @@ class Ledger:
         self.engine = for_writing(engine)
         self.reading = engine
         self.clock = clock
-        self._accepting: GroupCommit[Posted, Accepted] = GroupCommit(self.accept_all)
 
     def create_model(
         self, name: str, description: Json, root_digest: str, *, posted: Json | None = None
@@ -81,12 +79,14 @@ class Ledger:
     def accept(self, name: str, *, key: str, digest: str, rows: int, label_counts: dict[str, int]) -> Accepted:
         """The batch under this key is stored, once; its chunk is closed when that fills it.
 
-        Those that are accepted at the same time share a transaction, and are durable together.
-
         Raises:
+            ModelNotFound, SQLAlchemyError: as from `accept_all`.
             IdempotencyKeyReused: the key names a batch with other rows.
         """
-        return self._accepting.add(name, Posted(key, digest, rows, label_counts))
+        answer = self.accept_all(name, [Posted(key, digest, rows, label_counts)])[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def accept_all(self, name: str, posted: Sequence[Posted]) -> Sequence[Accepted | Exception]:
         """Each batch is accepted or refused as if they had come one after the other, in one transaction.

@@ -68,9 +68,11 @@ class Settings(BaseSettings):
     rows_max: int = Field(default=100_000, ge=1, description="Most rows in one batch.")
     rows_predict_max: int = Field(default=10_000, ge=1, description="Most rows in one prediction.")
     samples_max: int = Field(default=256, ge=1, description="Most weight draws in one prediction.")
-    queue_max: int = Field(default=1000, ge=1, description="Most predictions that wait; further ones are refused.")
+    queue_max: int = Field(
+        default=1000, ge=1, description="Most predictions that wait, and most batches; others are refused."
+    )
     queue_bytes_max: int = Field(
-        default=256 * 2**20, ge=1, description="Most bytes of inputs that wait, if more than one prediction waits."
+        default=256 * 2**20, ge=1, description="Most bytes of inputs that wait, if more than one request waits."
     )
     predict_seconds: float = Field(
         default=60.0, gt=0, description="A prediction that is not ready after so long is given up."

@@ -6,31 +6,33 @@ import os
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from functools import partial
 from io import FileIO
+from itertools import count
 from pathlib import Path
 
 APPENDED = b"0" * 1000
 
 
-def limits(*, threads: int, seconds: float) -> dict[str, float]:
+def limits(inside: Path, *, threads: int, seconds: float) -> dict[str, float]:
     """Durable writes a second, of each kind for so many seconds.
 
     `append`: a thousand bytes and fsync, by one thread and by several, each on its own file. `file`: a new file,
     fsynced, renamed, and its folder fsynced, as a blob is written. `commit`: a row by SQLite in WAL mode with
-    synchronous=FULL, by one thread, as SQLite has one writer.
+    synchronous=FULL, by one thread, as SQLite has one writer. Its files stay in the folder: for minutes, ext4 looks at
+    every inode that was freed whenever it looks for a free one.
     """
-    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        root = Path(folder)
+    with ExitStack() as stack:
+        root = Path(tempfile.mkdtemp(dir=inside))
         files = [stack.enter_context((root / f"log-{i}").open("wb", buffering=0)) for i in range(threads)]
         ledger = stack.enter_context(closing(_ledger(root / "ledger.sqlite")))
         return {
             "append": rate([partial(_append, files[0])], seconds),
             "append_by_threads": rate([partial(_append, file) for file in files], seconds),
-            "file_by_threads": rate([partial(_write_file, root, str(i)) for i in range(threads)], seconds),
+            "file_by_threads": rate([partial(_write_file, root, count())] * threads, seconds),
             "commit": rate([partial(_commit, ledger)], seconds),
         }
 
@@ -55,13 +57,14 @@ def _append(file: FileIO) -> None:
     os.fsync(file.fileno())
 
 
-def _write_file(folder: Path, name: str) -> None:
-    temporary = folder / f"writing-{name}"
+def _write_file(folder: Path, numbers: Iterator[int]) -> None:
+    number = next(numbers)
+    temporary = folder / f"writing-{number}"
     with temporary.open("wb") as file:
         file.write(APPENDED)
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(folder / f"file-{name}")
+    temporary.replace(folder / f"file-{number}")
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

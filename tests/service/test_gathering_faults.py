@@ -24,7 +24,7 @@ def test_more_items_than_may_wait_are_refused_and_those_begun_with_do_not_count(
         held += put(work, "a", 1, 2)
         assert work.items == 2
         for key in "ab":
-            with pytest.raises(Overloaded, match="2 predictions wait"):
+            with pytest.raises(Overloaded, match="2 wait already"):
                 put(work, key, 3)
         calls.open("a")
         await asyncio.gather(*held)
@@ -44,7 +44,7 @@ def test_more_bytes_than_may_wait_are_refused_unless_nothing_else_waits() -> Non
         calls.wait_for()
         large, small = waiting(("a", 1), nbytes=1000), waiting(("a", 2), nbytes=1)
         work.put("a", large, is_shared=True)
-        with pytest.raises(Overloaded, match="1 predictions wait"):
+        with pytest.raises(Overloaded, match="1 wait already"):
             work.put("a", small, is_shared=True)
         calls.open("a")
         await asyncio.gather(*held, large.answer)

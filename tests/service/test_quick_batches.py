@@ -193,7 +193,7 @@ def test_what_goes_wrong_inside_is_answered_without_its_words(
         raise error
 
     for live in both:
-        monkeypatch.setattr(live.house.ledger, "accept", fail)
+        monkeypatch.setattr(live.house.ledger, "accept_all", fail)
 
     last = Posted(headers=(*JSON, ("Connection", "close")))  # uvicorn hangs up after an internal error.
     with_it, without = (last.send(live, "fails") for live in both)

@@ -198,3 +198,34 @@ def files(blobs: Blobs) -> list[Path]:
 
 def numbered() -> Iterator[bytes]:
     return (str(number).encode() for number in count())
+
+
+def test_many_are_put_at_once_each_once_and_their_digests_come_in_order(blobs: Blobs) -> None:
+    data = [b"a", b"b", b"a", b"", b"c"]
+    blobs.put(b"b")
+
+    digests = blobs.put_all(data)
+
+    assert digests == [digest_of(one) for one in data]
+    assert [blobs.get(digest) for digest in digests] == data
+    assert len(files(blobs)) == 4
+    assert blobs.put_all([]) == []
+
+
+def test_many_that_cannot_all_be_written_leave_nothing_but_whole_blobs(
+    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = list[int]()
+
+    def no_space(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space"):
+        blobs.put_all([b"a", b"b", b"c", b"d"])
+    monkeypatch.undo()
+
+    assert files(blobs) == []
+    assert [blobs.get(digest) for digest in blobs.put_all([b"a", b"b", b"c", b"d"])] == [b"a", b"b", b"c", b"d"]

@@ -1,0 +1,70 @@
+"""Batches that come while others are written are written next, together: one transaction, one flush of the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from service.gathering import Gathering, Waiting
+from service.keeping import keep_all
+from store.accepting import Posted
+from store.blobs import Blobs
+from store.ledger import Ledger
+from store.values import Accepted
+
+WRITERS = 2
+"""Of different models."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rows of one batch in the form in which they are stored, under the client's key."""
+
+    key: str
+    data: bytes
+    rows: int
+    label_counts: dict[str, int]
+
+
+class Accepting:
+    """Stores batches: one writer for each model at a time, with up to 64 of those who wait."""
+
+    def __init__(self, blobs: Blobs, ledger: Ledger, *, items_max: int, bytes_max: int) -> None:
+        self._blobs = blobs
+        self._ledger = ledger
+        self._gathering: Gathering[str, Batch, Accepted] = Gathering(
+            self._accept, threads=WRITERS, items_max=items_max, bytes_max=bytes_max, name="accept"
+        )
+
+    async def add(self, model: str, batch: Batch) -> Accepted:
+        """The batch is stored once under its key, durably.
+
+        Raises:
+            Overloaded: too many wait already.
+            Unavailable: the service is stopping, or the store cannot be written to.
+            IdempotencyKeyReused: the key names a batch with other rows.
+            ModelNotFound, SQLAlchemyError: as from the ledger.
+        """
+        answer: asyncio.Future[Accepted] = asyncio.get_running_loop().create_future()
+        self._gathering.put(model, Waiting(batch, len(batch.data), math.inf, answer), is_shared=True)
+        return await answer
+
+    @property
+    def items(self) -> int:
+        """How many wait that nobody has begun with."""
+        return self._gathering.items
+
+    def close(self) -> None:
+        """Those who wait are refused, and no thread is left."""
+        self._gathering.close()
+
+    def _accept(self, model: str, waiting: Sequence[Waiting[Batch, Accepted]]) -> Sequence[Accepted | BaseException]:
+        batches = [one.item for one in waiting]
+        digests = keep_all(self._blobs, [batch.data for batch in batches])
+        posted = [
+            Posted(batch.key, digest, batch.rows, batch.label_counts)
+            for batch, digest in zip(batches, digests, strict=True)
+        ]
+        return self._ledger.accept_all(model, posted)
