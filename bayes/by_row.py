@@ -37,26 +37,26 @@ def dense_by_row(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         products = [dense(row, weight, bias) for row in torch.split(x, 1)]
         return products[0] if len(products) == 1 else torch.cat(products)
     fill = -x.shape[1] % (ALIGNED_BYTES // x.element_size())
-    apart = F.pad(x, (0, fill))[:, : x.shape[1]] if fill and len(x) > 1 else aligned(x.contiguous())
+    apart = F.pad(x, (0, fill))[:, : x.shape[1]] if fill and x.shape[0] > 1 else aligned(x.contiguous())
     product = _in_halves(apart, weight) if _is_worth_splitting(weight) else _product(apart, weight)
     return product if bias is None else product.add_(bias)
 
 
 def _product(x: Tensor, weight: Tensor) -> Tensor:
-    return torch.bmm(x.unsqueeze(1), weight.mT.expand(len(x), -1, -1)).squeeze(1)
+    return torch.bmm(x.unsqueeze(1), weight.mT.expand(x.shape[0], -1, -1)).squeeze(1)
 
 
 def _in_halves(x: Tensor, weight: Tensor) -> Tensor:
     """The same from one half of the units and the other, so that two threads can read the weights of a single row."""
     units, inputs = weight.shape
     halves = weight.view(2, units // 2, inputs)
-    if len(x) == 1:
+    if x.shape[0] == 1:
         return torch.bmm(x.expand(2, 1, inputs), halves.mT).view(1, units)
     return torch.cat([_product(x, half) for half in halves], 1)
 
 
 def _is_worth_splitting(weight: Tensor) -> bool:
-    return weight.numel() >= SPLIT_WEIGHTS_MIN and len(weight) % 2 == 0 and weight.is_contiguous()
+    return weight.numel() >= SPLIT_WEIGHTS_MIN and weight.shape[0] % 2 == 0 and weight.is_contiguous()
 
 
 def conv_by_row(

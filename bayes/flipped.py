@@ -20,7 +20,7 @@ from torch import Tensor
 from bayes.by_row import aligned, dense_by_row
 from bayes.families.parts import LayerWeights, WeightMoments
 from bayes.layers import Dense, Weighted
-from bayes.packed import dense, packed_matrix
+from bayes.packed import dense, packed_for, packed_matrix
 
 GROUP_DRAWS = 8
 """So many draws share their noise."""
@@ -37,12 +37,13 @@ class Flipped:
     inputs: Tensor  # signs, [groups, draws of a group, inputs]
     units: Tensor  # signs, [draws, units]
     bias: Tensor  # [draws, units], or [draws, 0]
-    packed: tuple[Tensor, ...]  # the noise of each group as `dense` takes it, or nothing
+    packed: tuple[Tensor, ...] = ()  # the noise of each group as `dense` takes it, or nothing
+    packed_mean: Tensor | None = None  # the mean as `dense` takes it, for one row of each draw
 
     @property
     def nbytes(self) -> int:
-        parts = (self.mean, self.noise, self.inputs, self.units, self.bias)
-        return sum(part.nbytes for part in (*parts, *self.packed))
+        parts = (self.mean, self.noise, self.inputs, self.units, self.bias, *self.packed, self.packed_mean)
+        return sum(part.nbytes for part in parts if part is not None)
 
     def net(self, index: int) -> LayerWeights:
         """The weights of one draw, without an axis for draws."""
@@ -64,7 +65,8 @@ class Flipped:
             mean = dense_by_row(x[:, 0], self.mean, None) if by_row else F.linear(x[:, 0], self.mean)
             mean, signed = mean.unsqueeze(1), x.unsqueeze(1) * self.inputs
         else:
-            mean = F.linear(x.reshape(rows * own, inputs), self.mean).view(rows, own, -1)
+            matrix = self.mean if self.packed_mean is None else self.packed_mean
+            mean = dense(x.reshape(rows * own, inputs), matrix, None).view(rows, own, -1)
             filled = F.pad(x, (0, 0, 0, groups * draws - own)) if groups * draws > own else x
             signed = filled.view(rows, groups, draws, inputs) * self.inputs
         by_group = signed.transpose(0, 1).reshape(groups, rows * draws, inputs)
@@ -80,7 +82,7 @@ class Flipped:
         """The same on the device."""
         parts = (self.mean, self.noise, self.inputs, self.units, self.bias)
         mean, noise, inputs, units, bias = (aligned(part.to(device)) for part in parts)
-        return Flipped(mean, noise, inputs, units, bias, _packed(noise))
+        return Flipped(mean, noise, inputs, units, bias, _packed(noise), packed_for(len(units), mean))
 
 
 def is_worth_flipping(layer: Weighted, known: WeightMoments | None, samples: int) -> bool:
@@ -105,7 +107,6 @@ def flipped(weights: WeightMoments, *, samples: int, generator: torch.Generator)
         inputs=_signs((groups, draws, inputs), generator),
         units=_signs((samples, units), generator),
         bias=biases.mul_(weights.bias_variance.sqrt()).add_(weights.bias_mean),
-        packed=(),
     )
 
 

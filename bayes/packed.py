@@ -41,11 +41,16 @@ def packed_kernels(
 
 def packed_matrix(weight: Tensor, *, least: int = ROUGH_MATRIX_MIN) -> Tensor:
     """The weights [units, inputs] of a dense layer for `dense`, roughly; the same where they are fewer or cannot be."""
-    if _PACK_MATRIX is None or _PRODUCT is None or not _is_packable(weight):
-        return weight
     if not IS_ROUGH_FAST or weight.numel() < least:
         return weight
-    return _PACK_MATRIX(weight.to(torch.bfloat16), 1)
+    return packed_for(1, weight, torch.bfloat16)
+
+
+def packed_for(rows: int, weight: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The weights [units, inputs] of a dense layer for `dense` of so many rows; the same where they cannot be packed."""
+    if _PACK_MATRIX is None or _PRODUCT is None or not _is_packable(weight):
+        return weight
+    return _PACK_MATRIX(weight.to(dtype), rows)
 
 
 def conv2d(
