@@ -3,6 +3,7 @@
 Rough ones are rounded to bfloat16 (8 bits, the exponents of float32), where the processor multiplies it faster.
 """
 
+import platform
 from collections.abc import Callable
 from typing import cast
 
@@ -14,8 +15,10 @@ from bayes.devices import CAPABILITIES
 
 Operator = Callable[..., Tensor]
 
-# What torch's compiler calls for weights that stay the same. A torch without these computes as ever.
-IS_THERE: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+# What torch's compiler calls for weights that stay the same, tried on one kind of processor. Others compute as ever, and
+# so does a torch without these.
+IS_LIBRARY_THERE: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+IS_THERE = IS_LIBRARY_THERE and platform.machine() in {"x86_64", "AMD64"}
 _PACK_KERNELS = cast("Operator | None", getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None))
 _CONVOLUTION = cast("Operator | None", getattr(torch.ops.mkldnn, "_convolution_pointwise", None))
 _PACK_MATRIX = cast("Operator | None", getattr(torch.ops.mkldnn, "_reorder_linear_weight", None))
@@ -47,7 +50,7 @@ def packed_matrix(weight: Tensor, *, least: int = ROUGH_MATRIX_MIN) -> Tensor:
 
 
 def packed_for(rows: int, weight: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
-    """The weights [units, inputs] of a dense layer for `dense` of so many rows; the same where they cannot be packed."""
+    """The weights [units, inputs] of a dense layer for `dense` of so many rows; the same where they cannot be."""
     if _PACK_MATRIX is None or _PRODUCT is None or not _is_packable(weight):
         return weight
     return _PACK_MATRIX(weight.to(dtype), rows)

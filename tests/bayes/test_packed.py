@@ -37,7 +37,7 @@ def random(*shape: int, seed: int = 1) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.skipif(not module.IS_THERE, reason="This torch has no oneDNN.")
+@pytest.mark.skipif(not module.IS_THERE, reason="This machine or torch has no such layouts.")
 def test_this_torch_can_pack() -> None:
     assert packed_kernels(random(3, 2, 3, 3)).is_mkldnn
     assert packed_matrix(random(3, 2), least=0).is_mkldnn
