@@ -15,8 +15,8 @@ from bayes.devices import CAPABILITIES
 
 Operator = Callable[..., Tensor]
 
-# What torch's compiler calls for weights that stay the same, tried on one kind of processor. Others compute as ever, and
-# so does a torch without these.
+# What torch's compiler calls for weights that stay the same, tried on one kind of processor. Others compute as ever, as
+# does a torch without these.
 IS_LIBRARY_THERE: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
 IS_THERE = IS_LIBRARY_THERE and platform.machine() in {"x86_64", "AMD64"}
 _PACK_KERNELS = cast("Operator | None", getattr(torch._C._nn, "mkldnn_reorder_conv2d_weight", None))
