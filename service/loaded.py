@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -13,6 +15,11 @@ from store.blobs import Blobs
 
 Kept = Posterior | Ready
 VERIFYING_THREADS = 2
+TRIM_BYTES = 64 * 2**20
+"""So much is dropped before its memory is given back: each time takes milliseconds."""
+
+# The GNU library keeps what is freed, in pieces that the next version does not fit in.
+_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,12 @@ class Chosen:
     method: Method
     samples: int | None = None
     seed: int | None = None
+
+
+def trim() -> None:
+    """Memory that was freed is the system's again, where its library can do that."""
+    if _malloc_trim is not None:
+        _malloc_trim(0)
 
 
 class Loaded:
@@ -36,6 +49,7 @@ class Loaded:
         self.blobs = blobs
         self.bytes_max = bytes_max
         self.nbytes = 0
+        self._dropped = 0
         self._kept: OrderedDict[Hashable, tuple[Kept, int]] = OrderedDict()
         self._making: dict[Hashable, Future[Kept]] = {}
         self._lock = threading.Lock()
@@ -106,7 +120,11 @@ class Loaded:
         with self._lock:
             del self._making[key]
             self._keep(key, made, nbytes)
+            is_due = self._dropped >= TRIM_BYTES
+            self._dropped = 0 if is_due else self._dropped
         promised.set_result(made)
+        if is_due:
+            trim()
         return made
 
     def _keep(self, key: Hashable, made: Kept, nbytes: int) -> None:
@@ -117,3 +135,4 @@ class Loaded:
         while self.nbytes > self.bytes_max:
             _, (_, dropped) = self._kept.popitem(last=False)
             self.nbytes -= dropped
+            self._dropped += dropped
