@@ -36,6 +36,8 @@ class Input:
         Raises:
             InvalidInputs: it does not.
         """
+        if not isinstance(inputs, Tensor):
+            raise InvalidInputs(f"inputs are {type(inputs).__name__}; the model takes a torch tensor")
         if inputs.dtype != TORCH_DTYPE[self.dtype]:
             raise InvalidInputs(f"inputs are {inputs.dtype}; the model takes {self.dtype}")
         if inputs.dim() == 0 or tuple(inputs.shape[1:]) != self.shape:

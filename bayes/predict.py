@@ -18,7 +18,7 @@ from bayes.moments import Moments, propagate
 from bayes.outputs import Output
 from bayes.posterior import Posterior
 from bayes.prediction import Method, Prediction, join
-from bayes.ready import SAMPLES, SEED, Ready, default_method, ready, usable_method
+from bayes.ready import Ready, default_method, draws_meant, ready, usable_method
 from bayes.reduction import LOGIT_DRAWS, numbers_per_row, of_draws, of_moments
 
 ACTIVATIONS_MAX = 2**22
@@ -72,11 +72,11 @@ def predict(
     The draws of a graph are not all held at once.
 
     Raises:
-        InvalidInputs: as from `ask`, or there is no such method.
+        InvalidInputs: as from `ask` and from `ready`.
     """
     posterior.input.check(inputs)
     method = usable_method(posterior.family, posterior.network, method or default_method(samples, seed))
-    samples, seed = SAMPLES if samples is None else samples, SEED if seed is None else seed
+    samples, seed = draws_meant(samples, seed)
     if method != "ensemble" or posterior.network.is_chain:
         using = ready(posterior, method=method, samples=samples, seed=seed, device=device)
         return ask(using, inputs, check=check)

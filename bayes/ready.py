@@ -33,19 +33,33 @@ def ready(
     `usable_method` makes of that. A posterior that may be consumed is of no use afterwards.
 
     Raises:
-        InvalidInputs: there is no such method.
+        InvalidInputs: there is no such method, or samples or seed are none.
     """
     with deterministic(torch.device(device)):
         match usable_method(posterior.family, posterior.network, method or default_method(samples, seed)):
             case "moments":
                 return moments(posterior, device=device, consume=consume)
             case "ensemble":
-                samples, seed = SAMPLES if samples is None else samples, SEED if seed is None else seed
+                samples, seed = draws_meant(samples, seed)
                 return draw(posterior, samples=samples, seed=seed, device=device)
             case "mean":
                 return mean_draw(posterior, device=device)
             case unknown:
                 assert_never(unknown)
+
+
+def draws_meant(samples: int | None, seed: int | None) -> tuple[int, int]:
+    """Samples and seed of an ensemble of which these were stated.
+
+    Raises:
+        InvalidInputs: samples is no whole number of at least 1, or seed no whole number.
+    """
+    samples, seed = SAMPLES if samples is None else samples, SEED if seed is None else seed
+    if type(samples) is not int or samples < 1:
+        raise InvalidInputs(f"samples must be a whole number of at least 1, not {samples!r}")
+    if type(seed) is not int:
+        raise InvalidInputs(f"seed must be a whole number, not {seed!r}")
+    return samples, seed
 
 
 def default_method(samples: int | None, seed: int | None) -> Method:

@@ -20,7 +20,7 @@ from store.settings import Settings
 from store.values import HEAD
 
 INTERVAL = 0.9
-WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,6})?)", re.IGNORECASE)
+WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,6})?)(?![\w.+-])", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,10 @@ class Way:
             method = "ensemble"
         if method != "ensemble":
             return Chosen(method)
+        samples = min(SAMPLES, settings.samples_max) if self.samples is None else self.samples
         samples_max = settings.samples_max
         if known.model.network.is_chain:
             samples_max = min(samples_max, draws_held_max(known, settings))
-        samples = max(1, min(SAMPLES, samples_max)) if self.samples is None else self.samples
         if samples > samples_max:
             raise SamplesTooMany(samples=samples, samples_max=samples_max)
         return Chosen(method, samples, SEED if self.seed is None else self.seed)

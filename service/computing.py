@@ -70,8 +70,8 @@ class Computing:
         Raises:
             Problem: there is no such version, or its bytes are not there; none of them is answered.
         """
-        self._remember(question)
         resolved = self._resolver.resolve(question.name, version=question.version, alias=question.alias)
+        self._remember(question)
         using: Ready | Posterior
         if question.in_turn:
             using = self._loaded.posterior(resolved.digest)

@@ -16,7 +16,7 @@ from store.engine import DATABASE_DOWN
 from store.resolving import Resolver
 from store.waker import Waker, waker_for
 
-REMEMBERED_MAX = 64
+REMEMBERED_MAX, OF_AN_ALIAS_MAX = 64, 4
 LOOK_SECONDS = 1.0
 """How long nothing is looked at when nobody says that the ledger changed."""
 STOP_SECONDS = 0.1
@@ -48,10 +48,19 @@ class Preloading:
         if question.version is not None or question.in_turn:
             return
         with self._lock:
+            is_new = question not in self._asked
             self._asked.setdefault(question, None)
             self._asked.move_to_end(question)
-            if len(self._asked) > REMEMBERED_MAX:
-                self._asked.popitem(last=False)
+            if is_new:
+                self._forget(question)
+
+    def _forget(self, new: Question) -> None:
+        """What was asked longest ago makes room, first what was asked of the same alias."""
+        alike = [known for known in self._asked if (known.name, known.alias) == (new.name, new.alias)]
+        if len(alike) > OF_AN_ALIAS_MAX:
+            del self._asked[alike[0]]
+        elif len(self._asked) > REMEMBERED_MAX:
+            self._asked.popitem(last=False)
 
     def close(self) -> None:
         """The thread ends; it is waited for, where it was started."""

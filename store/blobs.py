@@ -70,7 +70,7 @@ class Blobs:
         """
         try:
             data = self.path(digest).read_bytes()
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             raise BlobMissing(digest=digest) from None
         if (found := digest_of(data)) != digest:
             raise BlobCorrupt(digest=digest, found=found)
@@ -84,7 +84,7 @@ class Blobs:
         """
         try:
             return self.path(digest).open("rb")
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             raise BlobMissing(digest=digest) from None
 
     def verify(self, digest: str) -> None:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from bayes import (
     draw,
     mean_draw,
     predict,
+    ready,
     root,
 )
 from bayes.draws import nbytes_of_a_net
@@ -227,3 +229,28 @@ def test_inputs_are_scaled_by_their_channel_before_the_net(described: dict[str, 
 def test_a_method_that_is_none_is_refused(learned: Posterior, image_chunk: Chunk) -> None:
     with pytest.raises(InvalidInputs, match="method must be one of moments, ensemble, mean, not 'median'"):
         predict(learned, image_chunk.inputs, method="median")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"samples": 0}, "samples must be a whole number of at least 1, not 0"),
+        ({"samples": -1}, "not -1"),
+        ({"samples": 2.5}, "not 2.5"),
+        ({"samples": True}, "not True"),
+        ({"seed": 0.5}, "seed must be a whole number, not 0.5"),
+        ({"samples": 2, "seed": "a"}, "not 'a'"),
+    ],
+)
+def test_samples_and_seeds_that_are_none_are_refused(learned: Posterior, how: dict[str, Any], message: str) -> None:
+    for made in (
+        lambda: predict(learned, torch.zeros(1, 2, 6, 6, dtype=torch.uint8), **how),
+        lambda: ready(learned, **how),
+    ):
+        with pytest.raises(InvalidInputs, match=message):
+            made()
+
+
+def test_inputs_of_another_library_are_refused_by_their_kind(learned: Posterior) -> None:
+    with pytest.raises(InvalidInputs, match="inputs are ndarray; the model takes a torch tensor"):
+        predict(learned, torch.zeros(1, 2, 6, 6, dtype=torch.uint8).numpy())  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ import torch
 from safetensors.numpy import save
 
 import bayes
+from tests.service.expected import expect_problem
 from tests.service.live import INPUTS, TINY, Live, running
 
 SAFETENSORS = {"Content-Type": "application/x-safetensors"}
@@ -35,6 +36,15 @@ def test_draws_that_do_not_fit_in_memory_are_refused(tmp_path: Path) -> None:
 
     assert [answer.status_code for answer in answers] == [200, 422]
     assert "at most 10 at a time" in answers[1].json()["detail"]
+
+
+def test_a_small_memory_never_makes_fewer_draws_in_silence(tmp_path: Path) -> None:
+    with running(tmp_path, loaded_bytes_max=4 * 21 * 10) as live:
+        model = live.create()
+
+        answer = live.client.post(f"{model}/predictions?method=ensemble", json=INPUTS)
+
+    assert expect_problem(answer, "samples-too-many")["detail"].startswith("16 draws")
 
 
 def test_draws_of_a_graph_that_do_not_fit_in_memory_come_in_turn_and_answer_the_same(tmp_path: Path) -> None:

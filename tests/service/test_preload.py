@@ -12,7 +12,7 @@ import pytest
 from bayes import Ready
 from service.computing import Question
 from service.loaded import Chosen
-from service.preload import REMEMBERED_MAX
+from service.preload import OF_AN_ALIAS_MAX, REMEMBERED_MAX
 from tests.service.live import INPUTS, TINY, Live, running
 
 MOMENTS = Chosen("moments")
@@ -86,12 +86,13 @@ def test_no_more_questions_are_remembered_than_the_bound(own: Live) -> None:
     known = own.house.known.find(model)
     preloading = own.house.preloading
 
-    for seed in range(REMEMBERED_MAX + 10):
-        preloading.remember(Question(known, model, None, "head", Chosen("ensemble", 1, seed), in_turn=False))
-    preloading.look()
+    def question(number: int) -> Question:
+        return Question(known, model, None, f"alias-{number}", MOMENTS, in_turn=False)
 
-    assert own.house.loaded.holds(digest_of(own, f"/v1/models/{model}", 0), Chosen("ensemble", 1, REMEMBERED_MAX + 9))
-    assert not own.house.loaded.holds(digest_of(own, f"/v1/models/{model}", 0), Chosen("ensemble", 1, 0))
+    for number in range(REMEMBERED_MAX + 10):
+        preloading.remember(question(number))
+
+    assert list(preloading._asked) == [question(number) for number in range(10, REMEMBERED_MAX + 10)]
 
 
 def test_what_did_not_move_is_left_alone_however_little_fits_in_memory(
@@ -140,3 +141,30 @@ def test_whatever_fails_stops_nobody(own: Live, monkeypatch: pytest.MonkeyPatch)
 
     assert is_over.wait(20.0)
     assert becomes_ready(own, digest_of(own, model, 1))
+
+
+def test_an_alias_that_is_not_there_is_not_remembered(own: Live, caplog: pytest.LogCaptureFixture) -> None:
+    model = own.create()
+    caplog.set_level("INFO")
+
+    answers = [own.client.post(f"{model}/predictions?alias=nope-{index}", json=INPUTS) for index in range(3)]
+    own.house.preloading.look()
+
+    assert {answer.status_code for answer in answers} == {404}
+    assert "is not made ready" not in caplog.text
+
+
+def test_one_alias_does_not_drive_out_others_nor_make_more_ready_than_the_bound(own: Live) -> None:
+    one, other = own.create(), own.create(TINY | {"net": {"kind": "mlp", "hidden": [4]}})
+    own.client.post(f"{other}/predictions", json=INPUTS)
+    for seed in range(REMEMBERED_MAX + 10):
+        own.client.post(f"{one}/predictions", json=INPUTS | {"samples": 1, "seed": seed})
+
+    own.learn(one)
+    own.learn(other)
+
+    assert becomes_ready(own, digest_of(own, other, 1))
+    learned = digest_of(own, one, 1)
+    assert becomes_ready(own, learned, Chosen("ensemble", 1, REMEMBERED_MAX + 9))
+    held = [seed for seed in range(REMEMBERED_MAX + 10) if own.house.loaded.holds(learned, Chosen("ensemble", 1, seed))]
+    assert len(held) == OF_AN_ALIAS_MAX

@@ -82,8 +82,13 @@ def test_verifying_finds_bytes_that_were_cut_off(blobs: Blobs, length: int) -> N
 
 def test_a_file_that_is_not_there_is_a_clear_error(blobs: Blobs) -> None:
     digest = f"sha256:{'0' * 64}"
-    for ask in (blobs.open, blobs.verify):
+    for ask in (blobs.open, blobs.verify, blobs.get):
         with pytest.raises(BlobMissing, match="doctor"):
+            ask(digest)
+
+    blobs.path(digest).mkdir(parents=True)
+    for ask in (blobs.open, blobs.verify, blobs.get):
+        with pytest.raises(BlobMissing):
             ask(digest)
 
 
