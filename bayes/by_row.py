@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from bayes.layers import Conv, Dense, Softplus, Weighted, plain
+from bayes.layers import Softplus, Weighted, apply, plain
 from bayes.packed import conv2d, dense
 
 ALIGNED_BYTES = 64
@@ -23,12 +23,7 @@ KERNEL_ALONE_MAX = 3
 
 def apply_by_row(layer: Weighted, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """As `layers.apply`, each row as if it were alone."""
-    bias = bias if layer.is_biased else None
-    match layer.layer:
-        case Dense():
-            return dense_by_row(x, weight, bias)
-        case Conv(_, _, padding, stride):
-            return conv_by_row(x, weight, bias, stride=stride, padding=padding, groups=layer.groups)
+    return apply(layer, x, weight, bias, dense_by_row, conv_by_row)
 
 
 def dense_by_row(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

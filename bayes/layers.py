@@ -256,14 +256,21 @@ def _chain(  # noqa: PLR0917 - As `Run` is called.
     return x
 
 
-def apply(layer: Weighted, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def apply(  # noqa: PLR0917 - As `Linear` is called, with what computes the products.
+    layer: Weighted,
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    dense: Callable[..., Tensor] = dense,
+    conv: Callable[..., Tensor] = conv2d,
+) -> Tensor:
     """The layer's linear map with these weights; a bias of no numbers is none."""
     bias = bias if layer.is_biased else None
     match layer.layer:
         case Dense():
             return dense(x, weight, bias)
         case Conv(_, _, padding, stride):
-            return conv2d(x, weight, bias, stride=stride, padding=padding, groups=layer.groups)
+            return conv(x, weight, bias, stride=stride, padding=padding, groups=layer.groups)
 
 
 def channels_last(x: Tensor) -> Tensor:

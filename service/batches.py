@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.accepting import Batch
-from service.encodings import OF_BATCHES, BatchKind, BodyKind, Encoding
+from service.encodings import OF_BATCHES, READ_AT_ONCE_BYTES, BatchKind, BodyKind, Encoding
 from service.house import House
 from service.known import Known
 from service.openapi import takes_rows
@@ -41,9 +41,8 @@ from store.values import BatchRow
 router = APIRouter(prefix="/v1/models/{model}/batches", tags=["batches"])
 
 REPLAYED = "Idempotent-Replayed"
-READ_AT_ONCE_BYTES = 16 * 2**10
 READ_AT_ONCE = frozenset({Encoding.JSON, Encoding.SAFETENSORS})
-"""Such bodies, so short, are read by the event loop: handing them to a thread takes longer."""
+"""Such bodies, where they are short, are read by the event loop: handing them to a thread takes longer."""
 
 
 @router.post(

@@ -51,6 +51,9 @@ async def _batch_kind(request: Request) -> BodyKind:
     return _kind(request, OF_BATCHES)
 
 
+READ_AT_ONCE_BYTES = 16 * 2**10
+"""Larger bodies are read by another thread, so that the others' requests need not wait for that."""
+
 PredictionKind = Annotated[BodyKind, Depends(_prediction_kind)]
 BatchKind = Annotated[BodyKind, Depends(_batch_kind)]
 

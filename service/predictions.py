@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from service.asked import Patience, Target, TargetAsked, Way, WayAsked, draws_held_max
 from service.bodies import Array, Posted
 from service.computing import Asked, Question
-from service.encodings import OF_PREDICTIONS, BodyKind, PredictionKind
+from service.encodings import OF_PREDICTIONS, READ_AT_ONCE_BYTES, BodyKind, PredictionKind
 from service.house import House
 from service.known import Known
 from service.openapi import takes_rows
@@ -52,8 +52,6 @@ REFUSALS = (
 BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
 LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 
-READ_AT_ONCE_BYTES = 16 * 2**10
-"""Larger bodies are read by another thread, so that the others' requests need not wait for that."""
 ROWS_SHARED_MAX = 4
 """Requests of so few rows are computed together with others; more rows fill a processor by themselves."""
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.asked import Target, Way
-from service.encodings import AS_JSON
+from service.encodings import AS_JSON, READ_AT_ONCE_BYTES
 from service.known import Known
-from service.predictions import READ_AT_ONCE_BYTES, answer_bytes, read
+from service.predictions import answer_bytes, read
 from service.requests import JSON
 from service.schemas import METHOD_NAMES
 from service.shortcut import HEADERS, Shortcut, body_of, is_plain

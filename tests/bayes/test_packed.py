@@ -21,7 +21,7 @@ BFLOAT16 = 2.0**-8
 """What rounding to 8 bits changes at most, of both factors and of the sum about twice that."""
 IS_ABLE = module.IS_THERE and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 ROUNDS = pytest.mark.skipif(
-    not IS_ABLE, reason="This processor has no products of bfloat16, so nothing is ever rounded."
+    not IS_ABLE, reason="2026-11-27: this processor has no products of bfloat16, so nothing is ever rounded."
 )
 CAN_ROUND = pytest.mark.parametrize("is_rough", [False, pytest.param(True, marks=ROUNDS)])
 LAYERS = [(3, 5, 3, 1, 1, 1), (20, 50, 5, 0, 1, 1), (4, 6, 3, 1, 2, 2), (6, 6, 3, 1, 1, 6), (8, 8, 1, 0, 1, 1)]
@@ -41,7 +41,7 @@ def random(*shape: int, seed: int = 1) -> Tensor:
     return torch.rand(shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.skipif(not module.IS_THERE, reason="This machine or torch has no such layouts.")
+@pytest.mark.skipif(not module.IS_THERE, reason="2026-11-27: packed on x86 with oneDNN alone.")
 def test_this_torch_can_pack() -> None:
     assert packed_kernels(random(3, 2, 3, 3)).is_mkldnn
     assert packed_for(2, random(3, 2)).is_mkldnn
