@@ -1,4 +1,4 @@
-"""The six tables of the ledger. This is the only file, beside the migrations, that names columns."""
+"""The tables of the ledger. This is the only file, beside the migrations, that names columns."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ batches = Table(
     Column("accepted_at", Double, nullable=False),
     UniqueConstraint("model_id", "key"),
     CheckConstraint("rows > 0", name="rows_positive"),
+    Index("ix_batches_digest", "digest"),
 )
 
 # A chunk is a range of batches, so a batch is in one chunk at most by construction.
@@ -132,6 +133,7 @@ versions = Table(
     ForeignKeyConstraint(["model_id", "parent"], ["versions.model_id", "versions.number"]),
     ForeignKeyConstraint(["model_id", "chunk"], ["chunks.model_id", "chunks.number"]),
     CheckConstraint("parent IS NULL OR parent < number", name="parent_is_earlier"),
+    Index("ix_versions_digest", "digest"),
 )
 
 # The newest row of an alias is the pointer; the primary key is the compare-and-swap; the table is the audit log.
@@ -147,4 +149,41 @@ moves = Table(
     Column("reason", Text, nullable=False),
     Column("moved_at", Double, nullable=False),
     ForeignKeyConstraint(["model_id", "version"], ["versions.model_id", "versions.number"]),
+)
+
+# A batch whose rows were given up: its bytes are no longer the ledger's to keep. What it was stays in `batches`.
+deletions = Table(
+    "deletions",
+    metadata,
+    _model_id(),
+    _number("batch"),
+    Column("kind", String(16), nullable=False),
+    Column("deleted_by", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("deleted_at", Double, nullable=False),
+    ForeignKeyConstraint(["model_id", "batch"], ["batches.model_id", "batches.number"]),
+)
+
+# A digest whose bytes are removed, or about to be: no row may name it before it is readmitted (store/collecting.py).
+tombstones = Table(
+    "tombstones",
+    metadata,
+    Column("digest", String(71), primary_key=True),
+    Column("buried_at", Double, nullable=False),
+)
+
+# Who may do what. Only the hash of a key is here; the one cell that changes is `revoked_at`.
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(128), nullable=False, unique=True),
+    Column("hash", String(64), nullable=False, unique=True),
+    Column("scopes", JSON, nullable=False),
+    Column("models", String(255), nullable=False),
+    Column("requests_per_minute", Integer),
+    Column("created_by", String(255), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
 )
