@@ -170,6 +170,7 @@ tombstones = Table(
     metadata,
     Column("digest", String(71), primary_key=True),
     Column("buried_at", Double, nullable=False),
+    Column("removed_at", Double),
 )
 
 # Who may do what. Only the hash of a key is here; the one cell that changes is `revoked_at`.

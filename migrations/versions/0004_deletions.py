@@ -30,6 +30,7 @@ def upgrade() -> None:
         "tombstones",
         sa.Column("digest", sa.String(length=71), nullable=False),
         sa.Column("buried_at", sa.Double(), nullable=False),
+        sa.Column("removed_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name="pk_tombstones"),
     )
     op.create_index("ix_batches_digest", "batches", ["digest"])
