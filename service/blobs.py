@@ -39,7 +39,7 @@ Digest = Annotated[str, Path(alias="blob", max_length=100, examples=[f"sha256:{'
 def put_blob(raw: RawBody, house: TheHouse, response: Response) -> BlobResource:
     """Keeps a safetensors file under the digest of its bytes, so that the prior of a model can name it."""
     described = _described(raw)
-    was_here = house.blobs.path(described.blob).exists()
+    was_here = house.blobs.holds(described.blob)
     house.keep(raw)
     response.status_code = 200 if was_here else 201
     response.headers["Location"] = f"{router.prefix}/{described.blob}"

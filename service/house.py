@@ -17,7 +17,7 @@ from service.loaded import Loaded
 from service.preload import Preloading
 from service.rejected import Unavailable
 from store.aliases import Aliases
-from store.blobs import Blobs
+from store.blobs import Blobs, open_blobs
 from store.engine import connect
 from store.history import History
 from store.ledger import Ledger
@@ -79,7 +79,7 @@ def must_go_on(stopping: threading.Event) -> None:
 def open_house(settings: Settings) -> House:
     """Everything is connected; the database is asked nothing yet."""
     engine = connect(settings.database)
-    blobs, history, cores, stopping = Blobs(settings.blobs), History(engine), os.cpu_count() or 1, threading.Event()
+    blobs, history, cores, stopping = open_blobs(settings), History(engine), os.cpu_count() or 1, threading.Event()
     loaded, resolver = Loaded(blobs, bytes_max=settings.loaded_bytes_max), Resolver(engine)
     preloading = Preloading(engine, resolver, loaded)
     computing = Computing(resolver, loaded, must_go_on=lambda: must_go_on(stopping), remember=preloading.remember)

@@ -90,13 +90,13 @@ class Loaded:
 
     def _verified(self, digest: str, make: Callable[[Posterior], Kept]) -> tuple[Kept, int]:
         with self.blobs.open(digest) as file:
-            verified = self._verifying.submit(self.blobs.verify, digest)
+            verified = self._verifying.submit(file.verify)
             try:
                 made = make(Posterior.read(file))
             except Exception:
                 verified.result()  # Damaged bytes are the better explanation.
                 raise
-        verified.result()
+            verified.result()
         return made, made.nbytes
 
     def _get(self, key: Hashable, make: Callable[[], tuple[Kept, int]]) -> Kept:

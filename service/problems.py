@@ -26,7 +26,7 @@ from service.rejected import (
     Unavailable,
 )
 from store.engine import DATABASE_DOWN
-from store.errors import Problem
+from store.errors import BlobStoreError, Problem
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:posterity:problem:"
@@ -87,11 +87,14 @@ def problem_of(error: Exception) -> Problem | None:
     if isinstance(error, DATABASE_DOWN):
         logger.warning("the database does not answer: %s", error)
         return Unavailable(reason="The database does not answer")
+    if isinstance(error, BlobStoreError):
+        logger.error("the store of the blobs does not answer: %s", error)
+        return Unavailable(reason="The store of the blobs does not answer")
     return error if isinstance(error, Problem) else None
 
 
 def install(app: FastAPI) -> None:
-    """Whatever an endpoint, FastAPI or the database raises is answered as a problem."""
+    """Whatever an endpoint, FastAPI, the database or the blobs raise is answered as a problem."""
 
     async def on_problem(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, Problem)
@@ -105,7 +108,7 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return respond(_from_validation(error, request), request.url.path)
 
-    async def on_database_down(request: Request, error: Exception) -> JSONResponse:
+    async def on_outage(request: Request, error: Exception) -> JSONResponse:
         problem = problem_of(error)
         assert problem is not None
         return respond(problem, request.url.path)
@@ -121,8 +124,8 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(HTTPException, on_http_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_exception_handler(ClientDisconnect, on_disconnect)
-    for kind in DATABASE_DOWN:
-        app.add_exception_handler(kind, on_database_down)
+    for kind in (*DATABASE_DOWN, BlobStoreError):
+        app.add_exception_handler(kind, on_outage)
     app.add_exception_handler(Exception, on_anything_else)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
-from store.blobs import Blobs
+from store.blobs import open_blobs
 from store.doctor import examine
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
@@ -53,7 +53,7 @@ def _doctor(settings: Settings) -> int:
     if settings.is_embedded and not Path(file or "").is_file():
         _say(f"There is no ledger at {file}: nothing was served from here yet, or POSTERITY_DATA_DIR names another.")
         return 1
-    findings = examine(connect(settings.database), Blobs(settings.blobs))
+    findings = examine(connect(settings.database), open_blobs(settings))
     for finding in findings.wrong:
         _say(f"wrong: {finding}")
     _say(

@@ -1,65 +1,35 @@
-"""Bytes named by their digest, in a folder: written once, verified on every read, never changed."""
+"""Bytes named by their digest: written once, verified on every read, never changed; in a folder or an object store."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import re
-import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from io import BufferedReader, BufferedWriter
-from pathlib import Path
-from uuid import uuid4
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
-from store.errors import BlobCorrupt, BlobMissing
+from store.digests import DIGEST, Listed, Opened, digest_of
+from store.errors import BlobStoreError
+from store.folder import Folder
+from store.settings import Settings
 
-TEMPORARY = ".writing-"
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+__all__ = ["DIGEST", "BlobStoreError", "Blobs", "Listed", "Opened", "digest_of", "open_blobs"]
 
 
-def digest_of(data: bytes) -> str:
-    """The name of these bytes: `sha256:` and 64 hexadecimal digits."""
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+class Blobs(Protocol):
+    """A store of blobs, safe for many threads and processes at once. The same bytes have the same name in each.
 
-
-class Blobs:
-    """A folder of content-addressed blobs, `<root>/<first two digits>/<digest>`; safe for many processes at once."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self._flushed: set[Path] = set()
+    Every call may raise `BlobStoreError`, an OSError: the store does not answer, or refuses.
+    """
 
     def put(self, data: bytes) -> str:
         """As `put_all`, with one blob."""
-        return self.put_all([data])[0]
+        ...
 
     def put_all(self, blobs: Sequence[bytes]) -> list[str]:
-        """All these bytes are on the disk under their digests, and survive a crash from here on; returns the digests.
+        """All these bytes are under their digests, and survive a crash from here on; returns the digests.
 
-        A reader never sees a part of them: they are written under a temporary name, flushed, then renamed.
-        A name survives once its folder is flushed, and a folder once those above it are. Whoever wrote the file or made
-        its folder may not have come so far, so a put flushes the folder also when the file was there, and those above
-        it also when the folder was; but those once in a process and folder, as nobody removes a folder. Of several
-        blobs the first flush does most of the work of all.
-
-        Raises:
-            OSError: the disk is full or not writable; nothing is left under a digest but whole blobs.
+        A blob that is there already is as young afterwards as one that was not; one that is damaged is whole again.
+        When it raises, nothing is under a digest but whole blobs.
         """
-        named = {digest_of(data): data for data in blobs}
-        paths = {self.path(digest): data for digest, data in named.items()}
-        folders = {path.parent for path in paths}
-        for folder in folders - self._flushed:
-            folder.mkdir(parents=True, exist_ok=True)
-        self._write({path: data for path, data in paths.items() if not self._holds(path, data)})
-        for folder in folders:
-            _flush_folder(folder)
-        if not folders <= self._flushed:
-            for above in (self.root, self.root.parent):
-                _flush_folder(above)
-            # Last, as other threads rely on it.
-            self._flushed |= folders
-        return [digest_of(data) for data in blobs] if len(named) < len(blobs) else list(named)
+        ...
 
     def get(self, digest: str) -> bytes:
         """The bytes of a digest.
@@ -68,24 +38,15 @@ class Blobs:
             BlobMissing: no such blob.
             BlobCorrupt: the stored bytes have another digest.
         """
-        try:
-            data = self.path(digest).read_bytes()
-        except (FileNotFoundError, IsADirectoryError):
-            raise BlobMissing(digest=digest) from None
-        if (found := digest_of(data)) != digest:
-            raise BlobCorrupt(digest=digest, found=found)
-        return data
+        ...
 
-    def open(self, digest: str) -> BufferedReader:
-        """The bytes of a digest, as nobody has looked at yet; `verify` does.
+    def open(self, digest: str) -> Opened:
+        """The bytes of a digest as a file that can be sought. Nobody has looked at them yet; `verify` does.
 
         Raises:
             BlobMissing: no such blob.
         """
-        try:
-            return self.path(digest).open("rb")
-        except (FileNotFoundError, IsADirectoryError):
-            raise BlobMissing(digest=digest) from None
+        ...
 
     def verify(self, digest: str) -> None:
         """The stored bytes have this digest.
@@ -94,51 +55,35 @@ class Blobs:
             BlobMissing: no such blob.
             BlobCorrupt: they have another.
         """
-        with self.open(digest) as file:
-            found = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-        if found != digest:
-            raise BlobCorrupt(digest=digest, found=found)
+        ...
 
-    def path(self, digest: str) -> Path:
-        assert DIGEST.fullmatch(digest), digest
-        hexadecimal = digest.removeprefix("sha256:")
-        return self.root / hexadecimal[:2] / hexadecimal
+    def holds(self, digest: str) -> bool:
+        """True where a blob has this name; nobody has looked at its bytes."""
+        ...
 
     def is_writable(self) -> bool:
         """True when a blob could be written now."""
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                return True
-        except OSError:
-            return False
+        ...
 
-    def _write(self, blobs: Mapping[Path, bytes]) -> None:
-        with ExitStack() as undo:
-            written: list[tuple[Path, Path, BufferedWriter]] = []
-            for path, data in blobs.items():
-                temporary = path.with_name(f"{TEMPORARY}{uuid4().hex}")
-                file = undo.enter_context(temporary.open("xb"))
-                undo.callback(temporary.unlink, missing_ok=True)
-                file.write(data)
-                file.flush()
-                written.append((temporary, path, file))
-            for _, _, file in written:
-                os.fsync(file.fileno())
-            for temporary, path, _ in written:
-                temporary.replace(path)
+    def listed(self) -> Iterator[Listed]:
+        """Every finished blob, in no order; what is no blob is passed over.
 
-    def _holds(self, path: Path, data: bytes) -> bool:
-        # A damaged file under this name is written again rather than trusted.
-        try:
-            return path.read_bytes() == data
-        except FileNotFoundError:
-            return False
+        One that is written or removed meanwhile may be listed or not.
+        """
+        ...
+
+    def delete(self, digest: str) -> None:
+        """No blob has this name, and none has it after a crash; nothing happens where none had."""
+        ...
+
+    def remove_leftovers(self, before: float) -> int:
+        """What writers that were killed left behind before this moment is gone; returns how many.
+
+        The moment is in seconds since 1970 by the store's clock, as `Listed.modified_at` is.
+        """
+        ...
 
 
-def _flush_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+def open_blobs(settings: Settings) -> Blobs:
+    """The store that the settings name; it is asked nothing yet."""
+    return Folder(settings.blob_folder)

@@ -145,3 +145,7 @@ class DatabaseNotCurrent(Problem):
     NEWER = (
         "The database is newer than this program: a later release has migrated it. Run that release, or a later one."
     )
+
+
+class BlobStoreError(OSError):
+    """The store of the blobs does not answer, or refuses; nothing is known to be wrong with the blobs themselves."""

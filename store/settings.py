@@ -128,7 +128,7 @@ class Settings(BaseSettings):
         return make_url(self.database).get_backend_name() == "sqlite"
 
     @property
-    def blobs(self) -> Path:
+    def blob_folder(self) -> Path:
         return (self.blob_dir or self.data_dir / "blobs").resolve()
 
     @property
@@ -144,7 +144,7 @@ class Settings(BaseSettings):
     def _shown(self, name: str) -> str:
         if name == "database_url":
             return make_url(self.database).render_as_string(hide_password=True)
-        return str(self.blobs if name == "blob_dir" else getattr(self, name))
+        return str(self.blob_folder if name == "blob_dir" else getattr(self, name))
 
 
 def config_file() -> Path:

@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from bayes.devices import usable
 from bayes.errors import DeviceUnusable
-from store.blobs import Blobs
+from store.blobs import open_blobs
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
 from store.history import History
@@ -53,7 +53,7 @@ def main() -> int:
             retry_seconds=settings.retry_seconds,
         ),
         history=History(engine),
-        blobs=Blobs(settings.blobs),
+        blobs=open_blobs(settings),
         device=usable(settings.device),
         stop=stop,
     )

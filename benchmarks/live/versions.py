@@ -14,7 +14,7 @@ from rich.progress import track
 import bayes
 from benchmarks.live import digits
 from client.client import Client
-from store.blobs import Blobs
+from store.blobs import open_blobs
 from store.engine import connect
 from store.leases import Leases
 from store.settings import Settings
@@ -34,7 +34,7 @@ def publish(client: Client, data_dir: Path, description: dict[str, Any], count: 
     posteriors = near(first(description, rows[0]), torch.Generator().manual_seed(seed))
     store = Settings(data_dir=data_dir)
     leases = Leases(connect(store.database), lease_seconds=600.0, attempts_max=1, retry_seconds=0.0)
-    blobs = Blobs(store.blobs)
+    blobs = open_blobs(store)
     client.create_model({**description, "chunk": {"rows": 1, "seconds": None}})
     for row in track(rows, description=f"{count} versions"):
         client.ingest(description["name"], row, np.zeros(1, np.int64))

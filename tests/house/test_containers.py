@@ -86,7 +86,7 @@ def test_every_variable_of_the_containers_is_a_setting_with_a_value_that_it_take
 
     assert set(given) <= set(Settings.model_fields)
     assert not settings.is_embedded
-    assert str(settings.blobs) == "/data/blobs"
+    assert str(settings.blob_folder) == "/data/blobs"
 
 
 def test_the_password_is_asked_for_and_never_written_here() -> None:

@@ -19,6 +19,7 @@ import bayes
 from service.app import create_app
 from service.house import House
 from store.engine import connect
+from store.folder import Folder
 from store.leases import Leases
 from store.migrate import upgrade
 from store.settings import Settings
@@ -49,6 +50,12 @@ class Live:
 
     house: House
     client: httpx.Client
+
+    @property
+    def folder(self) -> Folder:
+        """Where its blobs are."""
+        assert isinstance(self.house.blobs, Folder)
+        return self.house.blobs
 
     def create(self, description: Json = TINY) -> str:
         """A new model of this description; the path of its calls."""

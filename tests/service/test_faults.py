@@ -22,7 +22,7 @@ def own(tmp_path: Path) -> Iterator[Live]:
 
 def test_stored_bytes_that_are_damaged_or_gone_are_told_apart(own: Live) -> None:
     model = own.create()
-    path = own.house.blobs.path(own.client.get(f"{model}/versions/0").json()["digest"])
+    path = own.folder.path(own.client.get(f"{model}/versions/0").json()["digest"])
 
     path.write_bytes(b"damaged")
     expect_problem(own.client.post(f"{model}/predictions", json=INPUTS), "blob-corrupt")
@@ -58,7 +58,7 @@ def test_a_database_that_does_not_answer_is_unavailable_and_its_words_stay_insid
 
 def test_blobs_that_cannot_be_written_refuse_the_batch_and_make_the_service_not_ready(own: Live) -> None:
     model = own.create()
-    blobs = own.house.blobs.root
+    blobs = own.folder.root
     blobs.rename(blobs.with_name("gone"))
     blobs.write_text("not a folder")
 

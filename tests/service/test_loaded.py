@@ -14,8 +14,9 @@ import torch
 
 import bayes
 from service.loaded import Chosen, Loaded
-from store.blobs import Blobs, digest_of
+from store.blobs import digest_of
 from store.errors import BlobCorrupt, BlobMissing
+from store.folder import Folder, OpenFile
 from tests.bayes.predictions import is_same
 from tests.service.live import TINY
 
@@ -42,16 +43,16 @@ ASKED: dict[str, Ask] = {
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path)
+def blobs(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
 
 
 @pytest.fixture
-def digest(blobs: Blobs) -> str:
+def digest(blobs: Folder) -> str:
     return blobs.put(BYTES)
 
 
-class HeldBlobs(Blobs):
+class HeldBlobs(Folder):
     """Counts the files that are read, and says nothing of any before the gate is open."""
 
     def __init__(self, root: Path) -> None:
@@ -59,10 +60,20 @@ class HeldBlobs(Blobs):
         self.verified = 0
         self.gate = threading.Event()
 
-    def verify(self, digest: str) -> None:
-        self.verified += 1
-        assert self.gate.wait(WAIT_SECONDS)
-        super().verify(digest)
+    def open(self, digest: str) -> OpenFile:
+        with super().open(digest):
+            return HeldFile(self, digest)
+
+
+class HeldFile(OpenFile):
+    def __init__(self, held: HeldBlobs, digest: str) -> None:
+        super().__init__(held.path(digest), digest)
+        self.held = held
+
+    def verify(self) -> None:
+        self.held.verified += 1
+        assert self.held.gate.wait(WAIT_SECONDS)
+        super().verify()
 
 
 def seeded(seed: int) -> Chosen:
@@ -76,7 +87,7 @@ def version(number: int) -> bytes:
     return bayes.Posterior(ROOT.family, ROOT.net, ROOT.input, ROOT.output, tensors, chunks=0).to_bytes()
 
 
-def test_what_is_ready_says_what_bayes_says_of_the_same_bytes(blobs: Blobs, digest: str) -> None:
+def test_what_is_ready_says_what_bayes_says_of_the_same_bytes(blobs: Folder, digest: str) -> None:
     kept, rows = Loaded(blobs, bytes_max=10**6), torch.tensor([[1.0, 2.0], [3.0, 4.5]])
 
     for chosen in (MOMENTS, MEAN, DRAW, Chosen("ensemble", 5, 7)):
@@ -125,7 +136,7 @@ def test_whoever_waits_for_what_cannot_be_made_is_told_so_and_the_next_one_tries
 
 
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
-def test_bytes_that_are_not_there_are_missing_until_they_are(blobs: Blobs, ask: Ask) -> None:
+def test_bytes_that_are_not_there_are_missing_until_they_are(blobs: Folder, ask: Ask) -> None:
     kept = Loaded(blobs, bytes_max=10**6)
 
     with pytest.raises(BlobMissing):
@@ -138,7 +149,7 @@ def test_bytes_that_are_not_there_are_missing_until_they_are(blobs: Blobs, ask: 
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
 @pytest.mark.parametrize("place", [0, 8, 100, HEADER - 1, HEADER, (HEADER + len(BYTES)) // 2, len(BYTES) - 1])
 def test_a_flipped_bit_anywhere_is_found_before_anybody_is_answered(
-    blobs: Blobs, digest: str, ask: Ask, place: int
+    blobs: Folder, digest: str, ask: Ask, place: int
 ) -> None:
     kept = Loaded(blobs, bytes_max=10**6)
     flip(blobs, digest, place, 1)
@@ -152,7 +163,7 @@ def test_a_flipped_bit_anywhere_is_found_before_anybody_is_answered(
 
 @pytest.mark.parametrize("bit", [1, 128])
 def test_a_flipped_bit_in_the_description_is_never_taken_for_anything_else_than_damage(
-    blobs: Blobs, digest: str, bit: int
+    blobs: Folder, digest: str, bit: int
 ) -> None:
     kept = Loaded(blobs, bytes_max=10**6)
 
@@ -162,7 +173,7 @@ def test_a_flipped_bit_in_the_description_is_never_taken_for_anything_else_than_
             kept.ready(digest, MOMENTS)
 
 
-def flip(blobs: Blobs, digest: str, place: int, bit: int) -> None:
+def flip(blobs: Folder, digest: str, place: int, bit: int) -> None:
     """The stored bytes are those of the root, but for this bit."""
     damaged = bytearray(BYTES)
     damaged[place] ^= bit
@@ -170,7 +181,7 @@ def flip(blobs: Blobs, digest: str, place: int, bit: int) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 7, 8, HEADER - 1, HEADER, len(BYTES) - 1])
-def test_a_file_that_was_cut_off_is_damaged(blobs: Blobs, digest: str, length: int) -> None:
+def test_a_file_that_was_cut_off_is_damaged(blobs: Folder, digest: str, length: int) -> None:
     blobs.path(digest).write_bytes(BYTES[:length])
 
     with pytest.raises(BlobCorrupt):
@@ -178,7 +189,7 @@ def test_a_file_that_was_cut_off_is_damaged(blobs: Blobs, digest: str, length: i
 
 
 @pytest.mark.parametrize("ask", ASKED.values(), ids=ASKED.keys())
-def test_what_happens_to_a_file_does_not_reach_what_was_made_of_it(blobs: Blobs, digest: str, ask: Ask) -> None:
+def test_what_happens_to_a_file_does_not_reach_what_was_made_of_it(blobs: Folder, digest: str, ask: Ask) -> None:
     kept = Loaded(blobs, bytes_max=10**6)
     made, rows = ask(kept, digest), torch.tensor([[1.0, 2.0], [3.0, 4.5]])
 
@@ -191,14 +202,14 @@ def test_what_happens_to_a_file_does_not_reach_what_was_made_of_it(blobs: Blobs,
     assert is_same(said(), before)
 
 
-def test_what_is_wrong_with_whole_bytes_is_not_said_to_be_damage(blobs: Blobs) -> None:
+def test_what_is_wrong_with_whole_bytes_is_not_said_to_be_damage(blobs: Folder) -> None:
     digest = blobs.put(b"no posterior")
 
     with pytest.raises(bayes.UnreadablePosterior):
         Loaded(blobs, bytes_max=10**6).ready(digest, MOMENTS)
 
 
-def test_the_budget_counts_what_was_made(blobs: Blobs, digest: str) -> None:
+def test_the_budget_counts_what_was_made(blobs: Folder, digest: str) -> None:
     kept = Loaded(blobs, bytes_max=10**6)
 
     made = kept.ready(digest, DRAW)
@@ -208,7 +219,7 @@ def test_the_budget_counts_what_was_made(blobs: Blobs, digest: str) -> None:
     assert kept.nbytes == DRAW_NBYTES + 2 * DRAW_NBYTES  # Means and log standard deviations.
 
 
-def test_what_was_used_longest_ago_makes_room(blobs: Blobs, digest: str) -> None:
+def test_what_was_used_longest_ago_makes_room(blobs: Folder, digest: str) -> None:
     kept = Loaded(blobs, bytes_max=3 * DRAW_NBYTES)
 
     first, second, third = (kept.ready(digest, seeded(seed)) for seed in (1, 2, 3))
@@ -222,7 +233,7 @@ def test_what_was_used_longest_ago_makes_room(blobs: Blobs, digest: str) -> None
     assert not kept.holds(digest, seeded(1))
 
 
-def test_to_ask_what_is_held_is_no_use_of_it(blobs: Blobs, digest: str) -> None:
+def test_to_ask_what_is_held_is_no_use_of_it(blobs: Folder, digest: str) -> None:
     kept = Loaded(blobs, bytes_max=2 * DRAW_NBYTES)
     for seed in (1, 2):
         kept.ready(digest, seeded(seed))
@@ -233,7 +244,7 @@ def test_to_ask_what_is_held_is_no_use_of_it(blobs: Blobs, digest: str) -> None:
     assert not kept.holds(digest, seeded(1))
 
 
-def test_what_is_larger_than_the_budget_answers_is_not_kept_and_drives_nothing_out(blobs: Blobs, digest: str) -> None:
+def test_what_is_larger_than_the_budget_answers_is_not_kept_and_drives_nothing_out(blobs: Folder, digest: str) -> None:
     kept = Loaded(blobs, bytes_max=DRAW_NBYTES)
     kept.ready(digest, DRAW)
 
@@ -244,7 +255,7 @@ def test_what_is_larger_than_the_budget_answers_is_not_kept_and_drives_nothing_o
     assert kept.nbytes == DRAW_NBYTES
 
 
-def test_hundreds_of_versions_stay_within_a_small_budget(blobs: Blobs) -> None:
+def test_hundreds_of_versions_stay_within_a_small_budget(blobs: Folder) -> None:
     kept, ways = Loaded(blobs, bytes_max=20_000), (MOMENTS, MEAN, DRAW)
 
     for number in range(300):
@@ -259,7 +270,7 @@ def test_hundreds_of_versions_stay_within_a_small_budget(blobs: Blobs) -> None:
     assert kept.nbytes > 10_000
 
 
-def test_a_closed_house_has_no_thread_left_that_verifies(blobs: Blobs, digest: str) -> None:
+def test_a_closed_house_has_no_thread_left_that_verifies(blobs: Folder, digest: str) -> None:
     before = set(threading.enumerate())
     kept = Loaded(blobs, bytes_max=10**6)
     kept.ready(digest, MOMENTS)
@@ -276,14 +287,15 @@ from pathlib import Path
 import torch
 import bayes
 from service.loaded import Chosen, Loaded
-from store.blobs import Blobs, digest_of
+from store.blobs import digest_of
+from store.folder import Folder, OpenFile
 
 torch.set_num_threads(1)
 folder, budget = Path(sys.argv[1]), int(sys.argv[2])
 output = {"kind": "categorical", "classes": 10}
 described = {"net": {"kind": "lenet5"}, "input": {"shape": [1, 28, 28]}, "output": output}
 data = bytearray(bayes.root(bayes.Model.from_description(described)).to_bytes())
-blobs = Blobs(folder)
+blobs = Folder(folder)
 kept = Loaded(blobs, bytes_max=budget)
 
 def resident():

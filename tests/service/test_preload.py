@@ -73,7 +73,7 @@ def test_a_version_whose_bytes_are_damaged_stops_nobody(own: Live) -> None:
     for asked in (model, damaged):
         own.client.post(f"{asked}/predictions", json=INPUTS)
     own.learn(damaged)
-    own.house.blobs.path(digest_of(own, damaged, 1)).write_bytes(b"damaged")
+    own.folder.path(digest_of(own, damaged, 1)).write_bytes(b"damaged")
     own.house.loaded._kept.clear()  # As if other versions had taken its place.
 
     own.learn(model)

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from store.blobs import TEMPORARY, Blobs, digest_of
+from store.blobs import digest_of
 from store.errors import BlobCorrupt, BlobMissing
+from store.folder import TEMPORARY, Folder
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path / "blobs")
+def blobs(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "blobs")
 
 
-def test_bytes_come_back_under_the_name_of_their_digest(blobs: Blobs) -> None:
+def test_bytes_come_back_under_the_name_of_their_digest(blobs: Folder) -> None:
     digest = blobs.put(b"posterior")
 
     assert digest == f"sha256:{hashlib.sha256(b'posterior').hexdigest()}"
@@ -28,7 +29,7 @@ def test_bytes_come_back_under_the_name_of_their_digest(blobs: Blobs) -> None:
     assert blobs.put(b"posterior") == digest
 
 
-def test_a_flipped_bit_is_a_clear_error_and_putting_the_bytes_again_heals_it(blobs: Blobs) -> None:
+def test_a_flipped_bit_is_a_clear_error_and_putting_the_bytes_again_heals_it(blobs: Folder) -> None:
     digest = blobs.put(b"posterior")
     blobs.path(digest).write_bytes(b"posterios")
 
@@ -39,12 +40,12 @@ def test_a_flipped_bit_is_a_clear_error_and_putting_the_bytes_again_heals_it(blo
     assert blobs.get(digest) == b"posterior"
 
 
-def test_missing_bytes_are_a_clear_error(blobs: Blobs) -> None:
+def test_missing_bytes_are_a_clear_error(blobs: Folder) -> None:
     with pytest.raises(BlobMissing, match="doctor"):
         blobs.get(f"sha256:{'0' * 64}")
 
 
-def test_an_open_file_has_the_bytes_of_its_digest_and_nobody_has_looked_at_them(blobs: Blobs) -> None:
+def test_an_open_file_has_the_bytes_of_its_digest_and_nobody_has_looked_at_them(blobs: Folder) -> None:
     digest = blobs.put(b"posterior")
     with blobs.open(digest) as file:
         assert file.read() == b"posterior"
@@ -57,7 +58,7 @@ def test_an_open_file_has_the_bytes_of_its_digest_and_nobody_has_looked_at_them(
 
 
 @pytest.mark.parametrize("place", [0, 499_999, 999_999])
-def test_verifying_finds_a_flipped_bit_wherever_it_is(blobs: Blobs, place: int) -> None:
+def test_verifying_finds_a_flipped_bit_wherever_it_is(blobs: Folder, place: int) -> None:
     data = bytearray(os.urandom(1_000_000))
     digest = blobs.put(bytes(data))
     data[place] ^= 1
@@ -72,7 +73,7 @@ def test_verifying_finds_a_flipped_bit_wherever_it_is(blobs: Blobs, place: int) 
 
 
 @pytest.mark.parametrize("length", [0, 8])
-def test_verifying_finds_bytes_that_were_cut_off(blobs: Blobs, length: int) -> None:
+def test_verifying_finds_bytes_that_were_cut_off(blobs: Folder, length: int) -> None:
     digest = blobs.put(b"posterior")
     blobs.path(digest).write_bytes(b"posterior"[:length])
 
@@ -80,7 +81,7 @@ def test_verifying_finds_bytes_that_were_cut_off(blobs: Blobs, length: int) -> N
         blobs.verify(digest)
 
 
-def test_a_file_that_is_not_there_is_a_clear_error(blobs: Blobs) -> None:
+def test_a_file_that_is_not_there_is_a_clear_error(blobs: Folder) -> None:
     digest = f"sha256:{'0' * 64}"
     for ask in (blobs.open, blobs.verify, blobs.get):
         with pytest.raises(BlobMissing, match="doctor"):
@@ -92,7 +93,7 @@ def test_a_file_that_is_not_there_is_a_clear_error(blobs: Blobs) -> None:
             ask(digest)
 
 
-def test_a_write_that_fails_leaves_nothing_behind(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_leaves_nothing_behind(blobs: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(_handle: int) -> None:
         assert files(blobs), "the disk is full only once something was written"
         raise OSError(28, "No space left on device")
@@ -106,7 +107,7 @@ def test_a_write_that_fails_leaves_nothing_behind(blobs: Blobs, monkeypatch: pyt
 
 
 @pytest.fixture
-def flushed(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, list[Path]]]:
+def flushed(blobs: Folder, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, list[Path]]]:
     """What was flushed, each with the blobs that had their names by then."""
     flushed: list[tuple[Path, list[Path]]] = []
 
@@ -119,7 +120,7 @@ def flushed(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, l
 
 
 def test_bytes_are_on_the_disk_before_their_name_and_their_folders_after_it(
-    blobs: Blobs, flushed: list[tuple[Path, list[Path]]]
+    blobs: Folder, flushed: list[tuple[Path, list[Path]]]
 ) -> None:
     path = blobs.path(digest_of(b"posterior"))
 
@@ -131,7 +132,7 @@ def test_bytes_are_on_the_disk_before_their_name_and_their_folders_after_it(
 
 
 def test_bytes_that_were_there_are_not_written_again_but_their_folder_is_flushed(
-    blobs: Blobs, flushed: list[tuple[Path, list[Path]]]
+    blobs: Folder, flushed: list[tuple[Path, list[Path]]]
 ) -> None:
     path = blobs.path(blobs.put(b"posterior"))
     flushed.clear()
@@ -142,7 +143,7 @@ def test_bytes_that_were_there_are_not_written_again_but_their_folder_is_flushed
 
 
 def test_the_folders_above_are_flushed_once_for_each_folder_of_blobs(
-    blobs: Blobs, flushed: list[tuple[Path, list[Path]]]
+    blobs: Folder, flushed: list[tuple[Path, list[Path]]]
 ) -> None:
     path = blobs.path(blobs.put(b"posterior"))
     beside = next(data for data in numbered() if blobs.path(digest_of(data)).parent == path.parent)
@@ -159,17 +160,17 @@ def test_the_folders_above_are_flushed_once_for_each_folder_of_blobs(
 
 
 def test_folders_that_another_process_made_are_flushed_as_it_may_have_been_killed_before_it_did(
-    blobs: Blobs, flushed: list[tuple[Path, list[Path]]]
+    blobs: Folder, flushed: list[tuple[Path, list[Path]]]
 ) -> None:
     path = blobs.path(blobs.put(b"posterior"))
     flushed.clear()
 
-    Blobs(blobs.root).put(b"posterior")
+    Folder(blobs.root).put(b"posterior")
 
     assert [folder for folder, _ in flushed] == [path.parent, blobs.root, blobs.root.parent]
 
 
-def test_folders_whose_flush_failed_are_flushed_by_the_next_put(blobs: Blobs, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_folders_whose_flush_failed_are_flushed_by_the_next_put(blobs: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     flushed: list[Path] = []
 
     def fsync(handle: int) -> None:
@@ -187,7 +188,7 @@ def test_folders_whose_flush_failed_are_flushed_by_the_next_put(blobs: Blobs, mo
     assert flushed[-2:] == [blobs.root, blobs.root.parent]
 
 
-def test_the_same_bytes_put_by_many_at_once_are_one_whole_file(blobs: Blobs) -> None:
+def test_the_same_bytes_put_by_many_at_once_are_one_whole_file(blobs: Folder) -> None:
     data = os.urandom(1 << 20)
 
     with ThreadPoolExecutor(8) as writers:
@@ -197,7 +198,7 @@ def test_the_same_bytes_put_by_many_at_once_are_one_whole_file(blobs: Blobs) -> 
     assert [path.name for path in blobs.root.rglob("*") if path.is_file()] == [digest.removeprefix("sha256:")]
 
 
-def files(blobs: Blobs) -> list[Path]:
+def files(blobs: Folder) -> list[Path]:
     return [path for path in blobs.root.rglob("*") if path.is_file()]
 
 
@@ -205,7 +206,7 @@ def numbered() -> Iterator[bytes]:
     return (str(number).encode() for number in count())
 
 
-def test_many_are_put_at_once_each_once_and_their_digests_come_in_order(blobs: Blobs) -> None:
+def test_many_are_put_at_once_each_once_and_their_digests_come_in_order(blobs: Folder) -> None:
     data = [b"a", b"b", b"a", b"", b"c"]
     blobs.put(b"b")
 
@@ -218,7 +219,7 @@ def test_many_are_put_at_once_each_once_and_their_digests_come_in_order(blobs: B
 
 
 def test_many_that_cannot_all_be_written_leave_nothing_but_whole_blobs(
-    blobs: Blobs, monkeypatch: pytest.MonkeyPatch
+    blobs: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = list[int]()
 

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Engine, delete, update
 
 from store.__main__ import main
-from store.blobs import Blobs
 from store.doctor import examine
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
+from store.folder import Folder
 from store.leases import Leases
 from store.ledger import Ledger
 from store.schema import chunks, moves, versions
@@ -19,12 +19,12 @@ from tests.store.given import DESCRIPTION, claimed
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path / "blobs")
+def blobs(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "blobs")
 
 
 @pytest.fixture(autouse=True)
-def a_filled_ledger(ledger: Ledger, leases: Leases, blobs: Blobs) -> None:
+def a_filled_ledger(ledger: Ledger, leases: Leases, blobs: Folder) -> None:
     ledger.create_model("digits", DESCRIPTION, blobs.put(b"root"))
     for key in (b"a", b"b"):
         ledger.accept("digits", key=key.decode(), digest=blobs.put(key), rows=1, label_counts={})
@@ -32,14 +32,14 @@ def a_filled_ledger(ledger: Ledger, leases: Leases, blobs: Blobs) -> None:
         leases.publish(claimed(leases), digest=blobs.put(b"posterior " + key), kl_nats=1.0, report={})
 
 
-def test_a_sound_ledger_has_nothing_wrong(engine: Engine, blobs: Blobs) -> None:
+def test_a_sound_ledger_has_nothing_wrong(engine: Engine, blobs: Folder) -> None:
     findings = examine(engine, blobs)
 
     assert findings.wrong == ()
     assert (findings.models, findings.versions, findings.batches) == (1, 3, 2)
 
 
-def test_a_missing_and_a_damaged_blob_are_named(engine: Engine, blobs: Blobs) -> None:
+def test_a_missing_and_a_damaged_blob_are_named(engine: Engine, blobs: Folder) -> None:
     blobs.path(blobs.put(b"posterior a")).write_bytes(b"other")
     blobs.path(blobs.put(b"b")).unlink()
 
@@ -49,7 +49,7 @@ def test_a_missing_and_a_damaged_blob_are_named(engine: Engine, blobs: Blobs) ->
     assert "digits: batch 2" in missing
 
 
-def test_lost_weights_of_a_prior_are_named(engine: Engine, ledger: Ledger, blobs: Blobs) -> None:
+def test_lost_weights_of_a_prior_are_named(engine: Engine, ledger: Ledger, blobs: Folder) -> None:
     star = blobs.put(b"weights")
     ledger.create_model("letters", DESCRIPTION | {"prior": {"kind": "weights", "blob": star}}, blobs.put(b"root"))
     assert examine(engine, blobs).wrong == ()
@@ -61,35 +61,35 @@ def test_lost_weights_of_a_prior_are_named(engine: Engine, ledger: Ledger, blobs
     assert star in missing
 
 
-def test_a_gap_in_a_history_is_named(engine: Engine, blobs: Blobs) -> None:
+def test_a_gap_in_a_history_is_named(engine: Engine, blobs: Folder) -> None:
     with engine.begin() as connection:
         connection.execute(delete(moves).where(moves.c.seq == 2))
 
     assert examine(engine, blobs).wrong == ("digits: the history of alias 'head' has a gap",)
 
 
-def test_evidence_counted_twice_is_named(engine: Engine, blobs: Blobs) -> None:
+def test_evidence_counted_twice_is_named(engine: Engine, blobs: Folder) -> None:
     with engine.begin() as connection:
         connection.execute(update(versions).where(versions.c.number == 2).values(chunk=1))
 
     assert examine(engine, blobs).wrong == ("digits: version 2 counts chunk 1 2 times",)
 
 
-def test_a_chunk_whose_rows_do_not_add_up_is_named(engine: Engine, blobs: Blobs) -> None:
+def test_a_chunk_whose_rows_do_not_add_up_is_named(engine: Engine, blobs: Folder) -> None:
     with engine.begin() as connection:
         connection.execute(update(chunks).where(chunks.c.number == 1).values(rows=5))
 
     assert examine(engine, blobs).wrong == ("digits: chunk 1 says 5 rows, its batches hold 1",)
 
 
-def test_a_published_update_without_its_version_is_named(engine: Engine, blobs: Blobs) -> None:
+def test_a_published_update_without_its_version_is_named(engine: Engine, blobs: Folder) -> None:
     with engine.begin() as connection:
         connection.execute(update(versions).where(versions.c.number == 2).values(update=None))
 
     assert examine(engine, blobs).wrong == ("digits: update 2 and the versions disagree about its being published",)
 
 
-def test_a_database_without_the_tables_of_this_release_is_refused(tmp_path: Path, blobs: Blobs) -> None:
+def test_a_database_without_the_tables_of_this_release_is_refused(tmp_path: Path, blobs: Folder) -> None:
     empty = connect(f"sqlite:///{tmp_path / 'empty.sqlite'}")
     with pytest.raises(DatabaseNotCurrent, match="posterity migrate"):
         examine(empty, blobs)

@@ -14,8 +14,8 @@ from sqlalchemy import Engine
 
 import bayes
 from store.aliases import Aliases
-from store.blobs import Blobs
 from store.errors import HeadMoved, LeaseLost
+from store.folder import Folder
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
@@ -28,8 +28,8 @@ WAIT_SECONDS = 30.0
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> Blobs:
-    return Blobs(tmp_path / "blobs")
+def blobs(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "blobs")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def leases(engine: Engine) -> Leases:
 
 
 @pytest.fixture
-def worker(ledger: Ledger, leases: Leases, history: History, blobs: Blobs) -> Worker:
+def worker(ledger: Ledger, leases: Leases, history: History, blobs: Folder) -> Worker:
     return Worker(
         owner="worker",
         ledger=ledger,
@@ -67,7 +67,7 @@ def take_all(worker: Worker) -> None:
 
 
 def test_a_published_posterior_is_the_one_that_prior_chunk_and_recipe_determine(
-    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+    worker: Worker, ledger: Ledger, blobs: Folder, history: History
 ) -> None:
     model = a_model(ledger, blobs)
     first, second = rows(20, seed=1), rows(20, seed=2)
@@ -85,7 +85,7 @@ def test_a_published_posterior_is_the_one_that_prior_chunk_and_recipe_determine(
 
 
 def test_the_prior_is_scored_on_the_chunk_before_it_learns_from_it(
-    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+    worker: Worker, ledger: Ledger, blobs: Folder, history: History
 ) -> None:
     model = a_model(ledger, blobs)
     batch = rows(40, seed=1)
@@ -99,7 +99,7 @@ def test_the_prior_is_scored_on_the_chunk_before_it_learns_from_it(
 
 
 def test_weights_of_some_batches_are_one_for_the_others(
-    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+    worker: Worker, ledger: Ledger, blobs: Folder, history: History
 ) -> None:
     model = a_model(ledger, blobs)
     plain, weighted = rows(20, seed=1), rows(20, seed=2)
@@ -114,7 +114,7 @@ def test_weights_of_some_batches_are_one_for_the_others(
 
 
 def test_a_chunk_that_lacks_a_class_the_model_has_seen_is_absorbed_with_a_warning(
-    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+    worker: Worker, ledger: Ledger, blobs: Folder, history: History
 ) -> None:
     a_model(ledger, blobs)
     accept(ledger, blobs, "a", rows(40, seed=1))
@@ -129,7 +129,7 @@ def test_a_chunk_that_lacks_a_class_the_model_has_seen_is_absorbed_with_a_warnin
 
 
 def test_damaged_bytes_fail_the_update_with_an_error_that_names_them(
-    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+    worker: Worker, ledger: Ledger, blobs: Folder, history: History
 ) -> None:
     a_model(ledger, blobs)
     accept(ledger, blobs, "a", rows(40, seed=1))
@@ -146,7 +146,7 @@ def test_damaged_bytes_fail_the_update_with_an_error_that_names_them(
 
 
 def test_an_update_that_diverges_fails_readably_and_the_next_chunk_goes_on(
-    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+    worker: Worker, ledger: Ledger, blobs: Folder, history: History
 ) -> None:
     a_model(ledger, blobs)
     accept(ledger, blobs, "a", {"x": torch.full((40, 2), 1e25), "y": torch.arange(40) % 2})
@@ -161,7 +161,7 @@ def test_an_update_that_diverges_fails_readably_and_the_next_chunk_goes_on(
 
 
 def test_scores_that_overflow_are_absent_from_the_report_and_the_chunk_is_learned(
-    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+    worker: Worker, ledger: Ledger, blobs: Folder, history: History
 ) -> None:
     a_model(ledger, blobs, output={"kind": "gaussian", "dims": 1})
     batch = rows(40, seed=1)
@@ -175,7 +175,7 @@ def test_scores_that_overflow_are_absent_from_the_report_and_the_chunk_is_learne
 
 
 def test_a_worker_told_to_stop_gives_its_update_back_without_a_failed_attempt(
-    worker: Worker, ledger: Ledger, blobs: Blobs, leases: Leases, history: History
+    worker: Worker, ledger: Ledger, blobs: Folder, leases: Leases, history: History
 ) -> None:
     a_model(ledger, blobs)
     accept(ledger, blobs, "a", rows(40, seed=1))
@@ -189,7 +189,7 @@ def test_a_worker_told_to_stop_gives_its_update_back_without_a_failed_attempt(
 
 
 def test_a_rollback_stops_the_update_early_and_it_starts_again_from_the_new_head(
-    worker: Worker, ledger: Ledger, blobs: Blobs, engine: Engine, history: History
+    worker: Worker, ledger: Ledger, blobs: Folder, engine: Engine, history: History
 ) -> None:
     a_model(ledger, blobs)
     for key in "ab":
@@ -210,7 +210,7 @@ def test_a_rollback_stops_the_update_early_and_it_starts_again_from_the_new_head
 
 
 def test_a_heartbeat_keeps_the_lease_for_longer_than_it_lasts_and_tells_the_progress(
-    ledger: Ledger, blobs: Blobs, engine: Engine, history: History
+    ledger: Ledger, blobs: Folder, engine: Engine, history: History
 ) -> None:
     a_model(ledger, blobs)
     accept(ledger, blobs, "a", rows(40, seed=1))
@@ -232,7 +232,7 @@ def test_a_heartbeat_keeps_the_lease_for_longer_than_it_lasts_and_tells_the_prog
     assert heir.attempt == 2
 
 
-def test_a_heartbeat_stops_the_work_of_a_cancelled_update(ledger: Ledger, blobs: Blobs, engine: Engine) -> None:
+def test_a_heartbeat_stops_the_work_of_a_cancelled_update(ledger: Ledger, blobs: Folder, engine: Engine) -> None:
     a_model(ledger, blobs)
     accept(ledger, blobs, "a", rows(40, seed=1))
     quick = Leases(engine, lease_seconds=0.5, attempts_max=3, retry_seconds=0.0)
@@ -243,7 +243,7 @@ def test_a_heartbeat_stops_the_work_of_a_cancelled_update(ledger: Ledger, blobs:
         go_on(heartbeat)
 
 
-def test_the_first_check_after_the_word_to_stop_stops_the_work(leases: Leases, ledger: Ledger, blobs: Blobs) -> None:
+def test_the_first_check_after_the_word_to_stop_stops_the_work(leases: Leases, ledger: Ledger, blobs: Folder) -> None:
     a_model(ledger, blobs)
     accept(ledger, blobs, "a", rows(40, seed=1))
     stop = threading.Event()
@@ -255,7 +255,7 @@ def test_the_first_check_after_the_word_to_stop_stops_the_work(leases: Leases, l
 
 
 def test_a_running_worker_closes_old_chunks_and_wakes_for_new_ones(
-    worker: Worker, ledger: Ledger, blobs: Blobs, history: History
+    worker: Worker, ledger: Ledger, blobs: Folder, history: History
 ) -> None:
     a_model(ledger, blobs, chunk={"rows": 1000, "seconds": 0.1})
     thread = threading.Thread(target=worker.run)

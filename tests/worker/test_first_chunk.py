@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 import bayes
 from store.aliases import Aliases
-from store.blobs import Blobs
+from store.folder import Folder
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
@@ -28,7 +28,7 @@ def worker(engine: Engine, history: History, tmp_path: Path) -> Worker:
         ledger=Ledger(engine),
         leases=Leases(engine, lease_seconds=15.0, attempts_max=3, retry_seconds=0.0),
         history=history,
-        blobs=Blobs(tmp_path / "blobs"),
+        blobs=Folder(tmp_path / "blobs"),
         device="cpu",
         stop=threading.Event(),
     )
@@ -98,7 +98,7 @@ def test_an_update_on_a_grid_stops_when_its_worker_does(worker: Worker, history:
 def test_lost_weights_fail_the_update_with_their_digest(worker: Worker, history: History) -> None:
     model, _ = a_pretrained_model(worker)
     assert isinstance(model.prior, bayes.WeightsPrior)
-    worker.blobs.path(model.prior.blob).unlink()
+    worker.blobs.delete(model.prior.blob)
     accept(worker.ledger, worker.blobs, "a", rows(40, seed=1))
 
     take_all(worker)

@@ -17,8 +17,8 @@ from sqlalchemy import Engine
 
 from bayes.devices import usable
 from bayes.errors import DeviceUnusable
-from store.blobs import Blobs
 from store.engine import connect
+from store.folder import Folder
 from store.history import History
 from store.ledger import Ledger
 from tests.postgres import PostgresServer
@@ -70,7 +70,7 @@ def test_a_database_restarted_under_an_idle_worker_costs_nothing(
     postgres: PostgresServer, engine_on_postgres: Engine, tmp_path: Path
 ) -> None:
     engine = engine_on_postgres
-    ledger, history, blobs = Ledger(engine), History(engine), Blobs(tmp_path / "blobs")
+    ledger, history, blobs = Ledger(engine), History(engine), Folder(tmp_path / "blobs")
     a_model(ledger, blobs)
     with a_worker(engine.url.render_as_string(hide_password=False), tmp_path) as worker:
         ready(worker)
