@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.gathering import Gathering, Waiting
-from service.keeping import keep_all
+from service.keeping import keep_and_name
 from store.accepting import Posted
 from store.blobs import Blobs
 from store.ledger import Ledger
@@ -62,9 +62,10 @@ class Accepting:
 
     def _accept(self, model: str, waiting: Sequence[Waiting[Batch, Accepted]]) -> Sequence[Accepted | BaseException]:
         batches = [one.item for one in waiting]
-        digests = keep_all(self._blobs, [batch.data for batch in batches])
-        posted = [
-            Posted(batch.key, digest, batch.rows, batch.label_counts)
-            for batch, digest in zip(batches, digests, strict=True)
-        ]
-        return self._ledger.accept_all(model, posted)
+
+        def write(digests: list[str]) -> Sequence[Accepted | BaseException]:
+            named = zip(batches, digests, strict=True)
+            posted = [Posted(batch.key, digest, batch.rows, batch.label_counts) for batch, digest in named]
+            return self._ledger.accept_all(model, posted)
+
+        return keep_and_name(self._blobs, self._ledger, [batch.data for batch in batches], write)

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.accepting import Batch
+from service.aliases import ACTOR
 from service.encodings import OF_BATCHES, READ_AT_ONCE_BYTES, BatchKind, BodyKind, Encoding
 from service.house import House
 from service.known import Known
@@ -33,9 +34,9 @@ from service.rejected import (
     WeightsInvalid,
 )
 from service.requests import IdempotencyKey, ModelName, PageAsked, PathNumber, RawBody, TheHouse
-from service.resources import AcceptedBatch, BatchList, BatchResource, moment
-from service.schemas import BatchBody
-from store.errors import BatchNotFound, IdempotencyKeyReused, ModelNotFound
+from service.resources import AcceptedBatch, BatchList, BatchResource, DeletionResource, moment
+from service.schemas import BatchBody, Reason
+from store.errors import BatchNotFound, BatchWaiting, BlobBuried, IdempotencyKeyReused, ModelNotFound
 from store.values import BatchRow
 
 router = APIRouter(prefix="/v1/models/{model}/batches", tags=["batches"])
@@ -54,6 +55,7 @@ READ_AT_ONCE = frozenset({Encoding.JSON, Encoding.SAFETENSORS})
         *(IdempotencyKeyMissing, IdempotencyKeyInvalid, JsonInvalid, ModelNotFound, BodyTooLarge, BatchTooLarge),
         *(MediaTypeUnsupported, BodyInvalid, BatchEmpty, IdempotencyKeyReused, InputShape, InputDtype),
         *(InputNotFinite, InputTooLarge, LabelShape, LabelDtype, LabelOutOfRange, WeightsInvalid, Overloaded),
+        BlobBuried,
     ),
 )
 async def post_batch(
@@ -130,6 +132,27 @@ def get_batch(model: ModelName, batch: PathNumber, house: TheHouse) -> BatchReso
     return _resources(house, model, [house.history.batch(model, batch)])[0]
 
 
+@router.delete("/{batch}", operation_id="delete_batch", responses=declared(ModelNotFound, BatchNotFound, BatchWaiting))
+def delete_batch(model: ModelName, batch: PathNumber, house: TheHouse, reason: Reason = "") -> DeletionResource:
+    """Deletes the rows of a batch for good, and says which versions have learned from them. Once more: the same answer.
+
+    The bytes are removed unless another batch, a version or a prior has the very same. Rows that wait to be absorbed
+    are not deleted: close their chunk and cancel its update first.
+    """
+    found = house.retention.delete(model, batch, actor=ACTOR, reason=reason)
+    return DeletionResource(
+        model=model,
+        batch=found.batch,
+        digest=found.digest,
+        kind=found.kind,
+        deleted_by=found.deleted_by,
+        reason=found.reason,
+        deleted_at=moment(found.deleted_at),
+        bytes_removed=found.bytes_removed,
+        learned_by=list(found.learned_by),
+    )
+
+
 def _resources(house: House, model: str, rows: list[BatchRow]) -> list[BatchResource]:
     head = house.history.resolve(model).version
     learned = {chunk.number for chunk in house.history.evidence(model, head).chunks}
@@ -151,4 +174,5 @@ def _resource(model: str, row: BatchRow, absorbed_in: dict[int, list[int]], lear
         chunk=row.chunk,
         absorbed_in=versions,
         on_head=row.chunk in learned,
+        deleted_at=None if row.deleted_at is None else moment(row.deleted_at),
     )

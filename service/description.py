@@ -181,8 +181,26 @@ class ChunkLimits(Part):
     seconds: float | None = Field(60.0, gt=0, description="Age of its oldest row that closes a chunk; null: none.")
 
 
-class Retention(Part):
-    kind: Literal["keep"] = "keep"
+class Keep(Part):
+    """The rows stay."""
+
+    kind: Literal["keep"]
+
+
+class DeleteAfterAbsorb(Part):
+    """The rows go as soon as a version has learned from them."""
+
+    kind: Literal["delete-after-absorb"]
+
+
+class DeleteAfterDays(Part):
+    """The rows go so many days after they were accepted, and not before a version has learned from them."""
+
+    kind: Literal["delete-after-days"]
+    days: float = Field(gt=0, le=36_500)
+
+
+Retention = Annotated[Keep | DeleteAfterAbsorb | DeleteAfterDays, Field(discriminator="kind")]
 
 
 class ModelBody(Part):
@@ -198,7 +216,7 @@ class ModelBody(Part):
     prior: Prior = Field({"kind": "gaussian"}, validate_default=True)
     recipe: Literal["auto"] | Recipe = "auto"
     chunk: ChunkLimits = Field({}, validate_default=True)
-    retention: Retention = Field({}, validate_default=True)
+    retention: Retention = Field({"kind": "keep"}, validate_default=True)
 
 
 def read_description(raw: bytes) -> tuple[Model, dict[str, Any], dict[str, Any]]:

@@ -18,10 +18,12 @@ from service.preload import Preloading
 from service.rejected import Unavailable
 from store.aliases import Aliases
 from store.blobs import Blobs, open_blobs
+from store.collecting import Collecting
 from store.engine import connect
 from store.history import History
 from store.ledger import Ledger
 from store.resolving import Resolver
+from store.retention import Retention
 from store.settings import Settings
 
 
@@ -39,6 +41,7 @@ class House:
     accepting: Accepting
     predicting: AtOnce[Question, Asked, bytes]
     preloading: Preloading
+    retention: Retention
     computing: threading.BoundedSemaphore
     """Held while making a root: as many at once as there are cores."""
     stopping: threading.Event
@@ -105,6 +108,7 @@ def open_house(settings: Settings) -> House:
         accepting=Accepting(blobs, ledger, **most),
         predicting=predicting,
         preloading=preloading,
+        retention=Retention(engine, Collecting(engine, blobs)),
         computing=threading.BoundedSemaphore(cores),
         stopping=stopping,
     )

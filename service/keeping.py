@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from service.rejected import Unavailable
 from store.blobs import Blobs
+from store.errors import BlobBuried
+from store.ledger import Ledger
 
 logger = logging.getLogger("posterity.service")
+
+Written = TypeVar("Written")
 
 
 def keep_all(blobs: Blobs, data: Sequence[bytes]) -> list[str]:
@@ -22,3 +27,21 @@ def keep_all(blobs: Blobs, data: Sequence[bytes]) -> list[str]:
     except OSError as error:
         logger.error("the blobs cannot be written: %s", error)
         raise Unavailable(reason="The store of the blobs cannot be written to") from None
+
+
+def keep_and_name(
+    blobs: Blobs, ledger: Ledger, data: Sequence[bytes], write: Callable[[list[str]], Written]
+) -> Written:
+    """All are in the store, and `write` has named their digests in the ledger; returns what it returns.
+
+    `write` is called a second time where some of them were about to be removed, after they were written again.
+
+    Raises:
+        Unavailable: the store cannot be written to.
+        BlobBuried: they are being removed at this moment.
+    """
+    try:
+        return write(keep_all(blobs, data))
+    except BlobBuried as buried:
+        ledger.readmit(buried.digests, settle_seconds=blobs.settle_seconds)
+        return write(keep_all(blobs, data))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Response
 
 from bayes import GaussianPrior, Model, Pretrained, root
 from service.description import ModelBody, read_description, refused_as_a_problem
 from service.house import House
+from service.keeping import keep_and_name
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import (
@@ -20,7 +23,7 @@ from service.rejected import (
 )
 from service.requests import JsonOnly, ModelName, PageAsked, RawBody, TheHouse
 from service.resources import ModelList, ModelResource, Pending, moment
-from store.errors import BlobCorrupt, BlobMissing, ModelExists, ModelNotFound
+from store.errors import BlobBuried, BlobCorrupt, BlobMissing, ModelExists, ModelNotFound
 from store.values import HEAD, ModelRow
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
@@ -34,15 +37,19 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
     openapi_extra=takes(ModelBody),
     responses=declared(
         *(JsonInvalid, ModelExists, BodyTooLarge, MediaTypeUnsupported, DescriptionInvalid),
-        *(BlobUnknown, BlobCorrupt),
+        *(BlobUnknown, BlobCorrupt, BlobBuried),
         also={200: {"model": ModelResource, "description": "The model existed with the same description."}},
     ),
 )
 def create_model(raw: RawBody, house: TheHouse, response: Response) -> ModelResource:
     """Creates a model whose version 0, the root prior, answers at once; the same description again changes nothing."""
     model, description, posted = read_description(raw)
-    digest = house.keep(_root(house, model))
-    row, created = house.ledger.create_model(str(description["name"]), description, digest, posted=posted)
+    parts = _of_prior(house, model)
+
+    def write(digests: list[str]) -> tuple[ModelRow, bool]:
+        return house.ledger.create_model(str(description["name"]), description, digests[0], posted=posted)
+
+    row, created = keep_and_name(house.blobs, house.ledger, [_root(house, model, parts), *parts.values()], write)
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/models/{row.name}"
     return _resource(house, row)
@@ -62,18 +69,27 @@ def get_model(model: ModelName, house: TheHouse) -> ModelResource:
     return _resource(house, house.history.model(model))
 
 
-def _root(house: House, model: Model) -> bytes:
+def _of_prior(house: House, model: Model) -> dict[str, bytes]:
+    """The bytes that the prior names, by its fields.
+
+    Raises:
+        BlobUnknown: they are not here.
+    """
+    if isinstance(model.prior, GaussianPrior):
+        return {}
+    return {key: _named_by_prior(house, f"prior.{key}", digest) for key, digest in model.prior.digests.items()}
+
+
+def _root(house: House, model: Model, parts: Mapping[str, bytes]) -> bytes:
     """The bytes of version 0. Those of a prior around weights are worked out as predictions are, a few at a time.
 
     Raises:
-        BlobUnknown: the prior names bytes that are not here.
-        DescriptionInvalid: the bytes do not fit the model.
+        DescriptionInvalid: the bytes that the prior names do not fit the model.
     """
-    if isinstance(model.prior, GaussianPrior):
+    if not parts:
         return root(model).to_bytes()
     with house.computing, refused_as_a_problem():
         house.must_go_on()
-        parts = {key: _named_by_prior(house, f"prior.{key}", digest) for key, digest in model.prior.digests.items()}
         pretrained = Pretrained(parts["blob"], parts.get("batch"))
         return root(model, pretrained, check=house.must_go_on).to_bytes()
 

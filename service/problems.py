@@ -34,9 +34,10 @@ GONE = 499
 """nginx's status for a client that hung up; nobody is left to read it."""
 
 # What pydantic adds to the place of a fault to say which member of a union it tried.
-UNIONS = {"net", "output", "prior"}
+UNIONS = {"net", "output", "prior", "retention"}
 KINDS = {"mlp", "lenet5", "3conv3fc", "layers", "torchvision", "categorical", "gaussian", "weights", "laplace"} | {
-    *("dense", "conv", "maxpool", "relu", "softplus", "flatten")
+    *("dense", "conv", "maxpool", "relu", "softplus", "flatten"),
+    *("keep", "delete-after-absorb", "delete-after-days"),
 }
 OPTION = re.compile(r"int|float|Encoded|Recipe|(list|literal)\[.*\]")
 

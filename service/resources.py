@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from bayes import FamilyName
 from service.description import ChunkLimits, Input, Net, Output, Prior, Recipe, Retention
 from service.schemas import Method
-from store.values import MoveKind, UpdateState
+from store.values import DeletionKind, MoveKind, UpdateState
 
 NextCursor = Annotated[str | None, Field(description="Send it as `cursor` for the rest; null: this was the end.")]
 Nats = Annotated[float, Field(description="In nats.")]
@@ -93,6 +93,23 @@ class BatchResource(BaseModel):
     chunk: int | None
     absorbed_in: list[int] = Field(description="Versions that absorbed its chunk; several after a replay.")
     on_head: bool = Field(description="Whether head has learned from it.")
+    deleted_at: datetime | None = Field(None, description="When its rows were deleted; null: they are kept.")
+
+
+class DeletionResource(BaseModel):
+    """The rows of a batch are deleted; that they were there, and what has learned from them, stays known."""
+
+    model: str
+    batch: int
+    digest: str
+    kind: DeletionKind = Field(description="By the model's retention, or because somebody asked.")
+    deleted_by: str
+    reason: str
+    deleted_at: datetime
+    bytes_removed: bool = Field(
+        description="false: a batch, version or prior has the same bytes, or a worker is about to remove them."
+    )
+    learned_by: list[int] = Field(description="The versions that have the batch in their evidence. They stay.")
 
 
 class BatchList(BaseModel):

@@ -19,6 +19,7 @@ from store.errors import (
     ChunkNotFound,
     ModelNotFound,
     NothingPending,
+    RowsDeleted,
     UpdateFinished,
     UpdateNotFound,
 )
@@ -66,7 +67,7 @@ def cancel_update(model: ModelName, update: PathNumber, house: TheHouse) -> Upda
     dependencies=[JsonOnly],
     openapi_extra=takes(ReplayBody),
     responses=declared(
-        *(JsonInvalid, ModelNotFound, ChunkNotFound, AlreadyAbsorbed, ChunkBusy),
+        *(JsonInvalid, ModelNotFound, ChunkNotFound, AlreadyAbsorbed, ChunkBusy, RowsDeleted),
         *(BodyTooLarge, MediaTypeUnsupported, BodyInvalid),
     ),
 )

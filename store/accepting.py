@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert
 from store.errors import IdempotencyKeyReused
 from store.queries import batch_totals, batches_of, last_closed, to_batch
 from store.schema import batches
+from store.tombstones import mark_returned, must_not_be_buried
 from store.values import Accepted, BatchRow, Json, ModelRow
 from store.writes import next_number
 
@@ -39,8 +40,14 @@ def accept_in_order(
 
     `close` closes the pending rows into a chunk, where they reach the model's size, and returns its number. The caller
     holds the model's lock, so nobody stores a batch between our look and our insert; else the unique keys refuse ours.
+
+    Raises:
+        BlobBuried: bytes that a new batch names are being removed; nothing was stored.
     """
     known = _known(connection, model, [one.key for one in posted])
+    must_not_be_buried(connection, {one.digest for one in posted if one.key not in known})
+    # The bytes of a replay were written before anybody looked; those of deleted rows are to go again.
+    mark_returned(connection, {batch.digest for batch in known.values() if batch.deleted_at is not None})
     number = next_number(connection, model.id, batches.c.number)
     pending = pending_rows(connection, model.id)
     answers: list[Answer] = []
@@ -88,6 +95,6 @@ def _insert(connection: Connection, model: ModelRow, new: Sequence[BatchRow]) ->
 
 def _columns(model: ModelRow, batch: BatchRow) -> Json:
     facts = dict(vars(batch))
-    # Which chunk a batch is in follows from the chunks' ranges.
-    del facts["chunk"]
+    # Which chunk a batch is in follows from the chunks' ranges; that its rows are gone, from the deletions.
+    del facts["chunk"], facts["deleted_at"]
     return {"model_id": model.id, **facts}

@@ -19,6 +19,11 @@ class Blobs(Protocol):
     Every call may raise `BlobStoreError`, an OSError: the store does not answer, or refuses.
     """
 
+    @property
+    def settle_seconds(self) -> float:
+        """So long after a `delete` was asked for the store may still carry it out, whatever it answered since."""
+        ...
+
     def put(self, data: bytes) -> str:
         """As `put_all`, with one blob."""
         ...

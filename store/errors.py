@@ -137,6 +137,31 @@ class BlobCorrupt(Problem):
     message = "The blob {digest} holds other bytes than its name says ({found}). Run 'posterity doctor'."
 
 
+class BlobBuried(Problem):
+    code, status, title = "blob-buried", 503, "Bytes of this content are being removed"
+    message = "{digests} are being removed. Nothing was stored; send the request again in a minute."
+
+    def __init__(self, *, digests: list[str]) -> None:
+        self.digests = digests
+        super().__init__(digests=", ".join(digests))
+
+
+class BatchWaiting(Problem):
+    code, status, title = "batch-waiting", 409, "The rows wait to be learned from"
+    message = (
+        "Batch {batch} of model '{model}' waits to be absorbed ({where}). Rows are deleted once they were absorbed, or "
+        "when the update that was to absorb them has failed or was cancelled."
+    )
+
+
+class RowsDeleted(Problem):
+    code, status, title = "rows-deleted", 409, "The rows were deleted"
+    message = (
+        "Chunk {chunk} of model '{model}' cannot be absorbed again: the rows of batches {batches} were deleted. The "
+        "versions that learned from it stay."
+    )
+
+
 class DatabaseNotCurrent(Problem):
     code, status, title = "database-not-current", 503, "The database does not have this release's tables"
     message = "The database is at revision {found}, this release needs {needed}. {advice}"

@@ -21,6 +21,8 @@ HASHED_BYTES = 2**20
 class Folder:
     """A folder of content-addressed blobs, `<root>/<first two digits>/<digest>`; safe for many processes at once."""
 
+    settle_seconds = 0.0
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self._flushed: set[Path] = set()

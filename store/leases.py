@@ -16,6 +16,7 @@ from store.engine import Clock, database_clock, for_writing, is_lock_timeout
 from store.errors import HeadMoved, LeaseLost
 from store.queries import find_version, newest_move
 from store.schema import updates, versions
+from store.tombstones import must_not_be_buried
 from store.values import HEAD, Claim, Json, MoveKind, Progress, UpdateState, VersionRow
 from store.waker import announce
 from store.writes import insert_move, lock_model
@@ -91,9 +92,11 @@ class Leases:
         Raises:
             LeaseLost: another attempt holds the update; nothing changed.
             HeadMoved: head is not the prior any more; the update is back in the queue.
+            BlobBuried: the posterior's bytes are being removed; nothing changed.
         """
         with self.engine.begin() as connection:
             model = lock_model(connection, claim.model)
+            must_not_be_buried(connection, [digest])
             now = self.clock(connection)
             head = newest_move(connection, claim.model_id, HEAD)
             if head is None or head.version != claim.prior:

@@ -6,16 +6,17 @@ out in the order of the commits and a chunk's range of batches cannot miss one t
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Collection, Sequence, Set
 
 from sqlalchemy import Connection, Engine, and_, func, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
 from store.accepting import Posted, accept_in_order, pending_rows
 from store.engine import Clock, database_clock, for_writing
-from store.errors import AlreadyAbsorbed, ChunkBusy, ModelExists, NothingPending, UpdateFinished
-from store.queries import evidence_of, find_chunk, find_model, find_update, last_closed
+from store.errors import AlreadyAbsorbed, ChunkBusy, ModelExists, NothingPending, RowsDeleted, UpdateFinished
+from store.queries import deleted_of, evidence_of, find_chunk, find_model, find_update, last_closed
 from store.schema import batches, chunks, models, updates, versions
+from store.tombstones import digests_of_prior, must_not_be_buried, readmit
 from store.values import (
     HEAD,
     Accepted,
@@ -51,8 +52,10 @@ class Ledger:
 
         Raises:
             ModelExists: the name belongs to a model with another description.
+            BlobBuried: the root, or what the prior names, is being removed; nothing was stored.
         """
         with self.engine.begin() as connection:
+            must_not_be_buried(connection, {root_digest, *digests_of_prior(description)})
             now = self.clock(connection)
             values = {"name": name, "description": description, "posted": posted, "created_at": now}
             if not insert_once(connection, models, values):
@@ -93,6 +96,7 @@ class Ledger:
 
         Raises:
             ModelNotFound: there is none of this name.
+            BlobBuried: bytes that a new batch names are being removed; none of them is stored.
             SQLAlchemyError: the database cannot be written to; none of them is stored.
         """
         try:
@@ -110,6 +114,17 @@ class Ledger:
             return self.accept_all(name, [posted])[0]
         except Exception as error:  # noqa: BLE001 - It is the answer to this one, and not to the others.
             return error
+
+    def readmit(self, digests: Collection[str], *, settle_seconds: float) -> None:
+        """These digests may be named again; their bytes may be gone, and are to be written after this.
+
+        `settle_seconds`: how long after a removal began the store may still carry it out.
+
+        Raises:
+            BlobBuried: the removal of some began later than that.
+        """
+        with self.engine.begin() as connection:
+            readmit(connection, digests, begun_before=self.clock(connection) - settle_seconds)
 
     def close(self, name: str) -> UpdateRow:
         """The pending rows are a chunk, and an update waits for a worker.
@@ -162,6 +177,7 @@ class Ledger:
 
         Raises:
             AlreadyAbsorbed: head has learned from one of the chunks.
+            RowsDeleted: rows of one of them are gone.
             ChunkBusy: an update of one of them is queued or running.
         """
         with self.engine.begin() as connection:
@@ -173,9 +189,11 @@ class Ledger:
     def _replay(
         self, connection: Connection, model: ModelRow, number: int, *, head: int, learned: Set[int]
     ) -> UpdateRow:
-        find_chunk(connection, model, number)
+        chunk = find_chunk(connection, model, number)
         if number in learned:
             raise AlreadyAbsorbed(chunk=number, model=model.name, version=head)
+        if gone := deleted_of(connection, model.id, chunk):
+            raise RowsDeleted(chunk=number, model=model.name, batches=", ".join(map(str, gone)))
         busy = connection.execute(
             select(updates.c.number).where(
                 updates.c.model_id == model.id,

@@ -10,7 +10,7 @@ from sqlalchemy import CTE, Connection, Row, Select, and_, func, select
 from sqlalchemy.sql import ColumnElement
 
 from store.errors import ChunkNotFound, ModelNotFound, UpdateNotFound, VersionNotFound
-from store.schema import batches, chunks, models, moves, updates, versions
+from store.schema import batches, chunks, deletions, models, moves, updates, versions
 from store.values import (
     BatchRow,
     ChunkRow,
@@ -86,6 +86,24 @@ def _line(model_id: int, version: int) -> CTE:
     return line.union_all(select(*columns).join(line, on))
 
 
+def descendants_of(connection: Connection, model_id: int, chunk: int) -> list[int]:
+    """The versions that have learned from the chunk: those that absorbed it, and all that were learned from them."""
+    columns = (versions.c.number,)
+    born = select(*columns).where(versions.c.model_id == model_id, versions.c.chunk == chunk)
+    later = born.cte("later", recursive=True)
+    on = and_(versions.c.model_id == model_id, versions.c.parent == later.c.number)
+    # Of a version that absorbed a chunk, no descendant does: nothing comes twice.
+    later = later.union_all(select(*columns).join(later, on))
+    return list(connection.execute(select(later.c.number).order_by(later.c.number)).scalars())
+
+
+def deleted_of(connection: Connection, model_id: int, chunk: ChunkRow) -> list[int]:
+    """The batches of the chunk whose rows were given up."""
+    held = deletions.c.batch.between(chunk.batch_first, chunk.batch_last)
+    query = select(deletions.c.batch).where(deletions.c.model_id == model_id, held).order_by(deletions.c.batch)
+    return list(connection.execute(query).scalars())
+
+
 def batch_totals(model_id: int) -> Select[Any]:
     rows = func.coalesce(func.sum(batches.c.rows), 0)
     return select(func.count().label("batches"), rows.label("rows")).where(batches.c.model_id == model_id)
@@ -102,7 +120,9 @@ def batches_of(model_id: int) -> Select[Any]:
         chunks.c.model_id == batches.c.model_id,
         batches.c.number.between(chunks.c.batch_first, chunks.c.batch_last),
     )
-    chosen = select(batches, chunks.c.number.label("chunk")).select_from(batches.outerjoin(chunks, on))
+    gone = and_(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
+    columns = select(batches, chunks.c.number.label("chunk"), deletions.c.deleted_at)
+    chosen = columns.select_from(batches.outerjoin(chunks, on).outerjoin(deletions, gone))
     return chosen.where(batches.c.model_id == model_id)
 
 

@@ -134,6 +134,8 @@ versions = Table(
     ForeignKeyConstraint(["model_id", "chunk"], ["chunks.model_id", "chunks.number"]),
     CheckConstraint("parent IS NULL OR parent < number", name="parent_is_earlier"),
     Index("ix_versions_digest", "digest"),
+    Index("ix_versions_model_id_parent", "model_id", "parent"),
+    Index("ix_versions_model_id_chunk", "model_id", "chunk"),
 )
 
 # The newest row of an alias is the pointer; the primary key is the compare-and-swap; the table is the audit log.

@@ -28,6 +28,13 @@ class MoveKind(StrEnum):
     REMOVE = "remove"
 
 
+class DeletionKind(StrEnum):
+    """Why the rows of a batch were given up: by the model's retention, or because somebody asked."""
+
+    RETENTION = "retention"
+    DEMAND = "demand"
+
+
 class CloseReason(StrEnum):
     """Why a chunk was closed: its rows reached the model's size, its oldest row its age, or somebody asked."""
 
@@ -69,6 +76,8 @@ class BatchRow:
     accepted_at: float
     chunk: int | None
     """The chunk the batch is in; None while it is only accepted."""
+    deleted_at: float | None = None
+    """When its rows were given up; None while they are kept."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,22 @@ class Evidence:
     @property
     def batches(self) -> list[int]:
         return [batch for chunk in self.chunks for batch in chunk.batches]
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """A batch whose rows were given up; what it was, and what was learned from it, stays known."""
+
+    batch: int
+    digest: str
+    kind: DeletionKind
+    deleted_by: str
+    reason: str
+    deleted_at: float
+    bytes_removed: bool
+    """False: something else has the same bytes, or they are still to be removed."""
+    learned_by: tuple[int, ...]
+    """The versions that have the batch in their evidence."""
 
 
 @dataclass(frozen=True)

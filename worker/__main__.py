@@ -17,12 +17,14 @@ from sqlalchemy.exc import OperationalError
 from bayes.devices import usable
 from bayes.errors import DeviceUnusable
 from store.blobs import open_blobs
+from store.collecting import Collecting
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
 from store.migrate import require_current
+from store.retention import Retention
 from store.settings import Settings
 from worker.loop import Worker
 from worker.priority import step_back
@@ -43,6 +45,7 @@ def main() -> int:
         threading.Thread(target=_stop_with_parent, args=(stop,), name="parent", daemon=True).start()
     engine = connect(settings.database)
     require_current(engine)
+    blobs = open_blobs(settings)
     worker = Worker(
         owner=f"{socket.gethostname()}:{os.getpid()}",
         ledger=Ledger(engine),
@@ -52,8 +55,9 @@ def main() -> int:
             attempts_max=settings.attempts_max,
             retry_seconds=settings.retry_seconds,
         ),
+        retention=Retention(engine, Collecting(engine, blobs)),
         history=History(engine),
-        blobs=open_blobs(settings),
+        blobs=blobs,
         device=usable(settings.device),
         stop=stop,
     )

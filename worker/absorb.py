@@ -23,6 +23,7 @@ class Absorbed:
     """A posterior that is in the blobs and not yet a version."""
 
     digest: str
+    data: bytes
     kl_nats: float
     report: dict[str, Any]
 
@@ -60,7 +61,8 @@ def absorb(
         posterior, report = bayes.absorb(
             prior, chunk, model.recipe, root=root, device=device, progress=progress, check=check
         )
-    digest = blobs.put(posterior.to_bytes())
+    data = posterior.to_bytes()
+    digest = blobs.put(data)
     facts: dict[str, Any] = {
         **report.to_dict(),
         "prequential": prequential,
@@ -69,7 +71,7 @@ def absorb(
         "seconds_in_all": clock() - began,
     }
     facts["warnings"] = [*_coverage(missing_labels), *report.warnings]
-    return Absorbed(digest=digest, kl_nats=report.elbo.kl_nats, report=facts)
+    return Absorbed(digest=digest, data=data, kl_nats=report.elbo.kl_nats, report=facts)
 
 
 def read_chunk(batches: list[bytes]) -> bayes.Chunk:

@@ -13,10 +13,11 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 from bayes import BayesError
 from store.blobs import Blobs
 from store.engine import DATABASE_DOWN
-from store.errors import HeadMoved, LeaseLost, Problem
+from store.errors import BlobBuried, HeadMoved, LeaseLost, Problem
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
+from store.retention import Retention
 from store.values import Claim
 from store.waker import Waker, waker_for
 from worker.absorb import Absorbed, absorb
@@ -36,6 +37,7 @@ class Worker:
     owner: str
     ledger: Ledger
     leases: Leases
+    retention: Retention
     history: History
     blobs: Blobs
     device: str
@@ -55,6 +57,7 @@ class Worker:
         while not self.stop.is_set():
             for model, chunk in self.ledger.close_due():
                 log.info("Closed chunk %s of model %s: its oldest row reached the age limit.", chunk, model)
+            self._apply_retention()
             claim = self.leases.claim(self.owner)
             if claim is None:
                 waker.wait(LOOK_SECONDS)
@@ -100,14 +103,24 @@ class Worker:
             wait=wait_random_exponential(multiplier=0.1, max=2.0),
             reraise=True,
         )
-        version = asking(
-            self.leases.publish,
-            claim,
-            digest=absorbed.digest,
-            kl_nats=absorbed.kl_nats,
-            report=absorbed.report,
-        )
+        try:
+            return asking(self._name, claim, absorbed)
+        except BlobBuried as buried:
+            # An attempt that was cut short had written the same bytes, and they were collected as nobody's.
+            self.ledger.readmit(buried.digests, settle_seconds=self.blobs.settle_seconds)
+            self.blobs.put(absorbed.data)
+            return asking(self._name, claim, absorbed)
+
+    def _name(self, claim: Claim, absorbed: Absorbed) -> int:
+        version = self.leases.publish(claim, digest=absorbed.digest, kl_nats=absorbed.kl_nats, report=absorbed.report)
         return version.number
+
+    def _apply_retention(self) -> None:
+        try:
+            for model, batch in self.retention.apply():
+                log.info("Deleted the rows of batch %s of model %s, as its retention says.", batch, model)
+        except OSError as error:
+            log.warning("The store of the blobs does not remove rows; trying again later: %s", error)
 
     def _release(self, claim: Claim) -> None:
         try:

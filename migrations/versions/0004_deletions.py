@@ -1,4 +1,7 @@
-"""Batches whose rows were given up, and digests whose bytes are gone; both are asked for by digest."""
+"""Batches whose rows were given up, and digests whose bytes are gone.
+
+Both are asked for by digest; what was learned from a chunk is found by way of the chunk and of parents.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +38,14 @@ def upgrade() -> None:
     )
     op.create_index("ix_batches_digest", "batches", ["digest"])
     op.create_index("ix_versions_digest", "versions", ["digest"])
+    op.create_index("ix_versions_model_id_parent", "versions", ["model_id", "parent"])
+    op.create_index("ix_versions_model_id_chunk", "versions", ["model_id", "chunk"])
 
 
 def downgrade() -> None:
     """Of deleted rows nothing says any more that they are; an older release would report their bytes as missing."""
+    op.drop_index("ix_versions_model_id_chunk", "versions")
+    op.drop_index("ix_versions_model_id_parent", "versions")
     op.drop_index("ix_versions_digest", "versions")
     op.drop_index("ix_batches_digest", "batches")
     op.drop_table("tombstones")

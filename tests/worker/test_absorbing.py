@@ -14,11 +14,13 @@ from sqlalchemy import Engine
 
 import bayes
 from store.aliases import Aliases
+from store.collecting import Collecting
 from store.errors import HeadMoved, LeaseLost
 from store.folder import Folder
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
+from store.retention import Retention
 from store.values import Claim, UpdateState
 from tests.worker.given import a_model, accept, rows
 from worker.heartbeat import Heartbeat, Stopping
@@ -48,6 +50,7 @@ def worker(ledger: Ledger, leases: Leases, history: History, blobs: Folder) -> W
         owner="worker",
         ledger=ledger,
         leases=leases,
+        retention=Retention(ledger.reading, Collecting(ledger.reading, blobs)),
         history=history,
         blobs=blobs,
         device="cpu",

@@ -11,10 +11,12 @@ from sqlalchemy import Engine
 
 import bayes
 from store.aliases import Aliases
+from store.collecting import Collecting
 from store.folder import Folder
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
+from store.retention import Retention
 from tests.worker.given import DESCRIPTION, accept, rows
 from worker.loop import Worker
 
@@ -23,12 +25,14 @@ SIGMAS = [0.01, 1.0]
 
 @pytest.fixture
 def worker(engine: Engine, history: History, tmp_path: Path) -> Worker:
+    blobs = Folder(tmp_path / "blobs")
     return Worker(
         owner="worker",
         ledger=Ledger(engine),
         leases=Leases(engine, lease_seconds=15.0, attempts_max=3, retry_seconds=0.0),
+        retention=Retention(engine, Collecting(engine, blobs)),
         history=history,
-        blobs=Folder(tmp_path / "blobs"),
+        blobs=blobs,
         device="cpu",
         stop=threading.Event(),
     )
