@@ -59,6 +59,12 @@ def for_writing(engine: Engine) -> Engine:
     return engine.execution_options(**{WRITES: True})
 
 
+def for_examining(engine: Engine) -> Engine:
+    """The same engine and pool, whose transactions see one moment from their first look to their last."""
+    # SQLite's do so by themselves.
+    return engine if engine.dialect.name == "sqlite" else engine.execution_options(isolation_level="REPEATABLE READ")
+
+
 def is_lock_timeout(error: OperationalError) -> bool:
     """True when another transaction held a row for too long; the database itself is well."""
     return isinstance(error.orig, psycopg.errors.LockNotAvailable)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, delete, update
+from sqlalchemy import Engine, delete, event
 
 from store.__main__ import main
 from store.doctor import examine
@@ -14,7 +14,7 @@ from store.errors import DatabaseNotCurrent
 from store.folder import Folder
 from store.leases import Leases
 from store.ledger import Ledger
-from store.schema import chunks, moves, versions
+from store.schema import moves
 from tests.store.given import DESCRIPTION, claimed
 
 
@@ -23,12 +23,16 @@ def blobs(tmp_path: Path) -> Folder:
     return Folder(tmp_path / "blobs")
 
 
+def accept_and_close(ledger: Ledger, blobs: Folder, key: bytes) -> None:
+    ledger.accept("digits", key=key.decode(), digest=blobs.put(key), rows=1, label_counts={})
+    ledger.close("digits")
+
+
 @pytest.fixture(autouse=True)
 def a_filled_ledger(ledger: Ledger, leases: Leases, blobs: Folder) -> None:
     ledger.create_model("digits", DESCRIPTION, blobs.put(b"root"))
     for key in (b"a", b"b"):
-        ledger.accept("digits", key=key.decode(), digest=blobs.put(key), rows=1, label_counts={})
-        ledger.close("digits")
+        accept_and_close(ledger, blobs, key)
         leases.publish(claimed(leases), digest=blobs.put(b"posterior " + key), kl_nats=1.0, report={})
 
 
@@ -65,28 +69,50 @@ def test_a_gap_in_a_history_is_named(engine: Engine, blobs: Folder) -> None:
     with engine.begin() as connection:
         connection.execute(delete(moves).where(moves.c.seq == 2))
 
-    assert examine(engine, blobs).wrong == ("digits: the history of alias 'head' has a gap",)
+    assert "digits: the history of alias 'head' has a gap" in examine(engine, blobs).wrong
 
 
-def test_evidence_counted_twice_is_named(engine: Engine, blobs: Folder) -> None:
-    with engine.begin() as connection:
-        connection.execute(update(versions).where(versions.c.number == 2).values(chunk=1))
+def test_a_ledger_in_use_is_looked_at_as_it_was_at_one_moment(
+    engine: Engine, ledger: Ledger, leases: Leases, blobs: Folder
+) -> None:
+    accept_and_close(ledger, blobs, b"c")
+    claim = claimed(leases)
+    posterior = blobs.put(b"posterior c")
+    published: list[int] = []
 
-    assert examine(engine, blobs).wrong == ("digits: version 2 counts chunk 1 2 times",)
+    # The look at the versions has begun, and the one at the moves is still to come.
+    @event.listens_for(engine, "before_cursor_execute")
+    def publish_meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if "FROM moves" in statement and not published:
+            published.append(0)
+            published[0] = leases.publish(claim, digest=posterior, kl_nats=1.0, report={}).number
+
+    findings = examine(engine, blobs)
+
+    assert published == [3]
+    assert findings.wrong == ()
+    assert findings.versions == 3
+    assert examine(engine, blobs).versions == 4
 
 
-def test_a_chunk_whose_rows_do_not_add_up_is_named(engine: Engine, blobs: Folder) -> None:
-    with engine.begin() as connection:
-        connection.execute(update(chunks).where(chunks.c.number == 1).values(rows=5))
+def test_blobs_are_read_while_no_transaction_is_open(
+    engine: Engine, blobs: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    for name in ("begin", "commit", "rollback"):
+        event.listen(engine, name, lambda _connection, name=name: opened.append(name))
+    last: list[str] = []
+    get = blobs.get
 
-    assert examine(engine, blobs).wrong == ("digits: chunk 1 says 5 rows, its batches hold 1",)
+    def watched(digest: str) -> bytes:
+        last.append(opened[-1])
+        return get(digest)
 
+    monkeypatch.setattr(blobs, "get", watched)
 
-def test_a_published_update_without_its_version_is_named(engine: Engine, blobs: Folder) -> None:
-    with engine.begin() as connection:
-        connection.execute(update(versions).where(versions.c.number == 2).values(update=None))
-
-    assert examine(engine, blobs).wrong == ("digits: update 2 and the versions disagree about its being published",)
+    assert examine(engine, blobs).wrong == ()
+    assert len(last) == 5
+    assert set(last) == {"commit"}
 
 
 def test_a_database_without_the_tables_of_this_release_is_refused(tmp_path: Path, blobs: Folder) -> None:

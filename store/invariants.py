@@ -1,0 +1,242 @@
+"""What is true of a sound ledger at every moment, looked at from outside: the doctor, the tests and the storm ask this.
+
+Each question is answered from one pass over a model's rows, so 10,000 versions on one line take a moment. The reader
+needs a transaction that sees one moment (`store.engine.for_examining`): between two looks a live ledger moves.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, Table, select
+
+from store.lines import Lines
+from store.schema import batches, chunks, models, moves, updates, versions
+from store.values import HEAD, Json, MoveKind, UpdateState
+
+OPEN = {UpdateState.QUEUED, UpdateState.RUNNING}
+
+Rows = Sequence[Row[Any]]
+
+
+@dataclass(frozen=True)
+class Books:
+    """The rows of one model, in the order of their numbers; moves by alias and seq."""
+
+    batches: Rows
+    chunks: Rows
+    updates: Rows
+    versions: Rows
+    moves: Rows
+
+
+def violations(connection: Connection) -> list[str]:
+    """A sentence for everything wrong with the books, which names the model and the thing; none when they are sound."""
+    found = connection.execute(select(models.c.id, models.c.name).order_by(models.c.id)).all()
+    return [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id))]
+
+
+def _read(connection: Connection, model_id: int) -> Books:
+    # Of batches, which may be many, only what is asked of them.
+    held = select(batches.c.number, batches.c.rows, batches.c.key)
+    named = (versions.c.number, versions.c.parent, versions.c.chunk, versions.c["update"])
+    queries: dict[Table, Select[Any]] = {
+        batches: held.order_by(batches.c.number),
+        chunks: select(chunks).order_by(chunks.c.number),
+        updates: select(updates).order_by(updates.c.number),
+        versions: select(*named).order_by(versions.c.number),
+        moves: select(moves).order_by(moves.c.alias, moves.c.seq),
+    }
+    rows = (connection.execute(query.where(table.c.model_id == model_id)).all() for table, query in queries.items())
+    return Books(*rows)
+
+
+def _faults(books: Books) -> Iterator[str]:
+    lines = Lines((row.number, row.parent, row.chunk) for row in books.versions)
+    yield from _numbered(books)
+    yield from _batches(books)
+    yield from _chunks(books)
+    yield from _updates(books, lines)
+    yield from _versions(books)
+    yield from (f"version {version} counts chunk {chunk} {count} times" for version, chunk, count in lines.repeated)
+    yield from _moves(books)
+    yield from _head(books, lines)
+
+
+def _numbered(books: Books) -> Iterator[str]:
+    """Numbers are given out without a gap, so a row that vanished is missed."""
+    kinds = {"batch": books.batches, "chunk": books.chunks, "update": books.updates, "version": books.versions}
+    for noun, rows in kinds.items():
+        before = -1 if noun == "version" else 0
+        for earlier, later in pairwise([before, *(row.number for row in rows)]):
+            yield from (f"{noun} {number} is missing" for number in range(earlier + 1, later))
+
+
+def _batches(books: Books) -> Iterator[str]:
+    for key, count in Counter(row.key for row in books.batches).items():
+        if count > 1:
+            yield f"the idempotency key '{key}' names {count} batches"
+
+
+def _chunks(books: Books) -> Iterator[str]:
+    """Chunks follow each other without gap or overlap, hold the rows of their batches, and somebody absorbs them."""
+    numbers = [row.number for row in books.batches]
+    totals = list(accumulate((row.rows for row in books.batches), initial=0))
+    wanted = {row.chunk for row in books.updates}
+    expected = 1
+    for chunk in books.chunks:
+        first, last = chunk.batch_first, chunk.batch_last
+        if first != expected:
+            yield f"chunk {chunk.number} begins at batch {first} instead of {expected}"
+        if last < first or not numbers or last > numbers[-1]:
+            yield f"chunk {chunk.number} ends at batch {last}, which it cannot"
+        held = totals[bisect_right(numbers, last)] - totals[bisect_left(numbers, first)]
+        if held != chunk.rows:
+            yield f"chunk {chunk.number} says {chunk.rows} rows, its batches hold {held}"
+        if chunk.number not in wanted:
+            yield f"chunk {chunk.number} has no update: nobody will absorb it"
+        expected = last + 1
+
+
+def _updates(books: Books, lines: Lines) -> Iterator[str]:
+    """One runs at most, under a lease; each chunk has one open update at most; the state and the columns agree."""
+    open_ = [row for row in books.updates if row.state in OPEN]
+    running = [row for row in open_ if row.state == UpdateState.RUNNING]
+    if len(running) > 1:
+        yield f"updates {', '.join(str(row.number) for row in running)} run at once"
+    for chunk, count in Counter(row.chunk for row in open_).items():
+        if count > 1:
+            yield f"chunk {chunk} waits in {count} updates at once"
+    for row in running:
+        if None in (row.owner, row.lease_until, row.prior, row.started_at):
+            yield f"update {row.number} runs without an owner, a lease or a prior"
+        if any(lines.chunks[version] == row.chunk for version in lines.line(row.prior)):
+            yield f"update {row.number} absorbs chunk {row.chunk} into version {row.prior}, which has learned from it"
+    known = {row.number for row in books.chunks}
+    for row in books.updates:
+        if row.chunk not in known:
+            yield f"update {row.number} is of chunk {row.chunk}, which does not exist"
+        if row.state != UpdateState.RUNNING and (row.owner, row.lease_until) != (None, None):
+            yield f"update {row.number} is {row.state} and still held by '{row.owner}'"
+        if (row.finished_at is None) != (row.state in OPEN):
+            yield f"update {row.number} is {row.state}, its finish says otherwise"
+        if not 0 <= row.failures <= row.attempt:
+            yield f"update {row.number} failed {row.failures} times in {row.attempt} attempts"
+
+
+def _versions(books: Books) -> Iterator[str]:
+    """Each but the root has an earlier parent, and is what its update says: that chunk, absorbed into that prior."""
+    updates_ = {row.number: row for row in books.updates}
+    numbers = {row.number for row in books.versions}
+    if 0 not in numbers:
+        yield "version 0, the root prior, is missing"
+    for row in books.versions:
+        if row.number == 0:
+            if (row.parent, row.chunk, row.update) != (None, None, None):
+                yield "version 0 is the root prior, and yet has a parent, a chunk or an update"
+            continue
+        if row.parent not in numbers or row.parent >= row.number:
+            yield f"version {row.number} has parent {row.parent}, which is not an earlier version"
+        if (update := updates_.get(row.update)) is None:
+            yield f"version {row.number} names update {row.update}, which does not exist"
+        elif (update.prior, update.chunk) != (row.parent, row.chunk):
+            yield (
+                f"version {row.number} is chunk {row.chunk} absorbed into version {row.parent}, "
+                f"its update {row.update} says chunk {update.chunk} into {update.prior}"
+            )
+    born = Counter(row.update for row in books.versions if row.update is not None)
+    yield from (f"update {update} was published {count} times" for update, count in born.items() if count > 1)
+    published = {row.number for row in books.updates if row.state == UpdateState.PUBLISHED}
+    for update in sorted(published ^ set(born)):
+        yield f"update {update} and the versions disagree about its being published"
+
+
+def _moves(books: Books) -> Iterator[str]:
+    """Each alias has a history without gaps, of kinds that it can have, in the order of time."""
+    numbers = {row.number for row in books.versions}
+    histories = defaultdict[str, list[Row[Any]]](list)
+    for row in books.moves:
+        histories[row.alias].append(row)
+    for alias, history in histories.items():
+        if [row.seq for row in history] != list(range(1, len(history) + 1)):
+            yield f"the history of alias '{alias}' has a gap"
+        if any(later.moved_at < earlier.moved_at for earlier, later in pairwise(history)):
+            yield f"the history of alias '{alias}' goes back in time"
+        before: int | None = None
+        for row in history:
+            if row.version is not None and row.version not in numbers:
+                yield f"move {row.seq} of alias '{alias}' points at version {row.version}, which does not exist"
+            if not _is_sensible(row, before):
+                yield f"move {row.seq} of alias '{alias}' cannot be of kind '{row.kind}'"
+            before = row.version
+
+
+def _is_sensible(move: Row[Any], before: int | None) -> bool:
+    """`before` is where the alias pointed until this move."""
+    if move.alias == HEAD:
+        by_kind = move.kind in {MoveKind.PUBLISH, MoveKind.PUT, MoveKind.ROLLBACK}
+        return move.version is not None and (move.kind == MoveKind.CREATE if move.seq == 1 else by_kind)
+    if move.kind == MoveKind.REMOVE:
+        return move.version is None and before is not None
+    return move.kind == MoveKind.PUT and move.version is not None
+
+
+def _head(books: Books, lines: Lines) -> Iterator[str]:
+    """Head was the parent when a version was published, once each, and is rolled back along its line."""
+    history = [row for row in books.moves if row.alias == HEAD]
+    if not history or history[-1].version is None:
+        yield "head points at no version"
+    for before, move in pairwise(history):
+        if move.kind == MoveKind.PUBLISH and before.version != lines.parents.get(move.version):
+            yield f"version {move.version} was published while head was {before.version}, not its parent"
+        if move.kind == MoveKind.ROLLBACK and not _is_back(lines, move.version, before.version):
+            yield f"move {move.seq} rolls head back from {before.version} to {move.version}, not along its line"
+    published = Counter(row.version for row in history if row.kind == MoveKind.PUBLISH)
+    for version in lines.parents:
+        if version != 0 and published[version] != 1:
+            yield f"version {version} was published by {published[version]} moves of head"
+
+
+def _is_back(lines: Lines, to: int, head: int) -> bool:
+    return to != head and lines.is_on_line(to, head)
+
+
+Recorded = Mapping[tuple[object, ...], Json]
+"""What must never change again, by its name: ("version", model, number) and the like, with all of its columns."""
+
+
+def recorded(connection: Connection) -> Recorded:
+    """A picture of every row that is there for good: all of them, but updates that have not ended."""
+    kinds: dict[str, tuple[Table, tuple[str, ...]]] = {
+        "model": (models, ("id",)),
+        "batch": (batches, ("model_id", "number")),
+        "chunk": (chunks, ("model_id", "number")),
+        "version": (versions, ("model_id", "number")),
+        "move": (moves, ("model_id", "alias", "seq")),
+        "update": (updates, ("model_id", "number")),
+    }
+    return {
+        (noun, *(row._mapping[name] for name in names)): dict(row._mapping)
+        for noun, (table, names) in kinds.items()
+        for row in connection.execute(select(table))
+        if noun != "update" or row.state not in OPEN
+    }
+
+
+def changed(before: Recorded, after: Recorded) -> list[str]:
+    """A sentence for each row of `before` that vanished or was altered."""
+    return [sentence for name, row in before.items() if (sentence := _difference(name, row, after.get(name)))]
+
+
+def _difference(name: tuple[object, ...], before: Json, after: Json | None) -> str | None:
+    what = " ".join(str(part) for part in name)
+    if after is None:
+        return f"{what} vanished: {before}"
+    # Not a number is unlike itself, but is written as itself.
+    altered = sorted(column for column in before if repr(before[column]) != repr(after[column]))
+    return f"{what} was altered in {', '.join(altered)}: {before} became {after}" if altered else None
