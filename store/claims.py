@@ -30,7 +30,7 @@ class Lease:
 
 
 def due_models(connection: Connection, now: float) -> list[str]:
-    """Models with a due update and no live lease, by how long that update has waited; a look without locks."""
+    """Models with a due update and no live lease, by how long that update has waited, then by age; without locks."""
     is_due = and_(updates.c.state == UpdateState.QUEUED, _is_due(updates, now))
     is_held = exists().where(
         others.c.model_id == models.c.id,
@@ -41,8 +41,8 @@ def due_models(connection: Connection, now: float) -> list[str]:
         select(models.c.name)
         .join(updates, updates.c.model_id == models.c.id)
         .where(is_due | _is_expired(now), ~is_held)
-        .group_by(models.c.name)
-        .order_by(func.min(updates.c.created_at))
+        .group_by(models.c.id, models.c.name)
+        .order_by(func.min(updates.c.created_at), models.c.id)
     )
     return list(connection.execute(query).scalars())
 

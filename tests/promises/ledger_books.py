@@ -1,0 +1,79 @@
+"""The ledger's tables and the plain ledger's rows, as one kind of thing that can be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+from sqlalchemy import Connection, Engine, delete, select
+
+from store.engine import for_examining
+from store.invariants import Recorded, changed, recorded, violations
+from store.schema import metadata, updates
+from tests.promises import ledger_rows as plain
+from tests.promises.ledger_model import PlainLedger
+
+Books = dict[str, dict[str, list[dict[str, object]]]]
+"""Rows by model and table, in the order of their keys, with the columns that the plain ledger has."""
+
+SHAPES: dict[str, tuple[str, type]] = {
+    "batch": ("batches", plain.Batch),
+    "chunk": ("chunks", plain.Chunk),
+    "update": ("updates", plain.Update),
+    "version": ("versions", plain.Version),
+    "move": ("moves", plain.Move),
+}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One look at the ledger: its books, what is wrong with them, and what is there for good."""
+
+    books: Books
+    wrong: list[str]
+    recorded: Recorded
+
+    def since(self, before: Seen) -> list[str]:
+        """What vanished or was altered since then."""
+        return changed(before.recorded, self.recorded)
+
+
+def look(engine: Engine) -> Seen:
+    with for_examining(engine).begin() as connection:
+        there = recorded(connection)
+        return Seen(_books(connection, there), violations(connection), there)
+
+
+def empty(engine: Engine) -> None:
+    """The tables hold nothing."""
+    with engine.begin() as connection:
+        for table in reversed(metadata.sorted_tables):
+            connection.execute(delete(table))
+
+
+def plain_books(ledger: PlainLedger) -> Books:
+    return {name: _plain_tables(model) for name, model in ledger.models.items()}
+
+
+def _plain_tables(model: plain.Model) -> dict[str, list[dict[str, object]]]:
+    tables: dict[str, Sequence[object]] = {
+        "batches": model.batches,
+        "chunks": model.chunks,
+        "updates": model.updates,
+        "versions": model.versions,
+        "moves": [move for alias in sorted(model.moves) for move in model.moves[alias]],
+    }
+    return {table: [dict(vars(row)) for row in rows] for table, rows in tables.items()}
+
+
+def _books(connection: Connection, there: Recorded) -> Books:
+    """What is there for good, and the updates that are not."""
+    open_ = connection.execute(select(updates).where(updates.c.state.in_(plain.OPEN))).all()
+    rows = dict(there)
+    rows.update({("update", row.model_id, row.number): dict(row._mapping) for row in open_})
+    names = {name[1]: row["name"] for name, row in rows.items() if name[0] == "model"}
+    books: Books = {name: {table: [] for table, _ in SHAPES.values()} for name in names.values()}
+    for name in sorted((name for name in rows if name[0] != "model"), key=lambda name: (name[0], *name[1:])):
+        table, shape = SHAPES[str(name[0])]
+        books[names[name[1]]][table].append({field.name: rows[name][field.name] for field in fields(shape)})
+    return books

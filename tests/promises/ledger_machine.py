@@ -1,0 +1,91 @@
+"""A random walk over everything that clients and workers can ask of the ledger, beside the same in plain Python.
+
+After every step both have answered alike, the books agree row by row, nothing is wrong with them, and nothing that was
+there for good has changed. Workers come back late: a claim, once given, is used again at any later time.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, rule
+
+from tests.promises import asked
+from tests.promises.ledger_books import look, plain_books
+from tests.promises.ledger_calls import LedgerCalls
+
+
+class LedgerMachine(LedgerCalls):
+    """The calls, and stories of several of them that chance would tell too rarely."""
+
+    @invariant()
+    def the_books_are_sound_and_agree(self) -> None:
+        now = look(self.engine)
+        self.tally.looks += 1
+        assert now.wrong == []
+        assert now.since(self.seen) == []
+        assert now.books == plain_books(self.plain)
+        self.seen = now
+
+    @initialize(rows=asked.SIZES, seconds=asked.AGES, versions=st.integers(0, 3))
+    def begin(self, rows: int, seconds: float | None, versions: int) -> None:
+        """There are two models, one of them perhaps with versions."""
+        for name in ("one", "two"):
+            self.create(name, rows, seconds)
+        for _ in range(versions):
+            self.learn("one", "worker-1")
+
+    @rule(name=asked.NAMES)
+    def queue(self, name: str) -> None:
+        """New rows, and an update that waits for them."""
+        self.fresh += 1
+        self.accept(name, (f"new {self.fresh}", "", 1))
+        self.close(name)
+
+    @rule(name=asked.NAMES, owner=asked.OWNERS)
+    def take(self, name: str, owner: str) -> None:
+        """New rows, and a worker that is busy with them or with something older."""
+        self.queue(name)
+        self.claim(owner)
+
+    @rule(name=asked.NAMES, owner=asked.OWNERS)
+    def learn(self, name: str, owner: str) -> None:
+        """New rows, and a worker that nobody disturbs."""
+        known = len(self.claims)
+        self.take(name, owner)
+        if len(self.claims) > known:
+            self.publish(late=0)
+
+    @rule(name=asked.NAMES, owner=asked.OWNERS, disturbed=asked.DISTURBED, then=asked.THEN)
+    def disturb(self, name: str, owner: str, disturbed: asked.Disturbed, then: asked.Then) -> None:
+        """A worker is busy, something happens to its update or to head, and it goes on as if nothing had."""
+        self.take(name, owner)
+        match disturbed:
+            case "rollback":
+                self.rollback(name, None, 1, None)
+            case "move":
+                self.move(name, "head", 1, None)
+            case "cancel":
+                self.cancel(name, 0)
+            case "silence":
+                self.wait(asked.TIMES["lease_seconds"] + 0.5)
+            case "another":
+                self.wait(asked.TIMES["lease_seconds"] + 0.5)
+                self.claim("another")
+        if self.claims:
+            late = 1 if disturbed == "another" else 0
+            calls = {
+                "publish": lambda: self.publish(late),
+                "renew": lambda: self.renew(late, 3),
+                "release": lambda: self.release(late),
+                "fail": lambda: self.fail(late, is_final=False),
+            }
+            calls[then]()
+
+    @rule(name=asked.NAMES, owner=asked.OWNERS)
+    def forth(self, name: str, owner: str) -> None:
+        """A chunk waits to be learned again while head goes back to a version that has learned from it."""
+        self.learn(name, owner)
+        self.rollback(name, None, 1, None)
+        self.replay(name, [0])
+        self.move(name, "head", 0, None)
+        self.claim(owner)
