@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, Engine, func, select
+from sqlalchemy import Column, Connection, Engine, exists, func, select
 
 from store.blobs import Blobs
 from store.engine import for_examining
@@ -13,7 +13,8 @@ from store.errors import BlobCorrupt, BlobMissing
 from store.invariants import violations
 from store.migrate import require_current
 from store.queries import to_model
-from store.schema import batches, models, versions
+from store.schema import batches, deletions, models, tombstones, versions
+from store.tombstones import named_among
 from store.values import ModelRow
 
 
@@ -46,8 +47,10 @@ def examine(engine: Engine, blobs: Blobs) -> Findings:
         wrong = violations(connection)
         found = [to_model(row) for row in connection.execute(select(models).order_by(models.c.id))]
         named = [*_of_priors(found), *_of_rows(connection)]
+        removed = _removed(connection)
         counts = [_size(connection, column) for column in (versions.c.number, batches.c.number)]
-    return Findings(len(found), counts[0], counts[1], (*wrong, *_examine_blobs(named, blobs)))
+    wrong += [*_examine_blobs(engine, named, blobs), *_examine_removed(removed, blobs)]
+    return Findings(len(found), counts[0], counts[1], tuple(wrong))
 
 
 def _of_priors(found: Sequence[ModelRow]) -> Iterator[Named]:
@@ -59,19 +62,41 @@ def _of_priors(found: Sequence[ModelRow]) -> Iterator[Named]:
 
 def _of_rows(connection: Connection) -> Iterator[Named]:
     """The bytes that versions and batches name."""
+    is_deleted = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
     for table, noun in ((versions, "version"), (batches, "batch")):
         query = select(models.c.name, table.c.number, table.c.digest).join(models, models.c.id == table.c.model_id)
+        if table is batches:
+            query = query.where(~is_deleted)
         for row in connection.execute(query.order_by(models.c.name, table.c.number)):
             yield Named(f"{row.name}: {noun} {row.number}", row.digest)
 
 
-def _examine_blobs(named: Sequence[Named], blobs: Blobs) -> Iterator[str]:
+def _removed(connection: Connection) -> list[str]:
+    """The digests whose bytes were removed."""
+    query = select(tombstones.c.digest).where(tombstones.c.removed_at.is_not(None)).order_by(tombstones.c.digest)
+    return list(connection.execute(query).scalars())
+
+
+def _examine_removed(removed: Sequence[str], blobs: Blobs) -> Iterator[str]:
+    """What was removed is not there, as bytes written again for a batch whose rows are deleted would be."""
+    for digest in removed:
+        if blobs.holds(digest):
+            yield f"the blob {digest} was removed and is there again; `posterity collect` removes what nothing names"
+
+
+def _examine_blobs(engine: Engine, named: Sequence[Named], blobs: Blobs) -> Iterator[str]:
     """Every blob that a row names is there and holds the bytes its name says."""
     for one in named:
         try:
-            blobs.get(one.digest)
-        except (BlobMissing, BlobCorrupt) as error:
+            blobs.verify(one.digest)
+        except BlobCorrupt as error:
             yield f"{one.owner}: {error}"
+        except BlobMissing as error:
+            # A batch may have been deleted since the moment of the books.
+            with engine.begin() as connection:
+                is_named = bool(named_among(connection, [one.digest]))
+            if is_named:
+                yield f"{one.owner}: {error}"
 
 
 def _size(connection: Connection, column: Column[int]) -> int:

@@ -16,7 +16,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Table, select
 
 from store.lines import Lines
-from store.schema import batches, chunks, models, moves, updates, versions
+from store.schema import batches, chunks, deletions, models, moves, updates, versions
+from store.tombstones import named_and_buried
 from store.values import HEAD, Json, MoveKind, UpdateState
 
 OPEN = {UpdateState.QUEUED, UpdateState.RUNNING}
@@ -33,12 +34,14 @@ class Books:
     updates: Rows
     versions: Rows
     moves: Rows
+    deletions: Rows
 
 
 def violations(connection: Connection) -> list[str]:
     """A sentence for everything wrong with the books, which names the model and the thing; none when they are sound."""
     found = connection.execute(select(models.c.id, models.c.name).order_by(models.c.id)).all()
-    return [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id))]
+    faults = [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id))]
+    return [*faults, *_buried(connection)]
 
 
 def _read(connection: Connection, model_id: int) -> Books:
@@ -51,9 +54,15 @@ def _read(connection: Connection, model_id: int) -> Books:
         updates: select(updates).order_by(updates.c.number),
         versions: select(*named).order_by(versions.c.number),
         moves: select(moves).order_by(moves.c.alias, moves.c.seq),
+        deletions: select(deletions).order_by(deletions.c.batch),
     }
     rows = (connection.execute(query.where(table.c.model_id == model_id)).all() for table, query in queries.items())
     return Books(*rows)
+
+
+def _buried(connection: Connection) -> Iterator[str]:
+    """Nothing names a digest whose bytes are removed."""
+    return (f"the blob {digest} is named by a row, and buried" for digest in named_and_buried(connection))
 
 
 def _faults(books: Books) -> Iterator[str]:
@@ -62,6 +71,7 @@ def _faults(books: Books) -> Iterator[str]:
     yield from _batches(books)
     yield from _chunks(books)
     yield from _updates(books, lines)
+    yield from _deletions(books)
     yield from _versions(books)
     yield from (f"version {version} counts chunk {chunk} {count} times" for version, chunk, count in lines.repeated)
     yield from _moves(books)
@@ -127,6 +137,20 @@ def _updates(books: Books, lines: Lines) -> Iterator[str]:
             yield f"update {row.number} is {row.state}, its finish says otherwise"
         if not 0 <= row.failures <= row.attempt:
             yield f"update {row.number} failed {row.failures} times in {row.attempt} attempts"
+
+
+def _deletions(books: Books) -> Iterator[str]:
+    """Rows are given up once they are in a chunk, and no update waits for them."""
+    gone = [row.batch for row in books.deletions]
+    last_closed = max((chunk.batch_last for chunk in books.chunks), default=0)
+    yield from (
+        f"the rows of batch {batch} are deleted before it was in a chunk" for batch in gone if batch > last_closed
+    )
+    spans = {chunk.number: (chunk.batch_first, chunk.batch_last) for chunk in books.chunks}
+    for update in books.updates:
+        first, last = spans.get(update.chunk, (1, 0))
+        if update.state in OPEN and bisect_left(gone, first) < bisect_right(gone, last):
+            yield f"update {update.number} is to absorb chunk {update.chunk}, whose rows are deleted"
 
 
 def _versions(books: Books) -> Iterator[str]:
@@ -219,6 +243,7 @@ def recorded(connection: Connection) -> Recorded:
         "version": (versions, ("model_id", "number")),
         "move": (moves, ("model_id", "alias", "seq")),
         "update": (updates, ("model_id", "number")),
+        "deletion": (deletions, ("model_id", "batch")),
     }
     return {
         (noun, *(row._mapping[name] for name in names)): dict(row._mapping)

@@ -22,6 +22,11 @@ from sqlalchemy import Connection, CursorResult, delete, exists, insert, select,
 from store.errors import BlobBuried
 from store.schema import batches, deletions, models, tombstones, versions
 
+KEPT_ROWS = select(batches.c.digest).where(
+    ~exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
+)
+"""The digests of batches whose rows were not given up."""
+
 PRIOR_BLOBS = ("blob", "batch")
 """The fields of a description's prior that name digests."""
 
@@ -97,11 +102,19 @@ def mark_returned(connection: Connection, digests: Collection[str]) -> None:
 def named_among(connection: Connection, digests: Collection[str]) -> set[str]:
     """Those of the digests whose bytes are needed: by a version, by a batch that was not deleted, or by a prior."""
     chosen = list(digests)
-    is_deleted = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
     named = set(connection.execute(select(versions.c.digest).where(versions.c.digest.in_(chosen))).scalars())
-    held = select(batches.c.digest).where(batches.c.digest.in_(chosen), ~is_deleted)
-    named |= set(connection.execute(held).scalars())
+    named |= set(connection.execute(KEPT_ROWS.where(batches.c.digest.in_(chosen))).scalars())
     return named | set(named_by_priors(connection)).intersection(chosen)
+
+
+def named_and_buried(connection: Connection) -> list[str]:
+    """Digests that a row names although they are buried: there are none in sound books."""
+    buried = select(tombstones.c.digest)
+    of_versions = select(versions.c.digest).where(versions.c.digest.in_(buried))
+    named = set(connection.execute(of_versions).scalars())
+    named |= set(connection.execute(KEPT_ROWS.where(batches.c.digest.in_(buried))).scalars())
+    by_priors = set(named_by_priors(connection))
+    return sorted(named | by_priors.intersection(connection.execute(buried).scalars()))
 
 
 def named_by_priors(connection: Connection) -> Iterator[str]:
