@@ -1,38 +1,53 @@
-"""`python -m store migrate | doctor | settings`: brings tables up to date, checks books and bytes, lists settings."""
+"""`python -m store COMMAND`: brings tables up to date, checks, copies and clears books and bytes, lists settings."""
 
 from __future__ import annotations
 
+import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
+from store.backup import BackupOvertaken, back_up
 from store.blobs import open_blobs
-from store.doctor import examine
+from store.collecting import Collecting
+from store.doctor import Findings, examine
 from store.engine import connect
-from store.errors import DatabaseNotCurrent
-from store.migrate import upgrade
+from store.errors import Problem
+from store.migrate import require_current, upgrade
 from store.settings import PREFIX, Settings
 
-USAGE = "usage: python -m store migrate | doctor | settings"
+HOUR_SECONDS = 3600.0
+YOUNG_HOURS = 24.0
+"""What nothing names and is younger may be on its way: weights that a model is about to name, a batch half posted."""
 
 
 def main(arguments: list[str]) -> int:
-    settings = Settings()
-    match arguments:
-        case ["migrate"]:
-            upgrade(connect(settings.database))
-            _say("The database is up to date.")
-            return 0
-        case ["doctor"]:
-            return _doctor(settings)
-        case ["settings"]:
-            _say(settings_table())
-            return 0
-        case _:
-            _say(USAGE)
-            return 2
+    commands: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
+        "migrate": _migrate,
+        "doctor": _doctor,
+        "collect": _collect,
+        "backup": _backup,
+        "settings": _settings,
+    }
+    asked = _parser().parse_args(arguments)
+    return commands[asked.command](Settings(), asked)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m store", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("migrate", help="bring the database to this release's tables")
+    commands.add_parser("doctor", help="examine the ledger and every blob that it names")
+    collect = commands.add_parser("collect", help="remove the bytes that nothing names")
+    collect.add_argument("--older-than-hours", type=float, default=YOUNG_HOURS, help="spare what is younger (24)")
+    collect.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
+    backup = commands.add_parser("backup", help="copy the SQLite ledger and all that it names into a folder")
+    backup.add_argument("folder", type=Path)
+    commands.add_parser("settings", help="list every setting")
+    return parser
 
 
 def settings_table() -> str:
@@ -48,19 +63,76 @@ def _default(value: object) -> str:
     return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
-def _doctor(settings: Settings) -> int:
+def _migrate(settings: Settings, _asked: argparse.Namespace) -> int:
+    upgrade(connect(settings.database))
+    _say("The database is up to date.")
+    return 0
+
+
+def _settings(_read: Settings, _asked: argparse.Namespace) -> int:
+    _say(settings_table())
+    return 0
+
+
+def _doctor(settings: Settings, _asked: argparse.Namespace) -> int:
+    if missing := _missing_ledger(settings):
+        return missing
+    findings = examine(connect(settings.database), open_blobs(settings))
+    for line in _findings(findings):
+        _say(line)
+    return 1 if findings.wrong else 0
+
+
+def _findings(findings: Findings) -> list[str]:
+    evidence = [
+        f"{one.model}: head is version {one.version}, learned from {one.rows:,} rows in {one.chunks} chunks; "
+        f"evidence {one.digest}"
+        for one in findings.evidence
+    ]
+    verdict = "all is well" if not findings.wrong else f"{len(findings.wrong)} things are wrong"
+    counts = f"{findings.models} models, {findings.versions} versions, {findings.batches} batches examined: {verdict}."
+    return [*evidence, *(f"wrong: {finding}" for finding in findings.wrong), counts]
+
+
+def _collect(settings: Settings, asked: argparse.Namespace) -> int:
+    if missing := _missing_ledger(settings):
+        return missing
+    engine = connect(settings.database)
+    require_current(engine)
+    collecting = Collecting(engine, open_blobs(settings))
+    found = collecting.collect(
+        older_than_seconds=asked.older_than_hours * HOUR_SECONDS, is_rehearsal=bool(asked.dry_run)
+    )
+    if not asked.dry_run:
+        collecting.sweep()
+    for digest in found.removed:
+        _say(f"{'would remove' if asked.dry_run else 'removed'} {digest}")
+    _say(
+        f"{found.blobs:,} blobs of {found.bytes:,} bytes: {len(found.removed):,} of {found.bytes_removed:,} bytes "
+        f"{'would be' if asked.dry_run else 'were'} removed, {found.young:,} that nothing names are too young."
+    )
+    return 0
+
+
+def _backup(settings: Settings, asked: argparse.Namespace) -> int:
+    if missing := _missing_ledger(settings):
+        return missing
+    if not settings.is_embedded:
+        _say("PostgreSQL is copied by its own pg_dump, and the blobs beside it: docs/operations.md says how.")
+        return 2
+    engine = connect(settings.database)
+    require_current(engine)
+    done = back_up(engine, open_blobs(settings), asked.folder)
+    _say(f"{asked.folder} holds the ledger and the {done.blobs:,} blobs that it names, {done.copied:,} of them new.")
+    return 0
+
+
+def _missing_ledger(settings: Settings) -> int:
     file = make_url(settings.database).database
     if settings.is_embedded and not Path(file or "").is_file():
         _say(f"There is no ledger at {file}: nothing was served from here yet, or POSTERITY_DATA_DIR names another.")
         return 1
-    findings = examine(connect(settings.database), open_blobs(settings))
-    for finding in findings.wrong:
-        _say(f"wrong: {finding}")
-    _say(
-        f"{findings.models} models, {findings.versions} versions, {findings.batches} batches examined: "
-        f"{'all is well' if not findings.wrong else f'{len(findings.wrong)} things are wrong'}."
-    )
-    return 1 if findings.wrong else 0
+    return 0
 
 
 def _say(line: str) -> None:
@@ -70,5 +142,5 @@ def _say(line: str) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except (DatabaseNotCurrent, OperationalError, OSError) as error:
+    except (Problem, OperationalError, OSError, BackupOvertaken) as error:
         sys.exit(f"posterity: {error}")

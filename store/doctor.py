@@ -10,6 +10,7 @@ from sqlalchemy import Column, Connection, Engine, exists, func, select
 from store.blobs import Blobs
 from store.engine import for_examining
 from store.errors import BlobCorrupt, BlobMissing
+from store.evidence import EvidenceOfHead, evidence_of_head
 from store.invariants import violations
 from store.migrate import require_current
 from store.queries import to_model
@@ -23,6 +24,7 @@ class Findings:
     models: int
     versions: int
     batches: int
+    evidence: tuple[EvidenceOfHead, ...]
     wrong: tuple[str, ...]
 
 
@@ -48,9 +50,10 @@ def examine(engine: Engine, blobs: Blobs) -> Findings:
         found = [to_model(row) for row in connection.execute(select(models).order_by(models.c.id))]
         named = [*_of_priors(found), *_of_rows(connection)]
         removed = _removed(connection)
+        evidence = [] if wrong else [evidence_of_head(connection, model) for model in found]
         counts = [_size(connection, column) for column in (versions.c.number, batches.c.number)]
     wrong += [*_examine_blobs(engine, named, blobs), *_examine_removed(removed, blobs)]
-    return Findings(len(found), counts[0], counts[1], tuple(wrong))
+    return Findings(len(found), counts[0], counts[1], tuple(evidence), tuple(wrong))
 
 
 def _of_priors(found: Sequence[ModelRow]) -> Iterator[Named]:

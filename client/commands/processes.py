@@ -51,6 +51,18 @@ def migrate() -> None:
 
 
 @app.command(context_settings=PASSED_ON)
+def collect(context: typer.Context) -> None:
+    """Remove the bytes that nothing names, on this machine's settings (`posterity collect --help`)."""
+    become("store", "collect", *context.args)
+
+
+@app.command(context_settings=PASSED_ON)
+def backup(context: typer.Context) -> None:
+    """Copy the ledger and all that it names into a folder, while it is used (`posterity backup --help`)."""
+    become("store", "backup", *context.args)
+
+
+@app.command(context_settings=PASSED_ON)
 def demo(context: typer.Context) -> None:
     """Watch the whole chain on real data, in a temporary directory (`posterity demo --help`)."""
     become("client.demo", *context.args)

@@ -1,0 +1,172 @@
+"""A backup is taken while others write, and the doctor finds the same evidence in the restored copy."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from store import backup
+from store.backup import BackupOvertaken, back_up
+from store.collecting import Collecting
+from store.doctor import Findings, examine
+from store.engine import connect
+from store.errors import BlobCorrupt, BlobMissing
+from store.folder import Folder
+from store.leases import Leases
+from store.ledger import Ledger
+from store.migrate import upgrade
+from store.retention import Retention
+from tests.store.given import DESCRIPTION, claimed
+
+
+class Installation:
+    """A data folder with one model, which learns in the way of a worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.engine = connect(f"sqlite:///{folder / 'ledger.sqlite'}")
+        upgrade(self.engine)
+        self.blobs = Folder(folder / "blobs")
+        self.ledger = Ledger(self.engine)
+        self.leases = Leases(self.engine, lease_seconds=15.0, attempts_max=3, retry_seconds=0.0)
+        self.retention = Retention(self.engine, Collecting(self.engine, self.blobs))
+        kept = {"retention": {"kind": "delete-after-absorb"}}
+        star = self.blobs.put(b"star")
+        prior = {"prior": {"kind": "weights", "blob": star}}
+        self.ledger.create_model("digits", DESCRIPTION, self.blobs.put(b"root"))
+        self.ledger.create_model("passing", DESCRIPTION | kept | prior, self.blobs.put(b"root"))
+
+    def learn(self, turn: int, model: str = "digits") -> None:
+        rows = self.blobs.put(f"rows {model} {turn}".encode())
+        self.ledger.accept(model, key=str(turn), digest=rows, rows=1, label_counts={})
+        self.ledger.close(model)
+        posterior = self.blobs.put(f"posterior {model} {turn}".encode())
+        self.leases.publish(claimed(self.leases), digest=posterior, kl_nats=1.0, report={})
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    own = Installation(tmp_path / "data")
+    yield own
+    own.engine.dispose()
+
+
+def examined(folder: Path) -> Findings:
+    """What the doctor says of a copy, moved elsewhere as a restore would."""
+    restored = folder.with_name(f"{folder.name}-restored")
+    shutil.copytree(folder, restored)
+    engine = connect(f"sqlite:///{restored / 'ledger.sqlite'}")
+    try:
+        return examine(engine, Folder(restored / "blobs"))
+    finally:
+        engine.dispose()
+
+
+def test_a_restored_copy_has_the_same_evidence(installation: Installation, tmp_path: Path) -> None:
+    for turn in range(3):
+        installation.learn(turn)
+
+    done = back_up(installation.engine, installation.blobs, tmp_path / "copy")
+
+    assert (done.blobs, done.copied) == (8, 8)
+    original, restored = examine(installation.engine, installation.blobs), examined(tmp_path / "copy")
+    assert restored == original
+    assert restored.wrong == ()
+    assert [(one.model, one.version, one.rows) for one in restored.evidence] == [("digits", 3, 3), ("passing", 0, 0)]
+
+
+def test_evidence_differs_where_a_line_differs(installation: Installation, tmp_path: Path) -> None:
+    installation.learn(0)
+    before = examine(installation.engine, installation.blobs).evidence
+    back_up(installation.engine, installation.blobs, tmp_path / "copy")
+    installation.learn(1)
+
+    assert examined(tmp_path / "copy").evidence == before
+    assert examine(installation.engine, installation.blobs).evidence != before
+
+
+def test_a_second_backup_copies_what_is_new_and_drops_what_is_named_no_longer(
+    installation: Installation, tmp_path: Path
+) -> None:
+    installation.learn(0)
+    installation.learn(0, "passing")
+    back_up(installation.engine, installation.blobs, tmp_path / "copy")
+    installation.retention.apply()
+    installation.learn(1)
+
+    done = back_up(installation.engine, installation.blobs, tmp_path / "copy")
+
+    assert done.copied == 2
+    assert len(list(Folder(tmp_path / "copy" / "blobs").listed())) == done.blobs
+    assert examined(tmp_path / "copy").wrong == ()
+
+
+def test_a_backup_of_a_busy_installation_is_sound_at_every_turn(installation: Installation, tmp_path: Path) -> None:
+    """While one thread learns, and another gives rows up and removes them, copies are taken one after another."""
+    over = threading.Event()
+    failures: list[BaseException] = []
+
+    def keep_learning() -> None:
+        try:
+            for turn in range(100, 100_000):
+                if over.is_set():
+                    return
+                installation.learn(turn)
+                installation.learn(turn, "passing")
+                installation.retention.apply()
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    learner = threading.Thread(target=keep_learning)
+    learner.start()
+    try:
+        for turn in range(3):
+            back_up(installation.engine, installation.blobs, tmp_path / f"copy-{turn}")
+    finally:
+        over.set()
+        learner.join()
+
+    assert failures == []
+    versions = [examined(tmp_path / f"copy-{turn}") for turn in range(3)]
+    assert [found.wrong for found in versions] == [()] * 3
+    assert versions[0].versions < versions[2].versions
+
+
+def test_a_backup_of_damaged_bytes_is_no_backup(installation: Installation, tmp_path: Path) -> None:
+    installation.learn(0)
+    path = installation.blobs.path(installation.blobs.put(b"rows digits 0"))
+    path.write_bytes(b"other")
+    with pytest.raises(BlobCorrupt):
+        back_up(installation.engine, installation.blobs, tmp_path / "copy")
+    path.unlink()
+    with pytest.raises(BlobMissing):
+        back_up(installation.engine, installation.blobs, tmp_path / "copy")
+
+
+def test_rows_that_go_faster_than_they_are_copied_are_told_of(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = iter(range(1000))
+    real = Folder.holds
+
+    def holds(self: Folder, digest: str) -> bool:
+        # Each time the copy is asked about a blob, rows are learned from and deleted once more.
+        if self.root.parent.name == "copy":
+            installation.retention.apply()
+        return real(self, digest)
+
+    def copy_ledger(engine: Engine, target: Path) -> None:
+        installation.learn(next(turns), "passing")
+        original(engine, target)
+
+    original = backup._copy_ledger
+    monkeypatch.setattr(backup, "_copy_ledger", copy_ledger)
+    monkeypatch.setattr(Folder, "holds", holds)
+
+    with pytest.raises(BackupOvertaken):
+        back_up(installation.engine, installation.blobs, tmp_path / "copy")

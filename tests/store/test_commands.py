@@ -1,0 +1,90 @@
+"""`python -m store`: the commands that look after books and bytes, as their processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from store.engine import connect
+from store.folder import Folder
+from store.ledger import Ledger
+from store.migrate import upgrade
+from tests.store.given import DESCRIPTION
+
+TWO_DAYS = 2 * 86_400
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A data folder with one model, and an old blob that nothing names."""
+    folder = tmp_path / "data"
+    engine = connect(f"sqlite:///{folder / 'ledger.sqlite'}")
+    upgrade(engine)
+    blobs = Folder(folder / "blobs")
+    Ledger(engine).create_model("digits", DESCRIPTION, blobs.put(b"root"))
+    engine.dispose()
+    orphan = blobs.path(blobs.put(b"orphan"))
+    modified = orphan.stat().st_mtime - TWO_DAYS
+    os.utime(orphan, (modified, modified))
+    return folder
+
+
+def store(*arguments: str | Path, data: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("POSTERITY_")}
+    environment = plain | {"POSTERITY_DATA_DIR": str(data)} | settings
+    command = [sys.executable, "-m", "store", *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_collecting_says_what_it_removed(data: Path) -> None:
+    orphan = Folder(data / "blobs").put(b"orphan 2")
+
+    rehearsed = store("collect", "--dry-run", data=data)
+    collected = store("collect", data=data)
+    again = store("collect", "--older-than-hours", "0", data=data)
+
+    assert rehearsed.stdout.splitlines()[0].startswith("would remove sha256:")
+    assert "1 of 6 bytes would be removed, 1 that nothing names are too young" in rehearsed.stdout
+    assert "1 of 6 bytes were removed, 1 that nothing names are too young" in collected.stdout
+    assert again.stdout.splitlines()[0] == f"removed {orphan}"
+    assert store("doctor", data=data).returncode == 0
+
+
+def test_a_backup_is_a_data_folder_that_the_doctor_finds_sound(data: Path, tmp_path: Path) -> None:
+    done = store("backup", tmp_path / "copy", data=data)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "the 1 blobs that it names, 1 of them new" in done.stdout
+    original, restored = store("doctor", data=data), store("doctor", data=tmp_path / "copy")
+    assert restored.stdout == original.stdout
+    assert restored.stdout.startswith("digits: head is version 0, learned from 0 rows in 0 chunks; evidence sha256:")
+
+
+def test_a_backup_of_postgresql_is_left_to_its_own_program(data: Path, tmp_path: Path) -> None:
+    url = "postgresql+psycopg://nobody@127.0.0.1:1/ledger"
+    refused = store("backup", tmp_path / "copy", data=data, POSTERITY_DATABASE_URL=url)
+
+    assert refused.returncode == 2
+    assert "pg_dump" in refused.stdout
+    assert not (tmp_path / "copy").exists()
+
+
+@pytest.mark.parametrize("command", [["collect"], ["backup", "copy"], ["doctor"]])
+def test_where_nothing_was_served_from_nothing_is_made(command: list[str], tmp_path: Path) -> None:
+    refused = store(*command, data=tmp_path / "nowhere")
+
+    assert refused.returncode == 1
+    assert "There is no ledger at" in refused.stdout
+    assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("command", [[], ["collcet"], ["backup"], ["collect", "--older-than-hours", "soon"]])
+def test_what_it_does_not_understand_it_does_not_do(command: list[str], data: Path) -> None:
+    refused = store(*command, data=data)
+
+    assert refused.returncode == 2
+    assert "usage: python -m store" in refused.stderr
