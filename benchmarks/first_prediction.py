@@ -27,7 +27,6 @@ from benchmarks.live.connections import JSON, Connection, request
 from benchmarks.live.processes import service
 from client.client import Client
 from store.folder import Folder
-from store.settings import Settings
 
 SEED = 0
 SMALL, LARGE = 40, 10
@@ -63,7 +62,7 @@ def main() -> None:
 
 def large_files(url: str, data_dir: Path) -> list[Path]:
     """The files of the large net's versions 1, 2, … and last."""
-    blobs = Folder(Settings(data_dir=data_dir).blob_folder)
+    blobs = Folder(data_dir / "blobs")
     with Client(url) as client:
         listed = sorted(client.versions(LARGE_NET["name"]), key=lambda version: version.version)
     return [blobs.path(version.digest) for version in listed if version.version > 0]

@@ -8,6 +8,7 @@ from typing import Protocol
 from store.digests import DIGEST, Listed, Opened, digest_of
 from store.errors import BlobStoreError
 from store.folder import Folder
+from store.object_store import ObjectStore
 from store.settings import Settings
 
 __all__ = ["DIGEST", "BlobStoreError", "Blobs", "Listed", "Opened", "digest_of", "open_blobs"]
@@ -81,7 +82,7 @@ class Blobs(Protocol):
         """No blob has this name, and none has it after a crash; nothing happens where none had."""
         ...
 
-    def remove_leftovers(self, before: float) -> int:
+    def remove_leftovers(self, before: float, /) -> int:
         """What writers that were killed left behind before this moment is gone; returns how many.
 
         The moment is in seconds since 1970 by the store's clock, as `Listed.modified_at` is.
@@ -91,4 +92,7 @@ class Blobs(Protocol):
 
 def open_blobs(settings: Settings) -> Blobs:
     """The store that the settings name; it is asked nothing yet."""
-    return Folder(settings.blob_folder)
+    if (folder := settings.blob_folder) is not None:
+        return Folder(folder)
+    assert settings.blob_url is not None
+    return ObjectStore(settings.blob_url, seconds=settings.blob_seconds)

@@ -140,7 +140,7 @@ class Folder:
             except (FileNotFoundError, IsADirectoryError):
                 return
 
-    def remove_leftovers(self, before: float) -> int:
+    def remove_leftovers(self, before: float, /) -> int:
         """What writers that were killed left behind before this moment is gone; returns how many files.
 
         Raises:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -20,20 +22,35 @@ from sqlalchemy.exc import ArgumentError
 PREFIX = "POSTERITY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 CONFIG_DEFAULT = "posterity.toml"
-NO_SETTINGS = {CONFIG_VARIABLE, f"{PREFIX}URL", f"{PREFIX}TEST_DATABASE_URL"}
-"""Variables of this prefix that others read: the client its URL, the tests their server."""
+NO_SETTINGS = {CONFIG_VARIABLE, f"{PREFIX}URL", f"{PREFIX}TEST_DATABASE_URL", f"{PREFIX}TEST_S3"}
+"""Variables of this prefix that others read: the client its URL, the tests their servers."""
+BUCKET = re.compile(r"s3://[\w.-]+(/[\w-][\w.-]*)*/?", re.ASCII)
+ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
 class Settings(BaseSettings):
     """What the service and its workers run with; the environment beats the file, the file beats the defaults."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     data_dir: Path = Field(default=Path("data"), description="Folder of the embedded database and of the blobs.")
     database_url: SecretStr | None = Field(
         default=None, description="SQLAlchemy URL; absent: SQLite in data_dir. PostgreSQL: postgresql+psycopg://…"
     )
     blob_dir: Path | None = Field(default=None, description="Folder of the blobs; absent: data_dir/blobs.")
+    blob_url: str | None = Field(
+        default=None,
+        description="Store of the blobs instead: s3://bucket/prefix (endpoint, region and credentials from the AWS_* "
+        "variables), or file:///folder.",
+    )
+    blob_seconds: float = Field(
+        default=15.0,
+        gt=0,
+        description="An S3 request without an answer is given up after so long, and repeated; a store that stays "
+        "silent is given up after about twice as long. Links slower than 3 MB/s need more.",
+    )
     host: str = Field(default="127.0.0.1", description="Address the service listens on.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port the service listens on; 0 picks a free one.")
     allow_remote: bool = Field(
@@ -104,6 +121,24 @@ class Settings(BaseSettings):
             raise ValueError("the ledger runs on sqlite:///… and on postgresql+psycopg://…")
         return url
 
+    @field_validator("blob_url")
+    @classmethod
+    def names_a_known_store(cls, url: str | None) -> str | None:
+        if url is None or _folder_of(url) is not None:
+            return url
+        if BUCKET.fullmatch(url) is None:
+            raise ValueError("blobs are kept at s3://bucket/prefix, without credentials in it, or file:///folder")
+        for name in ENDPOINT_VARIABLES:
+            if not os.environ.get(name, "https://").startswith(("http://", "https://")):
+                raise ValueError(f"{name} must begin with https:// (or http://)")
+        return url
+
+    @model_validator(mode="after")
+    def names_one_store(self) -> Self:
+        if self.blob_url is not None and self.blob_dir is not None:
+            raise ValueError("blob_url and blob_dir name two stores; leave one out")
+        return self
+
     @classmethod
     def settings_customise_sources(  # noqa: PLR0917 - pydantic-settings' own signature
         cls,
@@ -128,7 +163,10 @@ class Settings(BaseSettings):
         return make_url(self.database).get_backend_name() == "sqlite"
 
     @property
-    def blob_folder(self) -> Path:
+    def blob_folder(self) -> Path | None:
+        """The folder of the blobs; None: they are in an object store."""
+        if self.blob_url is not None:
+            return _folder_of(self.blob_url)
         return (self.blob_dir or self.data_dir / "blobs").resolve()
 
     @property
@@ -144,7 +182,7 @@ class Settings(BaseSettings):
     def _shown(self, name: str) -> str:
         if name == "database_url":
             return make_url(self.database).render_as_string(hide_password=True)
-        return str(self.blob_folder if name == "blob_dir" else getattr(self, name))
+        return str(self.blob_folder if name == "blob_dir" and self.blob_url is None else getattr(self, name))
 
 
 def config_file() -> Path:
@@ -157,6 +195,14 @@ def _backend(url: str) -> str | None:
         return make_url(url).get_backend_name()
     except ArgumentError:
         return None
+
+
+def _folder_of(url: str) -> Path | None:
+    """The folder that a file:// URL names; None: it is none, or names no absolute path of this machine."""
+    parts = urlsplit(url)
+    path = Path(unquote(parts.path))
+    is_here = parts.scheme == "file" and parts.netloc in {"", "localhost"} and not parts.query and not parts.fragment
+    return path if is_here and path.is_absolute() else None
 
 
 def _source(name: str, in_file: dict[str, object]) -> str:

@@ -16,6 +16,7 @@ from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
 from store.migrate import upgrade
+from tests.object_server import ObjectServer, object_server
 from tests.postgres import PostgresServer, start_postgres
 
 ENGINES = ("sqlite", "postgresql")
@@ -44,6 +45,20 @@ def postgres() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def object_store_server() -> Iterator[ObjectServer]:
+    with object_server() as server:
+        yield server
+
+
+@pytest.fixture
+def s3(object_store_server: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> ObjectServer:
+    """A store that speaks S3; this process, and those it starts, reach it by the variables that users set."""
+    for name, value in object_store_server.variables.items():
+        monkeypatch.setenv(name, value)
+    return object_store_server
 
 
 @pytest.fixture(scope="session")

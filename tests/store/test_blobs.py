@@ -1,237 +1,255 @@
-"""Bytes by digest: whole or absent, verified when read."""
+"""What every store of blobs promises: whole or absent, verified when read, safe for many at once."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
 from pathlib import Path
 
 import pytest
 
-from store.blobs import digest_of
+from store.blobs import Blobs, digest_of
+from store.digests import name_of
 from store.errors import BlobCorrupt, BlobMissing
-from store.folder import TEMPORARY, Folder
+from tests.store.kept import Kept, KeptInBucket, KeptInFolder
+
+NOWHERE = f"sha256:{'0' * 64}"
+LARGE_BYTES = 17 * 2**20
+"""More than fits in two parts of an object."""
+
+Read = Callable[[Blobs, str], object]
+
+
+@pytest.fixture(params=["folder", "s3"])
+def kept(request: pytest.FixtureRequest, tmp_path: Path) -> Kept:
+    if request.param == "folder":
+        return KeptInFolder(tmp_path / "blobs")
+    return KeptInBucket(request.getfixturevalue("s3"))
 
 
 @pytest.fixture
-def blobs(tmp_path: Path) -> Folder:
-    return Folder(tmp_path / "blobs")
+def blobs(kept: Kept) -> Blobs:
+    return kept.blobs
 
 
-def test_bytes_come_back_under_the_name_of_their_digest(blobs: Folder) -> None:
-    digest = blobs.put(b"posterior")
-
-    assert digest == f"sha256:{hashlib.sha256(b'posterior').hexdigest()}"
-    assert blobs.get(digest) == b"posterior"
-    assert blobs.put(b"posterior") == digest
-
-
-def test_a_flipped_bit_is_a_clear_error_and_putting_the_bytes_again_heals_it(blobs: Folder) -> None:
-    digest = blobs.put(b"posterior")
-    blobs.path(digest).write_bytes(b"posterios")
-
-    with pytest.raises(BlobCorrupt, match=digest):
-        blobs.get(digest)
-
-    blobs.put(b"posterior")
-    assert blobs.get(digest) == b"posterior"
+def verified(blobs: Blobs, digest: str) -> bytes:
+    with blobs.open(digest) as file:
+        data = file.read()
+        file.verify()
+        return data
 
 
-def test_missing_bytes_are_a_clear_error(blobs: Folder) -> None:
+READS: dict[str, Read] = {
+    "get": lambda blobs, digest: blobs.get(digest),
+    "verify": lambda blobs, digest: blobs.verify(digest),
+    "open and verify": verified,
+}
+
+
+@pytest.mark.parametrize("data", [b"posterior", b"", os.urandom(LARGE_BYTES)], ids=["small", "empty", "large"])
+def test_bytes_come_back_under_the_name_of_their_digest(kept: Kept, data: bytes) -> None:
+    blobs = kept.blobs
+
+    digest = blobs.put(data)
+
+    assert digest == f"sha256:{hashlib.sha256(data).hexdigest()}"
+    assert blobs.get(digest) == verified(blobs, digest) == data
+    blobs.verify(digest)
+    assert blobs.holds(digest)
+    assert blobs.put(data) == digest
+    assert kept.names() == [name_of(digest)]
+
+
+@pytest.mark.parametrize("ask", [*READS.values(), lambda blobs, digest: blobs.open(digest)], ids=[*READS, "open"])
+def test_missing_bytes_are_a_clear_error(blobs: Blobs, ask: Read) -> None:
     with pytest.raises(BlobMissing, match="doctor"):
-        blobs.get(f"sha256:{'0' * 64}")
+        ask(blobs, NOWHERE)
+
+    assert not blobs.holds(NOWHERE)
 
 
-def test_an_open_file_has_the_bytes_of_its_digest_and_nobody_has_looked_at_them(blobs: Folder) -> None:
-    digest = blobs.put(b"posterior")
-    with blobs.open(digest) as file:
-        assert file.read() == b"posterior"
-    blobs.verify(digest)
+@pytest.mark.parametrize("read", READS.values(), ids=READS.keys())
+@pytest.mark.parametrize(
+    "damaged",
+    [b"posterios", b"posterio", b"posteriors", b"", b"another blob"],
+    ids=["flipped", "cut off", "longer", "emptied", "swapped"],
+)
+def test_damage_is_a_clear_error_and_putting_the_bytes_again_heals_it(kept: Kept, damaged: bytes, read: Read) -> None:
+    digest = kept.blobs.put(b"posterior")
+    kept.damage(digest, damaged)
 
-    blobs.path(digest).write_bytes(b"posterios")
+    with pytest.raises(BlobCorrupt, match=digest) as corrupt:
+        read(kept.blobs, digest)
 
-    with blobs.open(digest) as file:
-        assert file.read() == b"posterios"
+    assert digest_of(damaged) in str(corrupt.value)
+    kept.blobs.put_all([b"others", b"posterior"])
+    assert kept.blobs.get(digest) == b"posterior"
+    read(kept.blobs, digest)
 
 
-@pytest.mark.parametrize("place", [0, 499_999, 999_999])
-def test_verifying_finds_a_flipped_bit_wherever_it_is(blobs: Folder, place: int) -> None:
-    data = bytearray(os.urandom(1_000_000))
-    digest = blobs.put(bytes(data))
+@pytest.mark.parametrize(
+    ("read", "place"),
+    zip(READS.values(), [LARGE_BYTES - 1, 0, LARGE_BYTES // 2], strict=True),
+    ids=["get, last", "verify, first", "open and verify, middle"],
+)
+def test_a_flipped_bit_of_a_large_blob_is_found_wherever_it_is(kept: Kept, place: int, read: Read) -> None:
+    data = bytearray(os.urandom(LARGE_BYTES))
+    digest = kept.blobs.put(bytes(data))
     data[place] ^= 1
-    blobs.path(digest).write_bytes(data)
+    kept.damage(digest, bytes(data))
 
     with pytest.raises(BlobCorrupt, match=digest):
-        blobs.verify(digest)
-
-    data[place] ^= 1
-    blobs.put(bytes(data))
-    blobs.verify(digest)
+        read(kept.blobs, digest)
 
 
-@pytest.mark.parametrize("length", [0, 8])
-def test_verifying_finds_bytes_that_were_cut_off(blobs: Folder, length: int) -> None:
-    digest = blobs.put(b"posterior")
-    blobs.path(digest).write_bytes(b"posterior"[:length])
+def test_an_open_file_can_be_sought_and_nobody_has_looked_at_its_bytes(kept: Kept) -> None:
+    digest = kept.blobs.put(b"posterior")
+    kept.damage(digest, b"posterios")
 
-    with pytest.raises(BlobCorrupt):
-        blobs.verify(digest)
-
-
-def test_a_file_that_is_not_there_is_a_clear_error(blobs: Folder) -> None:
-    digest = f"sha256:{'0' * 64}"
-    for ask in (blobs.open, blobs.verify, blobs.get):
-        with pytest.raises(BlobMissing, match="doctor"):
-            ask(digest)
-
-    blobs.path(digest).mkdir(parents=True)
-    for ask in (blobs.open, blobs.verify, blobs.get):
-        with pytest.raises(BlobMissing):
-            ask(digest)
+    with kept.blobs.open(digest) as file:
+        assert file.seek(-4, os.SEEK_END) == 5
+        buffer = bytearray(2)
+        assert (file.readinto(buffer), bytes(buffer)) == (2, b"ri")
+        with pytest.raises(BlobCorrupt):
+            file.verify()
+        assert file.read() == b"os"
 
 
-def test_a_write_that_fails_leaves_nothing_behind(blobs: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    def no_space(_handle: int) -> None:
-        assert files(blobs), "the disk is full only once something was written"
-        raise OSError(28, "No space left on device")
+def test_a_file_that_was_opened_damaged_stays_damaged_when_its_name_is_healed(kept: Kept) -> None:
+    digest = kept.blobs.put(b"posterior")
+    kept.damage(digest, b"posterios")
 
-    monkeypatch.setattr(os, "fsync", no_space)
+    with kept.blobs.open(digest) as file:
+        assert file.read() == b"posterios"
+        kept.blobs.put(b"posterior")
+        with pytest.raises(BlobCorrupt):
+            file.verify()
 
-    with pytest.raises(OSError, match="No space"):
-        blobs.put(b"posterior")
-
-    assert files(blobs) == []
-
-
-@pytest.fixture
-def flushed(blobs: Folder, monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, list[Path]]]:
-    """What was flushed, each with the blobs that had their names by then."""
-    flushed: list[tuple[Path, list[Path]]] = []
-
-    def fsync(handle: int) -> None:
-        named = [path for path in files(blobs) if not path.name.startswith(TEMPORARY)]
-        flushed.append((Path(f"/proc/self/fd/{handle}").readlink(), named))
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    return flushed
+    kept.blobs.verify(digest)
 
 
-def test_bytes_are_on_the_disk_before_their_name_and_their_folders_after_it(
-    blobs: Folder, flushed: list[tuple[Path, list[Path]]]
-) -> None:
-    path = blobs.path(digest_of(b"posterior"))
-
-    blobs.put(b"posterior")
-
-    (written, named), *folders = flushed
-    assert (written.parent, named) == (path.parent, [])
-    assert folders == [(folder, [path]) for folder in (path.parent, blobs.root, blobs.root.parent)]
-
-
-def test_bytes_that_were_there_are_not_written_again_but_their_folder_is_flushed(
-    blobs: Folder, flushed: list[tuple[Path, list[Path]]]
-) -> None:
-    path = blobs.path(blobs.put(b"posterior"))
-    flushed.clear()
-
-    blobs.put(b"posterior")
-
-    assert flushed == [(path.parent, [path])]
-
-
-def test_the_folders_above_are_flushed_once_for_each_folder_of_blobs(
-    blobs: Folder, flushed: list[tuple[Path, list[Path]]]
-) -> None:
-    path = blobs.path(blobs.put(b"posterior"))
-    beside = next(data for data in numbered() if blobs.path(digest_of(data)).parent == path.parent)
-    elsewhere = next(data for data in numbered() if blobs.path(digest_of(data)).parent != path.parent)
-    flushed.clear()
-
-    blobs.put(beside)
-    assert [folder for folder, _ in flushed[1:]] == [path.parent]
-
-    flushed.clear()
-    blobs.put(elsewhere)
-    folder = blobs.path(digest_of(elsewhere)).parent
-    assert [folder for folder, _ in flushed[1:]] == [folder, blobs.root, blobs.root.parent]
-
-
-def test_folders_that_another_process_made_are_flushed_as_it_may_have_been_killed_before_it_did(
-    blobs: Folder, flushed: list[tuple[Path, list[Path]]]
-) -> None:
-    path = blobs.path(blobs.put(b"posterior"))
-    flushed.clear()
-
-    Folder(blobs.root).put(b"posterior")
-
-    assert [folder for folder, _ in flushed] == [path.parent, blobs.root, blobs.root.parent]
-
-
-def test_folders_whose_flush_failed_are_flushed_by_the_next_put(blobs: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
-    flushed: list[Path] = []
-
-    def fsync(handle: int) -> None:
-        flushed.append(Path(f"/proc/self/fd/{handle}").readlink())
-        if flushed == [*flushed[:2], blobs.root]:
-            raise OSError(5, "Input/output error")
-
-    monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OSError, match="Input/output"):
-        blobs.put(b"posterior")
-    flushed.clear()
-
-    blobs.put(b"posterior")
-
-    assert flushed[-2:] == [blobs.root, blobs.root.parent]
-
-
-def test_the_same_bytes_put_by_many_at_once_are_one_whole_file(blobs: Folder) -> None:
-    data = os.urandom(1 << 20)
-
-    with ThreadPoolExecutor(8) as writers:
-        (digest,) = set(writers.map(blobs.put, [data] * 16))
-
-    assert blobs.get(digest) == data
-    assert [path.name for path in blobs.root.rglob("*") if path.is_file()] == [digest.removeprefix("sha256:")]
-
-
-def files(blobs: Folder) -> list[Path]:
-    return [path for path in blobs.root.rglob("*") if path.is_file()]
-
-
-def numbered() -> Iterator[bytes]:
-    return (str(number).encode() for number in count())
-
-
-def test_many_are_put_at_once_each_once_and_their_digests_come_in_order(blobs: Folder) -> None:
+def test_many_are_put_at_once_each_once_and_their_digests_come_in_order(kept: Kept) -> None:
     data = [b"a", b"b", b"a", b"", b"c"]
-    blobs.put(b"b")
+    kept.blobs.put(b"b")
 
-    digests = blobs.put_all(data)
+    digests = kept.blobs.put_all(data)
 
     assert digests == [digest_of(one) for one in data]
-    assert [blobs.get(digest) for digest in digests] == data
-    assert len(files(blobs)) == 4
-    assert blobs.put_all([]) == []
+    assert [kept.blobs.get(digest) for digest in digests] == data
+    assert len(kept.names()) == 4
+    assert kept.blobs.put_all([]) == []
 
 
-def test_many_that_cannot_all_be_written_leave_nothing_but_whole_blobs(
-    blobs: Folder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    calls = list[int]()
+def test_what_is_listed_are_the_blobs_and_nothing_else_that_lies_there(kept: Kept) -> None:
+    assert list(kept.blobs.listed()) == []
+    lengths = {kept.blobs.put(data): len(data) for data in (b"a", b"bc", b"")}
+    digest = digest_of(b"a").removeprefix("sha256:")
+    others = ("README", digest, f"00/{digest}", f"{digest[:2]}/.writing-1", f"{digest[:2]}/{digest}.old", "ab/cd")
+    for name in (*others, f"{digest[:2]}/{digest.upper()}"):
+        kept.plant(name, b"no blob")
 
-    def no_space(handle: int) -> None:
-        calls.append(handle)
-        if len(calls) == 3:
-            raise OSError(28, "No space left on device")
+    listed = list(kept.blobs.listed())
 
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OSError, match="No space"):
-        blobs.put_all([b"a", b"b", b"c", b"d"])
-    monkeypatch.undo()
+    assert {found.digest: found.bytes for found in listed} == lengths
+    assert all(abs(found.modified_at - time.time()) < 60 for found in listed)
 
-    assert files(blobs) == []
-    assert [blobs.get(digest) for digest in blobs.put_all([b"a", b"b", b"c", b"d"])] == [b"a", b"b", b"c", b"d"]
+
+def test_what_is_deleted_is_gone_and_deleting_it_again_does_nothing(kept: Kept) -> None:
+    beside, digest = kept.blobs.put_all([b"beside", b"posterior"])
+
+    for _ in range(2):
+        kept.blobs.delete(digest)
+        assert not kept.blobs.holds(digest)
+        with pytest.raises(BlobMissing):
+            kept.blobs.get(digest)
+    kept.blobs.delete(NOWHERE)
+
+    assert [found.digest for found in kept.blobs.listed()] == [beside]
+    assert kept.blobs.put(b"posterior") == digest
+    assert kept.blobs.get(digest) == b"posterior"
+
+
+def test_a_store_that_can_be_written_says_so_and_shows_nothing_for_it(kept: Kept) -> None:
+    assert kept.blobs.is_writable()
+    assert list(kept.blobs.listed()) == []
+
+
+def test_the_same_and_other_bytes_put_by_many_threads_are_each_one_whole_blob(kept: Kept) -> None:
+    shared = os.urandom(1 << 20)
+    data = [shared if number % 2 else number.to_bytes(4, "big") * 1000 for number in range(32)]
+
+    with ThreadPoolExecutor(8) as writers:
+        digests = list(writers.map(kept.blobs.put, data))
+
+    assert [kept.blobs.get(digest) for digest in digests] == data
+    assert kept.names() == sorted({name_of(digest) for digest in digests})
+
+
+PUTTING = """
+import sys
+from store.blobs import open_blobs
+from store.settings import Settings
+blobs, me = open_blobs(Settings()), sys.argv[1]
+print("ready", flush=True)
+sys.stdin.readline()
+for number in range(25):
+    shared, own = f"{number} ".encode() * 20_000, f"{me} {number} ".encode() * 1000
+    print(*blobs.put_all([shared, own]), blobs.put(shared), flush=True)
+"""
+
+
+def putting(kept: Kept, name: str) -> subprocess.Popen[str]:
+    """A process that puts 25 blobs that others put as well and 25 of its own, once it is told to begin."""
+    settings = {key: value for key, value in os.environ.items() if not key.startswith("POSTERITY_")}
+    return subprocess.Popen(
+        [sys.executable, "-c", PUTTING, name],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=settings | {"POSTERITY_BLOB_URL": kept.url},
+        text=True,
+    )
+
+
+def begin(process: subprocess.Popen[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n")
+    process.stdin.flush()
+
+
+def test_the_same_and_other_bytes_put_by_many_processes_are_each_one_whole_blob(kept: Kept) -> None:
+    processes = [putting(kept, str(number)) for number in range(3)]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        begin(process)
+    said = [process.communicate(timeout=60)[0].splitlines() for process in processes]
+
+    assert [len(lines) for lines in said] == [25, 25, 25]
+    digests = {digest for lines in said for line in lines for digest in line.split()}
+    assert len(digests) == 4 * 25
+    assert {found.digest for found in kept.blobs.listed()} == digests
+    for digest in digests:
+        kept.blobs.verify(digest)
+
+
+def test_a_writer_that_is_killed_leaves_nothing_but_whole_blobs_and_what_it_was_told_of(kept: Kept) -> None:
+    process = putting(kept, "killed")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    begin(process)
+    told = process.stdout.readline().split()
+    process.send_signal(signal.SIGKILL)
+    told += process.communicate()[0].split()
+
+    listed = {found.digest for found in kept.blobs.listed()}
+
+    assert listed >= {digest for digest in told if len(digest) == len(NOWHERE)}
+    for digest in listed:
+        kept.blobs.verify(digest)

@@ -95,3 +95,53 @@ def test_a_configuration_file_that_is_named_and_missing_is_refused(monkeypatch: 
 
     with pytest.raises(ValidationError, match=r"nowhere\.toml"):
         Settings()
+
+
+@pytest.mark.parametrize("url", ["s3://bucket", "s3://bucket/prefix", "s3://my.bucket_1/a/b/"])
+def test_blobs_may_be_in_an_object_store(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("POSTERITY_BLOB_URL", url)
+
+    settings = Settings()
+
+    assert (settings.blob_url, settings.blob_folder) == (url, None)
+    assert ("blob_url", url, "POSTERITY_BLOB_URL") in settings.sources()
+
+
+def test_blobs_may_be_in_a_folder_that_a_url_names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "my blobs"
+    monkeypatch.setenv("POSTERITY_BLOB_URL", folder.as_uri())
+
+    assert Settings().blob_folder == folder
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("gs://bucket", "bucket/prefix", "s3://", "s3:///prefix", "s3://key:secret@bucket", "s3://bucket?key=secret"),
+        *("s3://bucket/../secret", "s3://bucket//secret", "file://elsewhere/secret", "file:secret", "https://secret"),
+    ],
+)
+def test_another_store_is_refused_and_its_url_is_not_repeated(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("POSTERITY_BLOB_URL", url)
+
+    with pytest.raises(ValidationError, match="s3://bucket/prefix") as refused:
+        Settings()
+
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_an_endpoint_that_is_none_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("POSTERITY_BLOB_URL", "s3://bucket")
+    monkeypatch.setenv(name, "store.internal:9000")
+
+    with pytest.raises(ValidationError, match=f"{name} must begin with https://"):
+        Settings()
+
+
+def test_two_stores_of_blobs_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTERITY_BLOB_URL", "s3://bucket")
+    monkeypatch.setenv("POSTERITY_BLOB_DIR", "/blobs")
+
+    with pytest.raises(ValidationError, match="leave one out"):
+        Settings()
