@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from types import TracebackType
 from typing import Literal, Self, assert_never
@@ -41,6 +41,7 @@ class Fault:
     to: To
     after_bytes: int
     connections: int
+    times: int = 1
 
 
 @dataclass(eq=False)
@@ -81,7 +82,7 @@ class FaultyProxy:
 
     @property
     def faults_done(self) -> int:
-        """How many connections have met a fault so far."""
+        """How often a connection has met a fault so far."""
         return self._faults_done
 
     def heal(self) -> None:
@@ -109,12 +110,12 @@ class FaultyProxy:
         """What follows so many bytes never arrives; the connection stays, silent, until its client gives up."""
         self._add(Fault("swallow", to, after_bytes, connections))
 
-    def flip(self, to: To, *, after_bytes: int, connections: int = 1) -> None:
-        """The lowest bit of the byte that follows so many is another; everything else passes."""
-        self._add(Fault("flip", to, after_bytes, connections))
+    def flip(self, to: To, *, after_bytes: int, times: int = 1, connections: int = 1) -> None:
+        """The lowest bit of the byte that follows so many is another, and so on; everything else passes."""
+        self._add(Fault("flip", to, after_bytes, connections, times))
 
     def wait_for_faults(self, count: int, seconds: float = WAIT_SECONDS) -> None:
-        """So many connections have met a fault since the proxy was made.
+        """Connections have met faults so often since the proxy was made.
 
         Raises:
             AssertionError: they have not, after so many seconds.
@@ -210,7 +211,7 @@ class FaultyProxy:
             ConnectionAbortedError: nothing does, and nothing will.
         """
         if to not in connection.faults and (fault := self._claimed(to)) is not None:
-            connection.faults[to], connection.passed[to] = fault, 0
+            connection.faults[to], connection.passed[to] = replace(fault), 0
         met = connection.faults.get(to)
         if met is None:
             return data
@@ -228,9 +229,16 @@ class FaultyProxy:
                 self._count(True)
                 raise ConnectionAbortedError
             case "flip":
-                del connection.faults[to]
-                self._count(True)
-                return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
+                damaged = bytearray(data)
+                while at < len(data) and met.times:
+                    damaged[at] ^= 1
+                    at += met.after_bytes + 1
+                    met.times -= 1
+                    self._count(True)
+                connection.passed[to] = met.after_bytes - (at - len(data))
+                if not met.times:
+                    del connection.faults[to]
+                return bytes(damaged)
             case _ as never:
                 assert_never(never)
 

@@ -96,7 +96,11 @@ def _with_bucket(variables: Mapping[str, str]) -> ObjectServer:
     answer = httpx.put(url)
     if not answer.is_success:
         raise ObjectServerUnavailableError(f"no bucket can be made: {answer.status_code} {answer.text}")
-    return ObjectServer(variables, bucket)
+    server = ObjectServer(variables, bucket)
+    # Ceph makes its pools when something is first put into them, and takes seconds for each.
+    for is_in_parts in (False, True):
+        obstore.put(server.store(f"s3://{bucket}"), "first", bytes(6 * 2**20), use_multipart=is_in_parts)
+    return server
 
 
 def _store(variables: Mapping[str, str], url: str) -> S3Store:

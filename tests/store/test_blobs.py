@@ -95,7 +95,7 @@ def test_damage_is_a_clear_error_and_putting_the_bytes_again_heals_it(kept: Kept
 
 @pytest.mark.parametrize(
     ("read", "place"),
-    zip(READS.values(), [LARGE_BYTES - 1, 0, LARGE_BYTES // 2], strict=True),
+    list(zip(READS.values(), [LARGE_BYTES - 1, 0, LARGE_BYTES // 2], strict=True)),
     ids=["get, last", "verify, first", "open and verify, middle"],
 )
 def test_a_flipped_bit_of_a_large_blob_is_found_wherever_it_is(kept: Kept, place: int, read: Read) -> None:
