@@ -43,6 +43,8 @@ class House:
     data_dir: Path
     database_url: str
     lease_seconds: float = 15.0
+    blob_url: str = ""
+    """Where the blobs are; empty: in the data directory."""
     processes: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
@@ -52,6 +54,7 @@ class House:
             "POSTERITY_DATA_DIR": str(self.data_dir),
             "POSTERITY_DATABASE_URL": self.database_url,
             "POSTERITY_LEASE_SECONDS": str(self.lease_seconds),
+            "POSTERITY_BLOB_URL": self.blob_url,
             "POSTERITY_DEVICE": "cpu",
             "POSTERITY_THREADS": "1",
         }
@@ -92,10 +95,10 @@ class House:
 
 
 @contextmanager
-def house(data_dir: Path, database_url: str, *, lease_seconds: float = 15.0) -> Iterator[House]:
+def house(data_dir: Path, database_url: str, *, lease_seconds: float = 15.0, blob_url: str = "") -> Iterator[House]:
     """An installation whose processes are all gone afterwards."""
     data_dir.mkdir(parents=True, exist_ok=True)
-    installation = House(data_dir, database_url, lease_seconds)
+    installation = House(data_dir, database_url, lease_seconds, blob_url)
     try:
         yield installation
     finally:
