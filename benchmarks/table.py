@@ -13,6 +13,7 @@ from typing import Any
 
 from benchmarks import (
     claimed,
+    corruption,
     first_prediction,
     footprint,
     ingest,
@@ -63,6 +64,7 @@ SCRIPTS = (
     Script("ingest", ingest.claims, can_be_quick=True),
     Script("while_training", while_training.claims, can_be_quick=True),
     Script("footprint", footprint.claims, can_be_quick=True),
+    Script("corruption", corruption.claims),
     Script("step", claimed.step),
     Script("out_of_the_box", claimed.out_of_the_box, needs_data=True),
 )
