@@ -37,6 +37,9 @@ class ObjectStore:
     a put, and nothing depends on whether a store knows If-None-Match.
     """
 
+    settle_seconds = 16 * 60.0
+    """A request that was given up may reach the store late; a quarter of an hour after it was signed, it is refused."""
+
     def __init__(self, url: str, *, seconds: float) -> None:
         self.url = url
         self._store = _connected(url, seconds, retries=10)

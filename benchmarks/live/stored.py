@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -12,7 +11,6 @@ from typing import Any, Literal
 import httpx
 import numpy as np
 import safetensors.numpy
-import torch
 
 import bayes
 from service.app import create_app
@@ -23,7 +21,7 @@ from store.leases import Leases
 from store.migrate import upgrade
 from store.settings import Settings
 from store.values import Claim
-from worker.loop import Worker
+from worker.absorb import absorb
 
 Kind = Literal["posterior", "batch", "weights"]
 
@@ -141,6 +139,6 @@ def _absorb(house: House) -> Claim:
     leases = Leases(house.engine, lease_seconds=600.0, attempts_max=1, retry_seconds=0.0)
     claim = leases.claim("benchmark")
     assert claim is not None
-    with torch.random.fork_rng():
-        Worker("benchmark", house.ledger, leases, house.history, house.blobs, "cpu", threading.Event()).take(claim)
+    absorbed = absorb(claim, house.blobs, device="cpu", missing_labels=[], progress=lambda _: None, check=lambda: None)
+    leases.publish(claim, digest=absorbed.digest, kl_nats=absorbed.kl_nats, report=absorbed.report)
     return claim

@@ -9,10 +9,12 @@ import pytest
 from sqlalchemy import Engine
 
 import bayes
+from store.collecting import Collecting
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
 from store.object_store import ObjectStore
+from store.retention import Retention
 from store.values import UpdateState
 from tests.faulty_proxy import FaultyProxy, To
 from tests.object_server import ObjectServer
@@ -31,12 +33,14 @@ def proxy(s3: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[FaultyP
 
 @pytest.fixture
 def worker(engine: Engine, proxy: FaultyProxy, s3: ObjectServer) -> Worker:
+    blobs = ObjectStore(s3.url(), seconds=BLOB_SECONDS)
     return Worker(
         owner="worker",
         ledger=Ledger(engine),
         leases=Leases(engine, lease_seconds=15.0, attempts_max=3, retry_seconds=0.0),
         history=History(engine),
-        blobs=ObjectStore(s3.url(), seconds=BLOB_SECONDS),
+        blobs=blobs,
+        retention=Retention(engine, Collecting(engine, blobs)),
         device="cpu",
         stop=threading.Event(),
     )
