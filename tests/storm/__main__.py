@@ -1,11 +1,9 @@
-"""`python -m tests.storm`: the whole house under fire, and its books afterwards. The same seed makes the same faults."""
+"""`python -m tests.storm`: the whole house under fire, and its books afterwards. A seed makes a storm."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import random
 import sys
 import tempfile
 from pathlib import Path

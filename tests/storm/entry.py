@@ -22,7 +22,7 @@ MAINS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
-def enter(  # noqa: PLR0913 - what a process is started with
+def enter(
     part: str,
     arguments: list[str],
     *,
@@ -40,8 +40,8 @@ def enter(  # noqa: PLR0913 - what a process is started with
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(written, 1)
     os.dup2(written, 2)
-    sys.stdout = open(1, "w", closefd=False)  # noqa: PTH123, SIM115
-    sys.stderr = open(2, "w", closefd=False)  # noqa: PTH123, SIM115
+    sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     sys.argv = [part]
     if fate is not None:
         doom(part, fate, os.open(epitaphs, os.O_WRONLY | os.O_CREAT | os.O_APPEND))

@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from service import keeping
-from store import folder
 from store.aliases import Aliases
 from store.folder import Folder
 from store.leases import Leases
@@ -91,7 +90,7 @@ SAY_NOTHING = {"delete", "progress"}
 
 PLACES: dict[str, dict[str, Callable[[Act], None]]] = {
     "service": {
-        "half a blob written": before(folder.os, "fsync"),
+        "half a blob written": before(os, "fsync"),
         "blob written, no row": after(keeping, "keep_all"),
         "batch inserted, not committed": inserted("batches"),
         "batch committed, not answered": after(Ledger, "accept_all"),
@@ -103,7 +102,7 @@ PLACES: dict[str, dict[str, Callable[[Act], None]]] = {
     "worker": {
         "claimed": after(Leases, "claim"),
         "in an update": after(Heartbeat, "progress"),
-        "half a posterior written": before(folder.os, "fsync"),
+        "half a posterior written": before(os, "fsync"),
         "posterior written, no row": each(*(after(store, "put") for store in STORES)),
         "version inserted, not committed": inserted("versions"),
         "published, not told": after(Leases, "publish"),

@@ -66,9 +66,9 @@ class Processes:
     def work(self, name: str) -> None:
         self.posts.append(Post(name, "worker", []))
 
-    def collect(self, name: str, *, every_seconds: float) -> None:
-        """A collector of bytes that nothing names, however young, begins anew so often."""
-        self.posts.append(Post(name, "collector", ["collect", "--older-than-hours", "0"], due=every_seconds))
+    def collect(self, name: str, *, hours: float) -> None:
+        """Bytes that nothing names and that are older than this are collected, again and again."""
+        self.posts.append(Post(name, "collector", ["collect", "--older-than-hours", str(hours)]))
 
     def tend(self) -> None:
         """Every post is held, but those whose holder has just died."""

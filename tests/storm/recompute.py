@@ -9,15 +9,15 @@ from rich.progress import track
 from sqlalchemy import Engine
 
 import bayes
+from client.wire import SAFETENSORS, safetensors_body
 from service.encodings import BodyKind, Encoding
 from service.posted import batch_posted
 from store.blobs import Blobs
 from store.errors import BlobMissing
 from store.folder import Folder
-from store.history import LIMIT, History
+from store.history import History
 from store.values import BatchRow, Claim, ModelRow, VersionRow
 from tests.storm.clients import rows_of
-from client.wire import SAFETENSORS, safetensors_body
 from worker.absorb import absorb
 
 
@@ -32,7 +32,10 @@ def recomputed(engine: Engine, blobs: Blobs, scratch: Path) -> tuple[int, list[s
         batches = {batch.number: batch for batch in _batches(history, model.name)}
         for version in track(list(_versions(history, model.name)), description=f"learning {model.name} once more"):
             claim = _claim(history, model, version, batches)
-            for digest, batch in [(claim.prior_digest, None), *((batch.digest, batch) for batch in _of(claim, batches))]:
+            for digest, batch in [
+                (claim.prior_digest, None),
+                *((batch.digest, batch) for batch in _of(claim, batches)),
+            ]:
                 if not copies.holds(digest):
                     copies.put(_read(blobs, model, digest, batch))
             again = absorb(
@@ -63,10 +66,6 @@ def _claim(history: History, model: ModelRow, version: VersionRow, batches: dict
         batch_digests=tuple(batches[number].digest for number in chunk.batches),
         lease_seconds=1.0,
     )
-
-
-def _of(claim: Claim, batches: dict[int, BatchRow]) -> list[BatchRow]:
-    return [batches[number] for number in claim.chunk.batches]
 
 
 def _read(blobs: Blobs, model: ModelRow, digest: str, batch: BatchRow | None) -> bytes:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from tests.faulty_proxy import FaultyProxy, To
 from tests.postgres import PostgresServer
@@ -41,7 +42,7 @@ def plan(kinds: dict[str, float], *, seconds: float, choices: random.Random) -> 
 class Weather(ABC):
     """The surroundings of one installation, and what may go wrong with them."""
 
-    kinds: dict[str, float]
+    kinds: ClassVar[dict[str, float]]
     """How many seconds apart each kind of fault is, on average."""
 
     def __init__(self) -> None:
@@ -59,7 +60,7 @@ class Weather(ABC):
 class Disk(Weather):
     """A small file system of its own, filled to its last byte for a while. Mounting one takes root."""
 
-    kinds = {"full disk": 25.0}
+    kinds: ClassVar = {"full disk": 25.0}
     FULL_SECONDS = 2.0
     PIECE_BYTES = 2**20
 
@@ -90,7 +91,7 @@ class Disk(Weather):
 class Sqlite(Weather):
     """Somebody else holds the ledger's write lock for a while."""
 
-    kinds = {"write lock held": 30.0}
+    kinds: ClassVar = {"write lock held": 30.0}
     HELD_SECONDS = 2.0
 
     def __init__(self, ledger: Path) -> None:
@@ -125,7 +126,7 @@ class Sqlite(Weather):
 class Postgres(Weather):
     """The server drops every connection and recovers as after a crash, under load."""
 
-    kinds = {"database restarted": 30.0}
+    kinds: ClassVar = {"database restarted": 30.0}
 
     def __init__(self, server: PostgresServer) -> None:
         super().__init__()
@@ -143,7 +144,13 @@ class Postgres(Weather):
 class Network(Weather):
     """Between the house and its object store: silence, cuts, and answers that never arrive."""
 
-    kinds = {"store silent": 25.0, "put cut": 8.0, "answer swallowed": 8.0, "store refuses": 25.0, "answer late": 20.0}
+    kinds: ClassVar = {
+        "store silent": 25.0,
+        "put cut": 8.0,
+        "answer swallowed": 8.0,
+        "store refuses": 25.0,
+        "answer late": 20.0,
+    }
     SECONDS = 2.0
 
     def __init__(self, proxy: FaultyProxy, choices: random.Random) -> None:
