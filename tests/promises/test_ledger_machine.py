@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 from tests.promises.agreement import HAPPENINGS, OUTCOMES
 from tests.promises.machine import STEPS, walk
 
-EXAMPLES = int(os.environ.get("POSTERITY_TEST_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("POSTERITY_TEST_EXAMPLES", "20"))
 SEED = int(os.environ.get("POSTERITY_TEST_SEED", "0"))
 OFTEN = 400
 """With as many examples, everything that can occur does."""
