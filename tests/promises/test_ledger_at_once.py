@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from tests.promises.at_once import NAMES, Crowd
 from tests.promises.ledger_books import look
+from tests.promises.mutants import ROW_LOCK, WRITE_LOCK
+from tests.promises.mutation import Mutant
 
 SECONDS = float(os.environ.get("POSTERITY_TEST_SECONDS", "3"))
 SEED = int(os.environ.get("POSTERITY_TEST_SEED", "0"))
@@ -32,3 +36,11 @@ def test_a_crowd_is_told_the_truth_and_leaves_sound_books(engine: Engine) -> Non
     moved = {(name, row["alias"], row["seq"]) for name in NAMES for row in books[name]["moves"]}
     assert moved >= set(told.moves)
     assert crowd.is_enough, told.counts
+
+
+def test_without_the_lock_of_writers_the_crowd_breaks(engine: Engine) -> None:
+    crowd = Crowd(engine, seed=SEED)
+    lock = WRITE_LOCK if engine.dialect.name == "sqlite" else ROW_LOCK
+
+    with Mutant("the lock of writers", (lock,)).taken_out(engine), pytest.raises((DBAPIError, AssertionError)):
+        crowd.gather(seconds=30.0)
