@@ -171,6 +171,16 @@ def test_the_update_that_has_waited_longest_is_claimed_first(ledger: Ledger, lea
     assert [claimed(leases).model for _ in range(2)] == ["patient", "digits"]
 
 
+def test_where_two_models_have_waited_as_long_the_older_one_is_claimed_first(ledger: Ledger, leases: Leases) -> None:
+    for model in ("zebras", "ants"):
+        a_model(ledger, model)
+    for model in ("ants", "zebras"):
+        accept(ledger, "a", model=model)
+        ledger.close(model)
+
+    assert [claimed(leases).model for _ in range(2)] == ["zebras", "ants"]
+
+
 def test_a_claim_waits_for_a_model_that_a_client_has_locked(ledger: Ledger, leases: Leases, engine: Engine) -> None:
     a_model(ledger)
     a_queued_update(ledger)
