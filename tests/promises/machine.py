@@ -1,6 +1,6 @@
 """The random walk over the ledger, counted: `python -m tests.promises.machine` takes 400 examples on each engine.
 
-A seed gives the same walk again. `--write` keeps the figures in benchmarks/results/ledger_machine.json.
+A seed gives the same walk again. `--write` keeps the figures in benchmarks/results/promises.
 """
 
 from __future__ import annotations
@@ -97,6 +97,12 @@ def measured(kind: str, *, examples: int, steps: int, seed_: int) -> dict[str, A
     }
 
 
+def keep(name: str, figures: dict[str, Any]) -> None:
+    """benchmarks/results/promises/<name>.json holds the figures."""
+    (record.RESULTS / "promises").mkdir(exist_ok=True)
+    record.write(f"promises/{name}", figures)
+
+
 def main() -> int:
     """How many outcomes never occurred."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -117,7 +123,7 @@ def main() -> int:
     if given.write:
         what = "a random walk over the ledger beside the same in plain Python; the books are looked at after every step"
         figures = {"what": what, "steps_max": given.steps, "seed": given.seed, **record.surroundings()}
-        record.write("ledger_machine", figures | {"engines": engines})
+        keep("ledger_machine", figures | {"engines": engines})
     return sum(len(found["never_occurred"]) for found in engines.values())
 
 

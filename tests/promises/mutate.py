@@ -1,7 +1,7 @@
 """Takes each guard of the ledger out, and says what noticed: `python -m tests.promises.mutate` prints the table.
 
 The random walk is tried, but where a guard is covered by another layer or only met by calls at the same moment; and the
-check that brings about what the guard is for. `--write` keeps the table in benchmarks/results/ledger_mutants.json.
+check that brings about what the guard is for. `--write` keeps the table in benchmarks/results/promises.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from benchmarks import record
 from tests.conftest import ENGINES
 from tests.promises.ledger_books import look
-from tests.promises.machine import SEED, STEPS, migrated, walk
+from tests.promises.machine import SEED, STEPS, keep, migrated, walk
 from tests.promises.meetings import MEETINGS
 from tests.promises.mutants import MUTANTS
 from tests.promises.mutation import Mutant
@@ -91,7 +91,7 @@ def main() -> int:
         what = "the ledger without one of its guards, and who noticed: the random walk, or a check on purpose"
         counted = {"mutants": len(rows), "unnoticed": sum(not seen for _, _, seen in rows)}
         figures = {"what": what, "examples": given.examples, "seed": SEED, **record.surroundings()}
-        record.write("ledger_mutants", {**figures, **counted, "table": table})
+        keep("ledger_mutants", {**figures, **counted, "table": table})
     return sum(not seen for _, _, seen in rows)
 
 
