@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -18,6 +19,8 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="folder for the reports, storm-ENGINE.json")
     asked = parser.parse_args()
+    # A storm that is told to stop leaves nothing mounted and nobody running.
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(1))
     wrong = 0
     for engine in ENGINES if asked.engine == "both" else [asked.engine]:
         with tempfile.TemporaryDirectory(prefix="posterity-storm-") as folder:
