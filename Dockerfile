@@ -48,5 +48,7 @@ STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
     CMD ["python", "-c", "import os, urllib.request as web; web.urlopen('http://127.0.0.1:' + os.environ['POSTERITY_PORT'] + '/readyz', timeout=4)"]
 
+# It can be reached from outside the container, so it starts once there is a key to tell who may call:
+# docker run --rm -v posterity:/data posterity keys create operator --scope admin --local
 ENTRYPOINT ["posterity"]
 CMD ["serve", "--host", "0.0.0.0"]

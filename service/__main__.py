@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ipaddress
 import logging
 import signal
 import socket
@@ -18,10 +17,12 @@ import uvicorn
 from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, OperationalError
 
+from service.access import is_loopback
 from service.app import create_app
 from service.children import Children
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
+from store.keys import Keys
 from store.migrate import require_current, upgrade
 from store.settings import Settings, config_file
 
@@ -77,6 +78,7 @@ def main(arguments: Sequence[str] | None = None, *, drain_seconds: int = DRAIN_S
         for name, value, source in settings.sources():
             logger.info("%s = %s (%s)", name, value, "command line" if name in stated else source)
         _prepare(settings)
+        _require_key(settings)
         serve(settings, drain_seconds=drain_seconds)
     except UnusableError as error:
         sys.stderr.write(f"posterity: {error}\n")
@@ -132,16 +134,6 @@ def serve(settings: Settings, *, drain_seconds: int = DRAIN_SECONDS) -> None:
         app.state.house.close()  # The lifespan does so as well, unless a second Ctrl+C cuts it short.
 
 
-def is_loopback(host: str) -> bool:
-    """True when only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def _is_no_cancellation(record: logging.LogRecord) -> bool:
     """False for the traceback of a request that was cut off, which uvicorn announces in a line of its own."""
     return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
@@ -163,11 +155,6 @@ def _settings(stated: dict[str, Any]) -> Settings:
         raise UnusableError("; ".join(faults)) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise UnusableError(f"{config_file()} cannot be read: {error}") from None
-    if not (settings.allow_remote or is_loopback(settings.host)):
-        raise UnusableError(
-            f"host {settings.host} can be reached from other machines, and callers are not asked who they are. "
-            "Set POSTERITY_ALLOW_REMOTE=true to listen there all the same, or use --host 127.0.0.1."
-        )
     return settings
 
 
@@ -182,6 +169,29 @@ def _prepare(settings: Settings) -> None:
         raise UnusableError(f"database_url: {error}") from None
     except OSError as error:
         raise UnusableError(f"the data folder cannot be used: {error}") from None
+
+
+def _require_key(settings: Settings) -> None:
+    """Nothing happens where only this machine can call, or a key tells who may.
+
+    Raises:
+        UnusableError: the service would be anybody's, or nobody's.
+    """
+    if is_loopback(settings.host):
+        return
+    engine = connect(settings.database)
+    try:
+        if Keys(engine).in_force().is_usable():
+            return
+    except OperationalError as error:
+        raise UnusableError(f"the database cannot be used: {error.orig}") from None
+    finally:
+        engine.dispose()
+    raise UnusableError(
+        f"host {settings.host} can be reached from other machines, and there is no key that tells who may call. Make "
+        "one here, with the same settings, by `posterity keys create NAME --scope admin --local`; or use --host "
+        "127.0.0.1."
+    )
 
 
 if __name__ == "__main__":

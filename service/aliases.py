@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from service.bodies import invalid_body, parse
+from service.callers import TheCaller
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, MediaTypeUnsupported, QueryInvalid
@@ -25,8 +26,8 @@ from store.values import MoveRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["aliases"])
 
-ACTOR = "client"
-"""Who moved it, as long as callers are not asked who they are."""
+ANYBODY = "client"
+"""Who moved it, where no key says who that was."""
 
 BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
 
@@ -52,11 +53,19 @@ def get_alias(model: ModelName, alias: AliasName, house: TheHouse, response: Res
     responses=declared(ModelNotFound, VersionNotFound, AliasMoved, AliasInvalid, QueryInvalid, *BODY_REFUSALS),
 )
 def move_alias(
-    *, model: ModelName, alias: AliasName, expected: ExpectedSeqOrNew, raw: RawBody, house: TheHouse, response: Response
+    *,
+    model: ModelName,
+    alias: AliasName,
+    expected: ExpectedSeqOrNew,
+    raw: RawBody,
+    caller: TheCaller,
+    house: TheHouse,
+    response: Response,
 ) -> AliasResource:
     """Points an alias at any version; with If-Match, only if it has not moved since you read it."""
     body = parse(AliasBody, raw)
-    move = house.aliases.move(model, alias, body.version, actor=ACTOR, reason=body.reason, expected_seq=expected)
+    actor = caller.name(ANYBODY)
+    move = house.aliases.move(model, alias, body.version, actor=actor, reason=body.reason, expected_seq=expected)
     return _with_etag(model, move, response)
 
 
@@ -66,9 +75,11 @@ def move_alias(
     status_code=204,
     responses=declared(ModelNotFound, AliasNotFound, HeadRequired, AliasMoved, QueryInvalid),
 )
-def remove_alias(model: ModelName, alias: AliasName, expected: ExpectedSeq, house: TheHouse) -> None:
+def remove_alias(
+    *, model: ModelName, alias: AliasName, expected: ExpectedSeq, caller: TheCaller, house: TheHouse
+) -> None:
     """Removes an alias; its history stays. head cannot be removed."""
-    house.aliases.remove(model, alias, actor=ACTOR, expected_seq=expected)
+    house.aliases.remove(model, alias, actor=caller.name(ANYBODY), expected_seq=expected)
 
 
 @router.get(
@@ -90,7 +101,9 @@ def get_alias_history(model: ModelName, alias: AliasName, page: PageAsked, house
     openapi_extra=takes(RollbackBody),
     responses=declared(ModelNotFound, VersionNotFound, NotOnLine, RollbackTooFar, AliasMoved, *BODY_REFUSALS),
 )
-def roll_back(model: ModelName, expected: ExpectedSeq, raw: RawBody, house: TheHouse) -> RollbackResource:
+def roll_back(
+    *, model: ModelName, expected: ExpectedSeq, raw: RawBody, caller: TheCaller, house: TheHouse
+) -> RollbackResource:
     """Moves head to an earlier version of its line, which answers the next request.
 
     With If-Match, only if head has not moved since you read it.
@@ -99,7 +112,12 @@ def roll_back(model: ModelName, expected: ExpectedSeq, raw: RawBody, house: TheH
     if (body.to is None) == (body.steps is None):
         raise invalid_body("body", "must have one of `to` and `steps`")
     move = house.aliases.rollback(
-        model, to=body.to, steps=body.steps or 1, actor=ACTOR, reason=body.reason, expected_seq=expected
+        model,
+        to=body.to,
+        steps=body.steps or 1,
+        actor=caller.name(ANYBODY),
+        reason=body.reason,
+        expected_seq=expected,
     )
     assert move.version is not None
     return RollbackResource(

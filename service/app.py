@@ -11,7 +11,8 @@ import torch
 from fastapi import Depends, FastAPI
 from starlette.types import Receive, Scope, Send
 
-from service import aliases, batches, blobs, health, models, predictions, problems, updates, versions
+from service import aliases, batches, blobs, health, keys, models, predictions, problems, updates, versions
+from service.access import Access
 from service.house import open_house
 from service.openapi import document
 from service.quick import Quick
@@ -31,6 +32,7 @@ TAGS = [
     {"name": "predictions", "description": "Answers with their uncertainty."},
     {"name": "versions", "description": "Immutable posteriors; version 0 is the root prior."},
     {"name": "aliases", "description": "Names that point at versions; head is the one predictions default to."},
+    {"name": "keys", "description": "Who may do what; only hashes are stored."},
     {"name": "health", "description": "Probes."},
 ]
 
@@ -72,7 +74,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.house = house
     app.add_middleware(Quick, house=house)
     app.add_middleware(QuickBatches, house=house)
+    app.add_middleware(Access, house=house)
     problems.install(app)
-    for part in (models, blobs, batches, updates, predictions, versions, aliases, health):
+    for part in (models, blobs, batches, updates, predictions, versions, aliases, keys, health):
         app.include_router(part.router)
     return app

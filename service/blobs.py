@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load
 
 from service.bodies import invalid_body
+from service.callers import TheCaller
 from service.openapi import takes_tensors
 from service.problems import declared
 from service.rejected import BlobNotFound, BodyInvalid, BodyTooLarge, MediaTypeUnsupported
@@ -47,9 +48,9 @@ def put_blob(raw: RawBody, house: TheHouse, response: Response) -> BlobResource:
 
 
 @router.get("/{blob}", operation_id="get_blob", responses=declared(BlobNotFound, BlobCorrupt))
-def get_blob(blob: Digest, house: TheHouse) -> BlobResource:
+def get_blob(blob: Digest, caller: TheCaller, house: TheHouse) -> BlobResource:
     """What a blob holds: names, types and shapes of its tensors."""
-    if not DIGEST.fullmatch(blob):
+    if not (DIGEST.fullmatch(blob) and caller.may_read(house, blob)):
         raise BlobNotFound(digest=blob)
     try:
         return _described(house.blobs.get(blob))

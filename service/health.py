@@ -20,13 +20,13 @@ class Health(BaseModel):
     status: Literal["ok"]
 
 
-@router.get("/livez", operation_id="livez", responses=declared())
+@router.get("/livez", operation_id="livez", responses=declared(is_open=True))
 async def livez() -> Health:
     """The process answers; nothing else is looked at, and no thread is waited for."""
     return Health(status="ok")
 
 
-@router.get("/readyz", operation_id="readyz", responses=declared(DatabaseNotCurrent))
+@router.get("/readyz", operation_id="readyz", responses=declared(DatabaseNotCurrent, is_open=True))
 def readyz(house: TheHouse) -> Health:
     """The database answers and has the tables of this release, and blobs can be written."""
     require_current(house.engine)

@@ -13,6 +13,7 @@ from service.at_once import AtOnce
 from service.computing import Asked, Computing, Question
 from service.keeping import keep_all
 from service.known import KnownModels
+from service.known_keys import KnownKeys
 from service.loaded import Loaded
 from service.preload import Preloading
 from service.rejected import Unavailable
@@ -21,6 +22,8 @@ from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
 from store.engine import connect
 from store.history import History
+from store.key_ring import KeyRing
+from store.keys import Keys
 from store.ledger import Ledger
 from store.resolving import Resolver
 from store.retention import Retention
@@ -38,6 +41,8 @@ class House:
     loaded: Loaded
     known: KnownModels
     resolver: Resolver
+    keys: Keys
+    known_keys: KnownKeys
     accepting: Accepting
     predicting: AtOnce[Question, Asked, bytes]
     preloading: Preloading
@@ -55,6 +60,7 @@ class House:
         self.preloading.close()
         self.loaded.close()
         self.resolver.close()
+        self.known_keys.close()
         self.engine.dispose()
 
     def must_go_on(self) -> None:
@@ -94,7 +100,11 @@ def open_house(settings: Settings) -> House:
         items_max=settings.queue_max,
         bytes_max=settings.queue_bytes_max,
     )
-    ledger, most = Ledger(engine), {"items_max": settings.queue_max, "bytes_max": settings.queue_bytes_max}
+    ledger, keys, most = (
+        Ledger(engine),
+        Keys(engine),
+        {"items_max": settings.queue_max, "bytes_max": settings.queue_bytes_max},
+    )
     return House(
         settings=settings,
         engine=engine,
@@ -104,6 +114,8 @@ def open_house(settings: Settings) -> House:
         blobs=blobs,
         loaded=loaded,
         known=KnownModels(history),
+        keys=keys,
+        known_keys=KnownKeys(KeyRing(keys)),
         resolver=resolver,
         accepting=Accepting(blobs, ledger, **most),
         predicting=predicting,

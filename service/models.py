@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from fastapi import APIRouter, Response
 
 from bayes import GaussianPrior, Model, Pretrained, root
+from service.callers import Caller, TheCaller
 from service.description import ModelBody, read_description, refused_as_a_problem
 from service.house import House
 from service.keeping import keep_and_name
@@ -41,13 +42,15 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
         also={200: {"model": ModelResource, "description": "The model existed with the same description."}},
     ),
 )
-def create_model(raw: RawBody, house: TheHouse, response: Response) -> ModelResource:
+def create_model(raw: RawBody, caller: TheCaller, house: TheHouse, response: Response) -> ModelResource:
     """Creates a model whose version 0, the root prior, answers at once; the same description again changes nothing."""
     model, description, posted = read_description(raw)
-    parts = _of_prior(house, model)
+    name, actor = str(description["name"]), caller.name("service")
+    caller.require(name)
+    parts = _of_prior(house, caller, model)
 
     def write(digests: list[str]) -> tuple[ModelRow, bool]:
-        return house.ledger.create_model(str(description["name"]), description, digests[0], posted=posted)
+        return house.ledger.create_model(name, description, digests[0], posted=posted, actor=actor)
 
     row, created = keep_and_name(house.blobs, house.ledger, [_root(house, model, parts), *parts.values()], write)
     response.status_code = 201 if created else 200
@@ -56,9 +59,9 @@ def create_model(raw: RawBody, house: TheHouse, response: Response) -> ModelReso
 
 
 @router.get("", operation_id="list_models", responses=declared(QueryInvalid))
-def list_models(page: PageAsked, house: TheHouse) -> ModelList:
-    """All models, in the order of their names."""
-    rows = house.history.models(after=page.after or "", limit=page.limit + 1)
+def list_models(page: PageAsked, caller: TheCaller, house: TheHouse) -> ModelList:
+    """All models that the key is for, in the order of their names."""
+    rows = house.history.models(after=page.after or "", limit=page.limit + 1, pattern=caller.models)
     shown, next_cursor = page.cut(rows, lambda row: row.name)
     return ModelList(models=[_resource(house, row) for row in shown], next_cursor=next_cursor)
 
@@ -69,7 +72,7 @@ def get_model(model: ModelName, house: TheHouse) -> ModelResource:
     return _resource(house, house.history.model(model))
 
 
-def _of_prior(house: House, model: Model) -> dict[str, bytes]:
+def _of_prior(house: House, caller: Caller, model: Model) -> dict[str, bytes]:
     """The bytes that the prior names, by its fields.
 
     Raises:
@@ -77,7 +80,8 @@ def _of_prior(house: House, model: Model) -> dict[str, bytes]:
     """
     if isinstance(model.prior, GaussianPrior):
         return {}
-    return {key: _named_by_prior(house, f"prior.{key}", digest) for key, digest in model.prior.digests.items()}
+    named = model.prior.digests.items()
+    return {key: _named_by_prior(house, caller, f"prior.{key}", digest) for key, digest in named}
 
 
 def _root(house: House, model: Model, parts: Mapping[str, bytes]) -> bytes:
@@ -94,8 +98,10 @@ def _root(house: House, model: Model, parts: Mapping[str, bytes]) -> bytes:
         return root(model, pretrained, check=house.must_go_on).to_bytes()
 
 
-def _named_by_prior(house: House, where: str, digest: str) -> bytes:
+def _named_by_prior(house: House, caller: Caller, where: str, digest: str) -> bytes:
     try:
+        if not caller.may_read(house, digest):
+            raise BlobMissing(digest=digest)
         return house.blobs.get(digest)
     except BlobMissing:
         fault = Fault(where, f"names {digest}, which is not here")

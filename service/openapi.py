@@ -11,9 +11,10 @@ from pydantic.json_schema import models_json_schema
 
 from service.description import ModelBody
 from service.encodings import HEADER_LENGTH, Encoding
+from service.needs import need_of
 from service.problems import ProblemBody
 from service.requests import BYTES, JSON, SAFETENSORS
-from service.schemas import AliasBody, BatchBody, PredictionBody, ReplayBody, RollbackBody
+from service.schemas import AliasBody, BatchBody, KeyBody, PredictionBody, ReplayBody, RollbackBody
 
 REF = "#/components/schemas/{model}"
 READ_RAW: tuple[type[BaseModel], ...] = (
@@ -23,6 +24,7 @@ READ_RAW: tuple[type[BaseModel], ...] = (
     AliasBody,
     RollbackBody,
     ReplayBody,
+    KeyBody,
     ProblemBody,
 )
 """Schemas that FastAPI does not see, because the service reads these bodies itself."""
@@ -74,6 +76,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         _, definitions = models_json_schema([(body, "validation") for body in READ_RAW], ref_template=REF)
         made["components"]["schemas"] |= definitions["$defs"]
         _drop_fastapi_errors(made)
+        _say_who_may(made)
         app.openapi_schema = made
     return app.openapi_schema
 
@@ -86,6 +89,22 @@ def _drop_fastapi_errors(made: dict[str, Any]) -> None:
         for operation in operations.values():
             if JSON in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
+
+
+def _say_who_may(made: dict[str, Any]) -> None:
+    """Each operation names the scopes of which a key has to have one; probes ask for no key."""
+    made["components"]["securitySchemes"] = {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "From the first key on, every request but the probes needs one. Before, nobody is "
+            "asked, and the service listens on loopback only.",
+        }
+    }
+    for path, operations in made["paths"].items():
+        for method, operation in operations.items():
+            scopes = sorted(need_of(method.upper(), path).scopes)
+            operation["security"] = [{"key": [scope]} for scope in scopes]
 
 
 def _binary(encoding: Encoding, tensors: str) -> dict[str, Any]:

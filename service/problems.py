@@ -19,9 +19,13 @@ from service.rejected import (
     BodyTooLarge,
     Fault,
     Internal,
+    KeyInvalid,
+    KeyMissing,
+    KeyNotAllowed,
     MethodNotAllowed,
     NotFound,
     QueryInvalid,
+    RateLimited,
     Rejected,
     Unavailable,
 )
@@ -131,12 +135,16 @@ def install(app: FastAPI) -> None:
 
 
 def declared(
-    *problems: type[Problem], also: dict[int | str, dict[str, Any]] | None = None
+    *problems: type[Problem], also: dict[int | str, dict[str, Any]] | None = None, is_open: bool = False
 ) -> dict[int | str, dict[str, Any]]:
-    """These problems as OpenAPI responses, one per status, each code with its example; and the other responses."""
+    """These problems as OpenAPI responses, one per status, each code with its example; and the other responses.
+
+    `is_open` says that nobody is asked for a key.
+    """
     by_status: dict[int, list[type[Problem]]] = {}
     always: tuple[type[Problem], ...] = (QueryInvalid, Unavailable, Internal)
-    for problem in dict.fromkeys(problems + always):
+    at_the_door = () if is_open else (KeyMissing, KeyInvalid, KeyNotAllowed, RateLimited)
+    for problem in dict.fromkeys(problems + at_the_door + always):
         by_status.setdefault(problem.status, []).append(problem)
     responses: dict[int | str, dict[str, Any]] = also or {}
     return responses | {status: _declared(kinds) for status, kinds in sorted(by_status.items())}

@@ -140,6 +140,35 @@ class IntervalOfClasses(Rejected):
     message = "An interval was asked for; this model predicts classes, and only predictions of numbers have intervals."
 
 
+class KeyMissing(Rejected):
+    code, status, title = "key-missing", 401, "A key is asked for"
+    message = (
+        "This service asks who you are, and the request does not say. Send a key of yours as 'Authorization: Bearer "
+        "posterity_…'."
+    )
+
+
+class KeyInvalid(Rejected):
+    code, status, title = "key-invalid", 401, "The key does not open anything"
+    message = (
+        "The key in the Authorization header is none of this service, or no longer one. Send one that it knows as "
+        "'Authorization: Bearer posterity_…'."
+    )
+
+
+class KeyNotAllowed(Rejected):
+    code, status, title = "key-not-allowed", 403, "The key does not allow this"
+    message = "{reason}. Use another key, or ask for one."
+
+
+class RateLimited(Rejected):
+    code, status, title = "rate-limited", 429, "Too many requests with this key"
+    message = (
+        "The key '{name}' may send {requests_per_minute} requests per minute to one service. Nothing was done; send it "
+        "again in {seconds} seconds."
+    )
+
+
 class NotFound(Rejected):
     code, status, title = "not-found", 404, "Nothing is here"
     message = "There is nothing at {path}. /docs lists what there is."

@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from bayes import FamilyName
 from service.description import ChunkLimits, Input, Net, Output, Prior, Recipe, Retention
 from service.schemas import Method
-from store.values import DeletionKind, MoveKind, UpdateState
+from store.values import DeletionKind, MoveKind, Scope, UpdateState
 
 NextCursor = Annotated[str | None, Field(description="Send it as `cursor` for the rest; null: this was the end.")]
 Nats = Annotated[float, Field(description="In nats.")]
@@ -276,6 +276,28 @@ class MoveResource(BaseModel):
 
 class MoveList(BaseModel):
     moves: list[MoveResource]
+    next_cursor: NextCursor
+
+
+class KeyResource(BaseModel):
+    """A key without the key: that was shown once."""
+
+    name: str = Field(examples=["dashboard"])
+    scopes: list[Scope] = Field(examples=[["predict"]])
+    models: str = Field(description="Pattern of the models that it is for.", examples=["team-*"])
+    requests_per_minute: int | None = Field(description="null: as many as the service's setting says.")
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None = Field(description="null: it counts until it is revoked.")
+    revoked_at: datetime | None
+
+
+class NewKeyResource(KeyResource):
+    key: str = Field(description="Shown this once.", examples=[f"posterity_{'A' * 43}"])
+
+
+class KeyList(BaseModel):
+    keys: list[KeyResource]
     next_cursor: NextCursor
 
 

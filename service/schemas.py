@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from store.settings import REQUESTS_MAX
+from store.values import ALL_MODELS, Scope
 
 SEED_MAX = 2**63 - 1
 NUMBER_MAX = 2**31 - 1
@@ -54,6 +57,33 @@ class BatchBody(Body):
     inputs: ArrayBody = Field(description="[rows, *shape of the model's input].")
     labels: ArrayBody = Field(description="Class indices or names, [rows]; or numbers, [rows, dims].")
     weights: ArrayBody | None = Field(None, description="How much each row counts, [rows]; absent: 1 each.")
+
+
+class KeyBody(Body):
+    """A key to make."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"name": "dashboard", "scopes": ["predict"]},
+                {
+                    "name": "team-a",
+                    "scopes": ["predict", "ingest"],
+                    "models": "team-a-*",
+                    "requests_per_minute": 600,
+                    "expires_at": "2099-01-01T00:00:00Z",
+                },
+            ]
+        }
+    )
+
+    name: str = Field(description="1 to 128 of A-Z, a-z, 0-9, '.', '_', '@' and '-'; never used again.")
+    scopes: list[Scope] = Field(min_length=1, max_length=len(Scope))
+    models: str = Field(
+        ALL_MODELS, max_length=255, description="Pattern of the models that it is for: `*`, `?`, `[ab]`."
+    )
+    requests_per_minute: int | None = Field(None, ge=1, le=REQUESTS_MAX, description="Absent: the service's setting.")
+    expires_at: AwareDatetime | None = Field(None, description="Absent: it counts until it is revoked.")
 
 
 class WayBody(Body):

@@ -16,6 +16,7 @@ from store.collecting import Collecting
 from store.doctor import Findings, examine
 from store.engine import connect
 from store.errors import Problem
+from store.keys_command import main as keys_command
 from store.migrate import require_current, upgrade
 from store.settings import PREFIX, Settings
 
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> int:
         "backup": _backup,
         "settings": _settings,
     }
+    if arguments[:1] == ["keys"]:
+        return keys_command(arguments[1:], Settings())
     asked = _parser().parse_args(arguments)
     return commands[asked.command](Settings(), asked)
 
@@ -46,6 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     collect.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     backup = commands.add_parser("backup", help="copy the SQLite ledger and all that it names into a folder")
     backup.add_argument("folder", type=Path)
+    commands.add_parser("keys", help="make, list and revoke keys on the machine that has the database")
     commands.add_parser("settings", help="list every setting")
     return parser
 

@@ -110,6 +110,24 @@ class AliasInvalid(Problem):
     message = "'{alias}' cannot name an alias: use 1 to 64 of a-z, 0-9, - and _, beginning with a letter."
 
 
+class KeyExists(Problem):
+    code, status, title = "key-exists", 409, "The name is taken by another key"
+    message = (
+        "A key named '{name}' was made before. Names are not used again, not even those of revoked keys: the history "
+        "of the aliases names who moved them. Choose another."
+    )
+
+
+class KeyNotFound(Problem):
+    code, status, title = "key-not-found", 404, "No such key"
+    message = "There is no key named '{name}'. GET /v1/keys lists the ones that were made."
+
+
+class KeyUnusable(Problem):
+    code, status, title = "key-unusable", 422, "No such key can be made"
+    message = "{reason}. No key was made."
+
+
 class RollbackTooFar(Problem):
     code, status, title = "rollback-too-far", 409, "The line is shorter than that"
     message = "Head of model '{model}' (version {head}) has {earlier} earlier versions; it cannot go back by {steps}."

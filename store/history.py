@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Engine, and_, func, literal, select
+from fnmatch import fnmatchcase
+from itertools import islice
+
+from sqlalchemy import Engine, and_, func, literal, select, union
 from sqlalchemy.sql import ColumnElement
 
 from store.errors import AliasNotFound, BatchNotFound, ModelNotFound, VersionNotFound
@@ -28,6 +31,7 @@ from store.queries import (
 )
 from store.schema import batches, models, moves, updates, versions
 from store.values import (
+    ALL_MODELS,
     HEAD,
     BatchRow,
     ChunkRow,
@@ -54,11 +58,27 @@ class History:
         with self.engine.begin() as connection:
             return find_model(connection, name)
 
-    def models(self, *, after: str = "", limit: int = LIMIT) -> list[ModelRow]:
-        """Models in the order of their names, after this name."""
-        query = select(models).where(models.c.name > after).order_by(models.c.name).limit(limit)
+    def models(self, *, after: str = "", limit: int = LIMIT, pattern: str = ALL_MODELS) -> list[ModelRow]:
+        """Models in the order of their names, after this name; only those whose name fits the pattern (`fnmatch`)."""
         with self.engine.begin() as connection:
+            if pattern == ALL_MODELS:
+                chosen = models.c.name > after
+            else:
+                # The database's own patterns differ from one engine to the other.
+                named = select(models.c.name).where(models.c.name > after).order_by(models.c.name)
+                fitting = (name for name in connection.execute(named).scalars() if fnmatchcase(name, pattern))
+                chosen = models.c.name.in_(list(islice(fitting, limit)))
+            query = select(models).where(chosen).order_by(models.c.name).limit(limit)
             return [to_model(row) for row in connection.execute(query)]
+
+    def models_of(self, digest: str) -> list[str]:
+        """The models that have a version or a batch of this digest."""
+        owners = union(
+            *(select(table.c.model_id).where(table.c.digest == digest) for table in (versions, batches))
+        ).subquery()
+        query = select(models.c.name).join(owners, owners.c.model_id == models.c.id).order_by(models.c.name)
+        with self.engine.begin() as connection:
+            return list(connection.execute(query).scalars())
 
     def counters(self, name: str) -> Counters:
         with self.engine.begin() as connection:

@@ -43,7 +43,7 @@ class Ledger:
         self.clock = clock
 
     def create_model(
-        self, name: str, description: Json, root_digest: str, *, posted: Json | None = None
+        self, name: str, description: Json, root_digest: str, *, posted: Json | None = None, actor: str = "service"
     ) -> tuple[ModelRow, bool]:
         """A model of this name and description exists, with its root prior as version 0 and head; True when new.
 
@@ -75,7 +75,7 @@ class Ledger:
                     created_at=now,
                 )
             )
-            root = {"alias": HEAD, "version": 0, "kind": MoveKind.CREATE, "moved_by": "service", "reason": "root prior"}
+            root = {"alias": HEAD, "version": 0, "kind": MoveKind.CREATE, "moved_by": actor, "reason": "root prior"}
             insert_move(connection, model.id, root | {"moved_at": now})
             return model, True
 

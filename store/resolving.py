@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Any
 
 from sqlalchemy import Engine
 
+from store.changes import Changes
 from store.history import History
 from store.values import HEAD, Resolved
 
@@ -26,7 +26,7 @@ class Resolver:
     def __init__(self, engine: Engine) -> None:
         self.history = History(engine)
         self._is_watched = engine.dialect.name == "sqlite"
-        self._watching: Any = None
+        self._changes = Changes(engine)
         self._seen: int | None = None
         self._kept: OrderedDict[Asked, Resolved] = OrderedDict()
         self._lock = threading.Lock()
@@ -65,20 +65,13 @@ class Resolver:
     def close(self) -> None:
         """The watching connection is given back."""
         with self._lock:
-            if self._watching is not None:
-                self._watching.close()
-                self._watching = None
+            self._changes.close()
 
     def _look(self, asked: Asked) -> tuple[Resolved | None, int]:
-        seen = self._changes()
+        seen = self._changes.count()
         if seen != self._seen:
             self._kept.clear()
             self._seen = seen
         if (found := self._kept.get(asked)) is not None:
             self._kept.move_to_end(asked)
         return found, seen
-
-    def _changes(self) -> int:
-        if self._watching is None:
-            self._watching = self.history.engine.raw_connection()
-        return int(self._watching.cursor().execute("PRAGMA data_version").fetchone()[0])

@@ -22,8 +22,10 @@ from sqlalchemy.exc import ArgumentError
 PREFIX = "POSTERITY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
 CONFIG_DEFAULT = "posterity.toml"
-NO_SETTINGS = {CONFIG_VARIABLE, f"{PREFIX}URL", f"{PREFIX}TEST_DATABASE_URL", f"{PREFIX}TEST_S3"}
-"""Variables of this prefix that others read: the client its URL, the tests their servers."""
+OF_OTHERS = ("URL", "KEY", "KEY_FILE", "TEST_DATABASE_URL", "TEST_S3")
+NO_SETTINGS = {CONFIG_VARIABLE} | {f"{PREFIX}{name}" for name in OF_OTHERS}
+"""Variables of this prefix that others read: the client its URL and its key, the tests their servers."""
+REQUESTS_MAX = 1_000_000
 BUCKET = re.compile(r"s3://[\w.-]+(/[\w-][\w.-]*)*/?", re.ASCII)
 ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
@@ -51,12 +53,11 @@ class Settings(BaseSettings):
         description="An S3 request without an answer is given up after so long, and repeated; a store that stays "
         "silent is given up after about twice as long. Links slower than 3 MB/s need more.",
     )
-    host: str = Field(default="127.0.0.1", description="Address the service listens on.")
-    port: int = Field(default=8000, ge=0, le=65535, description="Port the service listens on; 0 picks a free one.")
-    allow_remote: bool = Field(
-        default=False,
-        description="Listen on an address other than loopback although callers are not asked who they are.",
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address the service listens on; one that is not loopback wants a key to exist.",
     )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port the service listens on; 0 picks a free one.")
     workers: int = Field(default=1, ge=0, le=64, description="Worker processes the service starts as its children.")
     device: str = Field(
         default="auto", description="Device of the updates: auto (CUDA where there is one), cpu, cuda, cuda:1 …"
@@ -82,6 +83,12 @@ class Settings(BaseSettings):
         default=10.0, ge=0, description="Pause before a failed attempt is followed by another; it doubles each time."
     )
     body_bytes_max: int = Field(default=64 * 2**20, ge=1, description="Largest request body, in bytes.")
+    requests_per_minute: int | None = Field(
+        default=None,
+        ge=1,
+        le=REQUESTS_MAX,
+        description="Most requests of one key in a minute, where the key does not say; each service counts for itself.",
+    )
     rows_max: int = Field(default=100_000, ge=1, description="Most rows in one batch.")
     rows_predict_max: int = Field(default=10_000, ge=1, description="Most rows in one prediction.")
     samples_max: int = Field(default=256, ge=1, description="Most weight draws in one prediction.")

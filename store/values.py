@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from typing import Any
 
 HEAD = "head"
 """The alias that updates start from and predictions default to."""
+
+ALL_MODELS = "*"
+"""The pattern of a key that is for every model, those of others and those to come."""
 
 Json = dict[str, Any]
 
@@ -33,6 +37,14 @@ class DeletionKind(StrEnum):
 
     RETENTION = "retention"
     DEMAND = "demand"
+
+
+class Scope(StrEnum):
+    """What a key allows: to read models and predict, to post rows, or everything."""
+
+    PREDICT = "predict"
+    INGEST = "ingest"
+    ADMIN = "admin"
 
 
 class CloseReason(StrEnum):
@@ -176,6 +188,32 @@ class MoveRow:
     moved_by: str
     reason: str
     moved_at: float
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """A key as the ledger knows it; the key itself is nowhere."""
+
+    name: str
+    hash: str = field(repr=False)
+    scopes: frozenset[Scope]
+    models: str
+    """Which models it is for: a pattern as of `fnmatch`, where * stands for all."""
+    requests_per_minute: int | None
+    created_by: str
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+
+    @property
+    def is_for_all(self) -> bool:
+        return self.models == ALL_MODELS
+
+    def is_for(self, model: str) -> bool:
+        return fnmatchcase(model, self.models)
+
+    def is_expired(self, now: float) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(frozen=True)

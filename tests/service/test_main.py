@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.__main__ import is_loopback, main
+from service.__main__ import main
+from service.access import is_loopback
 from store.engine import connect
 from store.migrate import upgrade
 from store.settings import Settings
@@ -39,17 +40,6 @@ def test_the_process_says_where_it_listens_and_ends_with_0_on_sigterm(tmp_path: 
     assert f"data_dir = {tmp_path} (POSTERITY_DATA_DIR)" in log
     assert "port = 0 (command line)" in log
     assert "workers = 0 (command line)" in log
-
-
-def test_an_address_that_others_can_reach_is_refused_unless_allowed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    assert main(["--host", "0.0.0.0"]) == 2  # noqa: S104
-
-    assert "POSTERITY_ALLOW_REMOTE=true" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_a_body_has_a_schema_and_examples() -> None:
     blob = bodies.pop("POST /v1/blobs")["content"]
 
     assert set(blob) == {"application/x-safetensors", "application/octet-stream"}
-    assert len(bodies) == 7
+    assert len(bodies) == 8
     for body in bodies.values():
         json = body["content"]["application/json"]
         assert json["schema"]["$ref"].removeprefix("#/components/schemas/") in DOCUMENT["components"]["schemas"]

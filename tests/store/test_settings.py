@@ -25,7 +25,7 @@ def test_the_defaults_keep_everything_in_one_folder_on_loopback(tmp_path: Path) 
     assert settings.is_embedded
     assert settings.database == f"sqlite:///{tmp_path / 'data' / 'ledger.sqlite'}"
     assert settings.blob_folder == tmp_path / "data" / "blobs"
-    assert (settings.host, settings.lease_seconds, settings.allow_remote) == ("127.0.0.1", 15.0, False)
+    assert (settings.host, settings.lease_seconds, settings.requests_per_minute) == ("127.0.0.1", 15.0, None)
 
 
 def test_the_environment_beats_the_file_and_the_file_beats_the_default(

@@ -1,0 +1,125 @@
+"""The door: whoever comes through has a key that allows what is asked, before anything else looks at the request.
+
+Without keys the door is open, and only a service that nobody but this machine can reach is ever without.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from service.callers import KEY, outside
+from service.house import House
+from service.needs import Need, need_of
+from service.problems import respond
+from service.rates import Rates
+from service.rejected import KeyInvalid, KeyMissing, KeyNotAllowed, RateLimited, Unavailable
+from store.errors import Problem
+from store.values import KeyRow
+
+AUTHORIZATION = b"authorization"
+BEARER = "bearer "
+CHALLENGE = {"WWW-Authenticate": "Bearer"}
+POLICY_VIOLATION = 1008
+
+
+class Access:
+    """Middleware that lets requests in, names their caller, and takes the key out of their headers."""
+
+    def __init__(self, app: ASGIApp, *, house: House) -> None:
+        self._app = app
+        self._known = house.known_keys
+        self._rates = Rates(requests_per_minute=house.settings.requests_per_minute)
+        self._is_local = is_loopback(house.settings.host)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":  # There are none here.
+            await send({"type": "websocket.close", "code": POLICY_VIOLATION})
+            return
+        if scope["type"] == "http" and (need := need_of(scope["method"], scope["path"])).scopes:
+            state = scope.setdefault("state", {})
+            try:
+                state[KEY] = key = await self._caller(scope)
+                state["caller"] = None if key is None else key.name
+                if key is not None:
+                    await self._rates.count(key)
+                    _require(key, need, scope)
+            except Problem as problem:
+                await respond(problem, scope["path"], _headers(problem))(scope, receive, send)
+                return
+            scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != AUTHORIZATION]}
+        await self._app(scope, receive, send)
+
+    async def _caller(self, scope: Scope) -> KeyRow | None:
+        """The key of whoever asks; None: this is open to everyone on this machine.
+
+        Raises:
+            KeyMissing, KeyInvalid: it is not.
+            Unavailable: that cannot be told at the moment.
+        """
+        in_force, is_current = await self._known.now()
+        if in_force is None:
+            raise _unsure()
+        if not in_force.by_hash and self._is_local:
+            if not is_current:
+                raise _unsure()
+            return None
+        key = self._known.ring.find(in_force, _presented(scope["headers"]))
+        if key is None:
+            raise KeyInvalid if is_current else _unsure()
+        return key
+
+
+def is_loopback(host: str) -> bool:
+    """True when only this machine can reach the address."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _presented(headers: list[tuple[bytes, bytes]]) -> str:
+    """The key that the request shows.
+
+    Raises:
+        KeyMissing, KeyInvalid: it shows none, or something else, or more than one.
+    """
+    said = [value for name, value in headers if name == AUTHORIZATION]
+    if not said:
+        raise KeyMissing
+    word = said[0].decode("latin-1")
+    if len(said) > 1 or word[: len(BEARER)].lower() != BEARER:
+        raise KeyInvalid
+    return word[len(BEARER) :].strip(" ")
+
+
+def _require(key: KeyRow, need: Need, scope: Scope) -> None:
+    """Nothing happens when the key allows it.
+
+    Raises:
+        KeyNotAllowed: it does not, and there is not a word about whether what is asked for exists.
+    """
+    if not key.scopes & need.scopes:
+        has, needs = (" and ".join(sorted(scopes)) for scopes in (key.scopes, need.scopes))
+        needs = needs.replace(" and ", " or ")
+        asked = f"{scope['method']} {scope['path'][:200]}"
+        raise KeyNotAllowed(reason=f"The key '{key.name}' has the scope {has}; {asked} needs {needs}")
+    if not (key.is_for_all or (key.is_for(need.model) if need.model is not None else not need.is_of_all)):
+        raise outside(key)
+
+
+def _unsure() -> Unavailable:
+    return Unavailable(reason="The database does not answer, so it cannot be told who may call")
+
+
+def _headers(problem: Problem) -> dict[str, str]:
+    match problem:
+        case KeyMissing() | KeyInvalid():
+            return CHALLENGE
+        case RateLimited():
+            return {"Retry-After": str(problem.facts["seconds"])}
+        case _:
+            return {}

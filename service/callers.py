@@ -1,0 +1,59 @@
+"""Who asks, as endpoints see it: the name that the history keeps, and the models that are theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends
+from fastapi.requests import HTTPConnection
+
+from service.house import House
+from service.rejected import KeyNotAllowed
+from store.values import KeyRow
+
+KEY = "key"
+"""Where the request's state has the row of its key."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The holder of this key; without keys, anybody on this machine."""
+
+    key: KeyRow | None
+
+    def name(self, otherwise: str) -> str:
+        """The name of the key, for the history."""
+        return otherwise if self.key is None else self.key.name
+
+    @property
+    def models(self) -> str:
+        """The pattern of the models that are theirs."""
+        return "*" if self.key is None else self.key.models
+
+    def require(self, model: str) -> None:
+        """Nothing happens when the model is theirs.
+
+        Raises:
+            KeyNotAllowed: it is not, whether there is such a model or not.
+        """
+        if self.key is not None and not self.key.is_for(model):
+            raise outside(self.key)
+
+    def may_read(self, house: House, digest: str) -> bool:
+        """True unless the bytes are a version or a batch of models of which none is theirs."""
+        if self.key is None or self.key.is_for_all:
+            return True
+        owners = house.history.models_of(digest)
+        return not owners or any(map(self.key.is_for, owners))
+
+
+def outside(key: KeyRow) -> KeyNotAllowed:
+    return KeyNotAllowed(reason=f"The key '{key.name}' is for the models '{key.models}', and this asks for others")
+
+
+async def _caller(connection: HTTPConnection) -> Caller:
+    return Caller(connection.scope.get("state", {}).get(KEY))
+
+
+TheCaller = Annotated[Caller, Depends(_caller)]

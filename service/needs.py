@@ -1,0 +1,94 @@
+"""Which scope a call needs, by its method and path. Whatever is not in the table needs a key for everything."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from starlette.routing import compile_path
+
+from store.values import Scope
+
+ADMIN = frozenset({Scope.ADMIN})
+PREDICT = ADMIN | {Scope.PREDICT}
+INGEST = ADMIN | {Scope.INGEST}
+ANY = PREDICT | INGEST
+OPEN: frozenset[Scope] = frozenset()
+"""For probes: nobody is asked for a key."""
+
+MODEL = "/v1/models/{model}"
+NEEDS: dict[str, frozenset[Scope]] = {
+    "GET /livez": OPEN,
+    "GET /readyz": OPEN,
+    "GET /openapi.json": ANY,
+    "GET /docs": ANY,
+    "GET /docs/oauth2-redirect": ANY,
+    "GET /redoc": ANY,
+    "POST /v1/models": ADMIN,
+    "GET /v1/models": ANY,
+    f"GET {MODEL}": ANY,
+    "POST /v1/blobs": ADMIN,
+    "GET /v1/blobs/{blob}": ADMIN,
+    f"POST {MODEL}/batches": INGEST,
+    f"GET {MODEL}/batches": INGEST,
+    f"GET {MODEL}/batches/{{batch}}": INGEST,
+    f"POST {MODEL}/updates": INGEST,
+    f"GET {MODEL}/updates": INGEST,
+    f"GET {MODEL}/updates/{{update}}": INGEST,
+    f"DELETE {MODEL}/updates/{{update}}": ADMIN,
+    f"POST {MODEL}/replays": ADMIN,
+    f"POST {MODEL}/predictions": PREDICT,
+    f"GET {MODEL}/predictions": PREDICT,
+    f"POST {MODEL}/versions/{{version}}/predictions": PREDICT,
+    f"GET {MODEL}/versions": PREDICT,
+    f"GET {MODEL}/versions/{{version}}": PREDICT,
+    f"GET {MODEL}/versions/{{version}}/posterior": ADMIN,
+    f"GET {MODEL}/versions/{{version}}/compare/{{other}}": PREDICT,
+    f"GET {MODEL}/aliases": PREDICT,
+    f"GET {MODEL}/aliases/{{alias}}": PREDICT,
+    f"PUT {MODEL}/aliases/{{alias}}": ADMIN,
+    f"DELETE {MODEL}/aliases/{{alias}}": ADMIN,
+    f"GET {MODEL}/aliases/{{alias}}/history": PREDICT,
+    f"POST {MODEL}/rollback": ADMIN,
+    "POST /v1/keys": ADMIN,
+    "GET /v1/keys": ADMIN,
+    "DELETE /v1/keys/{key}": ADMIN,
+}
+OF_ALL_MODELS = "/v1/keys"
+"""Who may make keys could make one for any model."""
+
+PATH_LENGTH_MAX = 300
+
+
+@dataclass(frozen=True)
+class Need:
+    """What a request asks for: one of these scopes (none: no key), for this model or, `is_of_all`, for every model."""
+
+    scopes: frozenset[Scope]
+    model: str | None
+    is_of_all: bool
+
+
+UNKNOWN = Need(ADMIN, None, is_of_all=True)
+
+
+def need_of(method: str, path: str) -> Need:
+    """What a request needs; its path is compared as the router compares it, decoded and letter by letter."""
+    return _kept(method, path) if len(path) <= PATH_LENGTH_MAX else _looked_up(method, path)
+
+
+def _looked_up(method: str, path: str) -> Need:
+    for of_method, template, pattern, scopes in _TABLE:
+        if of_method == method and (found := pattern.match(path)):
+            return Need(scopes, found.groupdict().get("model"), is_of_all=template.startswith(OF_ALL_MODELS))
+    return UNKNOWN
+
+
+def _entry(call: str, scopes: frozenset[Scope]) -> tuple[str, str, re.Pattern[str], frozenset[Scope]]:
+    method, _, template = call.partition(" ")
+    return method, template, compile_path(template)[0], scopes
+
+
+_TABLE = [_entry(call, scopes) for call, scopes in NEEDS.items()]
+_kept = lru_cache(maxsize=4096)(_looked_up)

@@ -1,0 +1,152 @@
+"""Keys: made once, shown once, kept as hashes, revoked. One call is one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Engine, Row, select, update
+
+from store.engine import Clock, database_clock, for_writing
+from store.errors import KeyExists, KeyNotFound, KeyUnusable
+from store.schema import keys
+from store.values import ALL_MODELS, KeyRow, Scope
+from store.writes import insert_once
+
+PREFIX = "posterity_"
+"""Tells people, and programs that look for leaked secrets, what this is."""
+KEY_BYTES = 32
+KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}", re.ASCII)
+PATTERN = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
+OURS = frozenset({"anonymous", "client", "local", "service", "worker"})
+"""Names that the history uses for those who have no key."""
+EXPIRES_MAX = 32_503_680_000.0
+"""The year 3000; times far beyond cannot be written as dates."""
+LIMIT = 100
+
+
+@dataclass(frozen=True)
+class NewKey:
+    """The only moment in which the key itself is known."""
+
+    row: KeyRow
+    key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class InForce:
+    """The keys that were not revoked when `read_at` was the time by the database, by their hash."""
+
+    by_hash: Mapping[str, KeyRow] = field(repr=False)
+    read_at: float
+
+    def find(self, presented: str, *, now: float) -> KeyRow | None:
+        """Whose key this is; None: it is unknown, revoked or expired."""
+        if not KEY.fullmatch(presented):
+            return None
+        digest = hash_of(presented)
+        row = self.by_hash.get(digest)
+        if row is None or not hmac.compare_digest(row.hash, digest) or row.is_expired(now):
+            return None
+        return row
+
+    def is_usable(self) -> bool:
+        """True where somebody could be let in: one of the keys had not expired."""
+        return any(not row.is_expired(self.read_at) for row in self.by_hash.values())
+
+
+class Keys:
+    """The table of keys; `clock` tells the time inside a transaction, by default the database's."""
+
+    def __init__(self, engine: Engine, *, clock: Clock = database_clock) -> None:
+        self.engine = engine
+        self.clock = clock
+
+    def create(
+        self,
+        name: str,
+        *,
+        scopes: Collection[Scope],
+        created_by: str,
+        models: str = ALL_MODELS,
+        requests_per_minute: int | None = None,
+        expires_at: float | None = None,
+    ) -> NewKey:
+        """A key of this name counts from now on; only its hash is stored, so that it cannot be shown again.
+
+        Raises:
+            KeyExists: there is, or was, one of this name.
+            KeyUnusable: the name is none, or it would open nothing.
+        """
+        if not NAME.fullmatch(name) or name in OURS:
+            reason = f"'{name[:200]}' cannot name a key: use 1 to 128 of A-Z, a-z, 0-9, ., _, @ and -"
+            raise KeyUnusable(reason=f"{reason}, and none of {', '.join(sorted(OURS))}")
+        if not PATTERN.fullmatch(models):
+            raise KeyUnusable(reason="A pattern of models has 1 to 255 characters, none of them a control character")
+        if not scopes:
+            raise KeyUnusable(reason="A key needs at least one of the scopes predict, ingest and admin")
+        key = PREFIX + secrets.token_urlsafe(KEY_BYTES)
+        with for_writing(self.engine).begin() as connection:
+            now = self.clock(connection)
+            if expires_at is not None and expires_at <= now:
+                raise KeyUnusable(reason="The key would have expired already")
+            if expires_at is not None and expires_at > EXPIRES_MAX:
+                raise KeyUnusable(reason="A key that counts beyond the year 3000 is one that does not expire: say so")
+            values = {
+                "name": name,
+                "hash": hash_of(key),
+                "scopes": sorted(scopes),
+                "models": models,
+                "requests_per_minute": requests_per_minute,
+                "created_by": created_by,
+                "created_at": now,
+                "expires_at": expires_at,
+            }
+            if not insert_once(connection, keys, values):
+                raise KeyExists(name=name)
+            row = connection.execute(select(keys).where(keys.c.name == name)).one()
+        return NewKey(to_key(row), key)
+
+    def list(self, *, after: str = "", limit: int = LIMIT) -> list[KeyRow]:
+        """Every key that was made, in the order of their names, after this name."""
+        query = select(keys).where(keys.c.name > after).order_by(keys.c.name).limit(limit)
+        with self.engine.begin() as connection:
+            return [to_key(row) for row in connection.execute(query)]
+
+    def revoke(self, name: str) -> KeyRow:
+        """The key of this name does not count any more; one that was revoked before stays as it is.
+
+        Raises:
+            KeyNotFound: there never was one.
+        """
+        named = keys.c.name == name
+        with for_writing(self.engine).begin() as connection:
+            now = self.clock(connection)
+            connection.execute(update(keys).where(named, keys.c.revoked_at.is_(None)).values(revoked_at=now))
+            row = connection.execute(select(keys).where(named)).one_or_none()
+        if row is None:
+            raise KeyNotFound(name=name)
+        return to_key(row)
+
+    def in_force(self) -> InForce:
+        """The keys that are not revoked now. Expired ones are among them: they keep the door closed."""
+        with self.engine.begin() as connection:
+            now = self.clock(connection)
+            found = [to_key(row) for row in connection.execute(select(keys).where(keys.c.revoked_at.is_(None)))]
+        return InForce({row.hash: row for row in found}, now)
+
+
+def hash_of(key: str) -> str:
+    """What is stored of a key. It has 256 random bits, so a plain hash is enough: nothing can be tried out."""
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def to_key(row: Row[Any]) -> KeyRow:
+    facts = {name: row._mapping[name] for name in KeyRow.__dataclass_fields__}
+    return KeyRow(**facts | {"scopes": frozenset(map(Scope, facts["scopes"]))})
