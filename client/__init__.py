@@ -4,10 +4,14 @@ from client.client import AsyncClient, Client
 from client.errors import (
     ClientProblem,
     Fault,
+    KeyNotAllowed,
+    KeyRefused,
+    RateLimited,
     RowsLeftPending,
     ServiceProblem,
     UnexpectedAnswer,
     Unreachable,
+    UnusableApiKey,
     UnusableArray,
     UnusableKey,
     UnusableUrl,
@@ -15,7 +19,7 @@ from client.errors import (
     WaitTimedOut,
 )
 from client.prediction import Prediction
-from client.values import Alias, Batch, Blob, Comparison, Model, Move, Readiness, Rollback, Update, Version
+from client.values import Alias, Batch, Blob, Comparison, Key, Model, Move, NewKey, Readiness, Rollback, Update, Version
 
 __all__ = [
     "Alias",
@@ -26,15 +30,21 @@ __all__ = [
     "ClientProblem",
     "Comparison",
     "Fault",
+    "Key",
+    "KeyNotAllowed",
+    "KeyRefused",
     "Model",
     "Move",
+    "NewKey",
     "Prediction",
+    "RateLimited",
     "Readiness",
     "Rollback",
     "RowsLeftPending",
     "ServiceProblem",
     "UnexpectedAnswer",
     "Unreachable",
+    "UnusableApiKey",
     "UnusableArray",
     "UnusableKey",
     "UnusableUrl",

@@ -52,7 +52,7 @@ def create_model(description: Mapping[str, object]) -> Call[Model]:
 
 def models() -> Call[tuple[Model, ...]]:
     """All models, in the service's order."""
-    return (yield from _every(Model, "models"))
+    return (yield from every(Model, "models"))
 
 
 def model(name: str) -> Call[Model]:
@@ -91,7 +91,7 @@ def ingest(
 
 
 def batches(model: str) -> Call[tuple[Batch, ...]]:
-    return (yield from _every(Batch, "models", model, "batches"))
+    return (yield from every(Batch, "models", model, "batches"))
 
 
 def batch(model: str, batch: int) -> Call[Batch]:
@@ -108,7 +108,7 @@ def update(model: str) -> Call[Update]:
 
 
 def updates(model: str) -> Call[tuple[Update, ...]]:
-    return (yield from _every(Update, "models", model, "updates"))
+    return (yield from every(Update, "models", model, "updates"))
 
 
 def read_update(model: str, update: int, *, after_seconds: float = 0.0) -> Call[Update]:
@@ -160,7 +160,7 @@ def predict(
 
 
 def versions(model: str) -> Call[tuple[Version, ...]]:
-    return (yield from _every(Version, "models", model, "versions"))
+    return (yield from every(Version, "models", model, "versions"))
 
 
 def version(model: str, version: int) -> Call[Version]:
@@ -178,7 +178,7 @@ def compare(model: str, version: int, other: int) -> Call[Comparison]:
 
 
 def aliases(model: str) -> Call[tuple[Alias, ...]]:
-    return (yield from _every(Alias, "models", model, "aliases"))
+    return (yield from every(Alias, "models", model, "aliases"))
 
 
 def alias(model: str, alias: str = "head") -> Call[Alias]:
@@ -205,7 +205,7 @@ def remove_alias(model: str, alias: str, *, if_match: int | None = None) -> Call
 
 def history(model: str, alias: str = "head") -> Call[tuple[Move, ...]]:
     """Every move of the alias: what was live when, moved by whom, and why."""
-    return (yield from _every(Move, "models", model, "aliases", alias, "history"))
+    return (yield from every(Move, "models", model, "aliases", alias, "history"))
 
 
 def rollback(
@@ -233,7 +233,7 @@ def ask(request: Request, kind: type[R]) -> Call[R]:
     return parse(kind, object_of((yield request), request), asked=str(request))
 
 
-def _every(kind: type[R], *path: object) -> Call[tuple[R, ...]]:
+def every(kind: type[R], *path: object) -> Call[tuple[R, ...]]:
     """A whole list, page by page; the last word of the path names the list unless it is a history."""
     plural = "moves" if path[-1] == "history" else str(path[-1])
     found: list[R] = []

@@ -18,18 +18,17 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import AsyncRetrying, Retrying
 
-from client import blobs, calls, waiting
+from client import api_keys, blobs, calls, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.retry import policy, unreachable
-from client.wire import Request, checked, usable_url
+from client.wire import Request, checked, headers_with, usable_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 ATTEMPTS_MAX = 6
 TIMEOUT_SECONDS = 60.0
-USER_AGENT = {"User-Agent": "posterity-client"}
 
 
 def blocking(call: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
@@ -55,21 +54,25 @@ def awaiting(call: Callable[P, Call[T]]) -> "Callable[Concatenate[AsyncClient, P
 class Client:
     """Speaks to the service at one URL and blocks until it answers; use it as a context manager.
 
-    A request that may be repeated (it only reads, or carries a key) is sent up to `attempts_max` times while
-    the connection breaks or the service answers 429, 502, 503 or 504; Retry-After is honoured.
+    `key` is a key of the service, where it asks for one. A request that may be repeated (it only reads, or carries an
+    idempotency key) is sent up to `attempts_max` times while the connection breaks or the service answers 502, 503 or
+    504, and every request while it answers 429; Retry-After is honoured.
     """
 
     def __init__(
         self,
         url: str,
         *,
+        key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         attempts_max: int = ATTEMPTS_MAX,
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.url = usable_url(url)
-        self._http = httpx.Client(base_url=self.url, timeout=timeout_seconds, transport=transport, headers=USER_AGENT)
+        self._http = httpx.Client(
+            base_url=self.url, timeout=timeout_seconds, transport=transport, headers=headers_with(key)
+        )
         self._attempts_max = attempts_max
         self._sleep = sleep
 
@@ -114,6 +117,9 @@ class Client:
     create_model = blocking(calls.create_model)
     upload = blocking(blobs.upload)
     blob = blocking(blobs.blob)
+    create_key = blocking(api_keys.create_key)
+    keys = blocking(api_keys.keys)
+    revoke_key = blocking(api_keys.revoke_key)
     models = blocking(calls.models)
     model = blocking(calls.model)
     ingest = blocking(calls.ingest)
@@ -147,6 +153,7 @@ class AsyncClient:
         self,
         url: str,
         *,
+        key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
         attempts_max: int = ATTEMPTS_MAX,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -154,7 +161,7 @@ class AsyncClient:
     ) -> None:
         self.url = usable_url(url)
         self._http = httpx.AsyncClient(
-            base_url=self.url, timeout=timeout_seconds, transport=transport, headers=USER_AGENT
+            base_url=self.url, timeout=timeout_seconds, transport=transport, headers=headers_with(key)
         )
         self._attempts_max = attempts_max
         self._sleep = sleep
@@ -200,6 +207,9 @@ class AsyncClient:
     create_model = awaiting(calls.create_model)
     upload = awaiting(blobs.upload)
     blob = awaiting(blobs.blob)
+    create_key = awaiting(api_keys.create_key)
+    keys = awaiting(api_keys.keys)
+    revoke_key = awaiting(api_keys.revoke_key)
     models = awaiting(calls.models)
     model = awaiting(calls.model)
     ingest = awaiting(calls.ingest)

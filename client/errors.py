@@ -42,6 +42,21 @@ class ServiceProblem(ClientProblem):
         return f"{self.detail} ({self.code})" + "".join(f"; {where}" for where in wheres)
 
 
+class KeyRefused(ServiceProblem):
+    """The service asks for a key, and was shown none that it knows (401)."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}. A client shows the key that it was given; `posterity` the one in POSTERITY_KEY."
+
+
+class KeyNotAllowed(ServiceProblem):
+    """The key does not allow what was asked (403)."""
+
+
+class RateLimited(ServiceProblem):
+    """The key has sent as many requests as it may (429); nothing was done. Wait for `retry_after_seconds`."""
+
+
 class Unreachable(ClientProblem):
     """No whole answer came back over the network."""
 
@@ -80,6 +95,15 @@ class UnreadableFile(ClientProblem):
 
 class UnusableKey(ClientProblem):
     """The idempotency key cannot travel in a header."""
+
+
+class UnusableApiKey(ClientProblem):
+    """What was given as a key of the service is none; it is not shown here, as it may be one nearly."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The key for the service cannot travel in a header: it has blanks or other strange characters."
+        )
 
 
 class UpdateUnpublished(ClientProblem):

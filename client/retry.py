@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential_jitter
 
-from client.errors import ServiceProblem, Unreachable
+from client.errors import RateLimited, ServiceProblem, Unreachable
 from client.wire import Request
 
 PASSING_STATUSES = frozenset({429, 502, 503, 504})
@@ -16,11 +16,11 @@ _backoff = wait_exponential_jitter(multiplier=0.1, max=5.0, jitter=0.1)
 
 
 def policy(request: Request, *, attempts_max: int) -> dict[str, Any]:
-    """The arguments of tenacity for this request: one attempt only, unless it may be repeated."""
+    """The arguments of tenacity for this request: one attempt only, unless it may be repeated or nothing was done."""
     return {
-        "stop": stop_after_attempt(attempts_max if request.is_repeatable else 1),
+        "stop": stop_after_attempt(attempts_max),
         "wait": pause_seconds,
-        "retry": retry_if_exception(may_pass),
+        "retry": retry_if_exception(lambda error: may_pass(error) and (request.is_repeatable or is_undone(error))),
         "reraise": True,
     }
 
@@ -31,6 +31,11 @@ def may_pass(error: BaseException) -> bool:
         is_soon = (error.retry_after_seconds or 0.0) <= RETRY_AFTER_SECONDS_MAX
         return error.status in PASSING_STATUSES and is_soon
     return isinstance(error, PASSING_ERRORS)
+
+
+def is_undone(error: BaseException) -> bool:
+    """Whether the service says that it did nothing, so that any request may be sent again."""
+    return isinstance(error, RateLimited) and error.code == "rate-limited"
 
 
 def pause_seconds(state: RetryCallState) -> float:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.prediction import Prediction
-from client.values import Alias, Batch, Blob, Model, Move, Prequential, Resource, Update, Version
+from client.values import Alias, Batch, Blob, Key, Model, Move, Prequential, Resource, Update, Version
 
 R = TypeVar("R", bound=Resource)
 PIPE_COLUMNS = 200
@@ -98,6 +98,18 @@ def tensors_table(blobs: Iterable[Blob]) -> Table:
 def aliases_table(aliases: Iterable[Alias]) -> Table:
     rows = ((a.alias, a.version, a.seq, a.moved_by, a.reason, _moment(a.moved_at)) for a in aliases)
     return _table(("alias", "version", "seq", "moved by", "reason", "moved"), rows)
+
+
+def keys_table(keys: Iterable[Key]) -> Table:
+    rows = (
+        (
+            k.name, ", ".join(k.scopes), k.models, k.requests_per_minute, k.created_by, _moment(k.created_at),
+            _moment(k.expires_at), _moment(k.revoked_at),
+        )
+        for k in keys
+    )  # fmt: skip
+    titles = ("key", "scopes", "models", "requests per minute", "made by", "made", "until", "revoked")
+    return _table(titles, rows)
 
 
 def moves_table(moves: Iterable[Move]) -> Table:

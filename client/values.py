@@ -63,6 +63,27 @@ class Batch(Resource):
     is_replay: bool = False
 
 
+@dataclass(frozen=True, kw_only=True)
+class Key(Resource):
+    """A key without what opens the door."""
+
+    name: str
+    scopes: tuple[str, ...]
+    models: str
+    requests_per_minute: int | None
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewKey(Key):
+    """`key` is what opens the door; the service shows it this once and keeps its hash only."""
+
+    key: str = field(repr=False)
+
+
 @dataclass(frozen=True)
 class Progress:
     """Optimizer steps done and to do, and the evidence lower bound in nats where one is known."""

@@ -1,6 +1,7 @@
 """Requests and answers as pure values: what is sent, and what an answer means. No network here."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,11 +14,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from safetensors.numpy import save
 
-from client.errors import Fault, ServiceProblem, UnexpectedAnswer, UnusableArray, UnusableKey, UnusableUrl
+from client.errors import (
+    Fault,
+    KeyNotAllowed,
+    KeyRefused,
+    RateLimited,
+    ServiceProblem,
+    UnexpectedAnswer,
+    UnusableApiKey,
+    UnusableArray,
+    UnusableKey,
+    UnusableUrl,
+)
 from client.values import Json
 
 JSON = "application/json"
 SAFETENSORS = "application/x-safetensors"
+USER_AGENT = {"User-Agent": "posterity-client"}
+
+
+OF_STATUS = {401: KeyRefused, 403: KeyNotAllowed, 429: RateLimited}
 
 
 @dataclass(frozen=True)
@@ -71,6 +87,19 @@ def usable_url(url: str) -> str:
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise UnusableUrl(url)
     return url.rstrip("/")
+
+
+def headers_with(key: str | None) -> dict[str, str]:
+    """The headers of every request of a client that shows this key.
+
+    Raises:
+        UnusableApiKey: a header cannot carry it.
+    """
+    if key is None:
+        return dict(USER_AGENT)
+    if not re.fullmatch(r"[\x21-\x7e]+", key):
+        raise UnusableApiKey
+    return {**USER_AGENT, "Authorization": f"Bearer {key}"}
 
 
 def url_path(*parts: object) -> str:
@@ -152,7 +181,7 @@ def checked(response: httpx.Response, *, now: datetime | None = None) -> httpx.R
         return response
     body = _json_or_empty(response)
     reason = response.text.strip()[:200] or response.reason_phrase
-    raise ServiceProblem(
+    raise OF_STATUS.get(response.status_code, ServiceProblem)(
         str(body.get("code", f"http-{response.status_code}")),
         response.status_code,
         str(body.get("detail") or body.get("title") or reason),

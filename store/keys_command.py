@@ -18,6 +18,7 @@ from store.values import ALL_MODELS, KeyRow, Scope
 LOCAL = "local"
 """Who made it: whoever may read the database's address."""
 DAY_SECONDS = 86_400.0
+DAYS_MAX = 36_500
 PAGE = 1000
 
 
@@ -96,8 +97,8 @@ def _requests(word: str) -> int:
     return number
 
 
-def _days(word: str) -> float:
-    days = float(word)
-    if not 0 < days < 36_500:
-        raise argparse.ArgumentTypeError("must be above 0 and below 36500")
+def _days(word: str) -> int:
+    days = int(word)
+    if not 1 <= days <= DAYS_MAX:
+        raise argparse.ArgumentTypeError(f"must be from 1 to {DAYS_MAX}")
     return days

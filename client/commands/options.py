@@ -1,5 +1,6 @@
 """What all commands share: the service's URL, JSON on request, and one readable line when the world fails."""
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +21,28 @@ ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The model's nam
 Reason = Annotated[str | None, typer.Option(help="Why; kept in the alias's history.")]
 
 
+def key_of_environment() -> str | None:
+    """The key that POSTERITY_KEY holds, or the file that POSTERITY_KEY_FILE names; None: neither is set.
+
+    There is no option for it: everybody on a machine can read the words of a command.
+
+    Raises:
+        UnreadableFile: there is no such file, or it may not be read.
+    """
+    if key := os.environ.get("POSTERITY_KEY", "").strip():
+        return key
+    file = os.environ.get("POSTERITY_KEY_FILE", "").strip()
+    return contents(Path(file)).decode("latin-1").strip() if file else None
+
+
 @contextmanager
 def service_at(url: str) -> Iterator[Client]:
-    """A client; what the world does wrong ends the command with one line on stderr and exit code 1."""
+    """A client with the key of the environment.
+
+    What the world does wrong ends the command with one line on stderr and exit code 1.
+    """
     try:
-        with Client(url, attempts_max=3) as client:
+        with Client(url, key=key_of_environment(), attempts_max=3) as client:
             yield client
     except ClientProblem as error:
         Console(stderr=True, highlight=False, markup=False).print(f"posterity: {error}", soft_wrap=True)

@@ -90,6 +90,14 @@ def at_once_or_never(live: Live, model: str) -> httpx.Response:
     return live.client.post(f"{model}/predictions", json=INPUTS, headers={"Prefer": "wait=0.000001"})
 
 
+def named_as_a_key_before(live: Live, _model: str) -> httpx.Response:
+    """Of a second key of one name, after the first was revoked: a key in force would close the door to other tests."""
+    body = {"name": "twice", "scopes": ["admin"]}
+    key = live.client.post("/v1/keys", json=body).raise_for_status().json()["key"]
+    live.client.delete("/v1/keys/twice", headers={"Authorization": f"Bearer {key}"}).raise_for_status()
+    return live.client.post("/v1/keys", json=body)
+
+
 closed = after(rows(), post("/updates", b""))
 
 PROVOKED: dict[str, Call] = {
@@ -115,6 +123,9 @@ PROVOKED: dict[str, Call] = {
     "input-too-large": post("/predictions", {"inputs": [[3e38, 3e38]], "samples": 2}),
     "interval-of-classes": post("/predictions", INPUTS | {"interval": 0.5}),
     "json-invalid": post("/batches", b'{"inputs": '),
+    "key-exists": named_as_a_key_before,
+    "key-not-found": lambda live, _model: live.client.delete("/v1/keys/nobody"),
+    "key-unusable": lambda live, _model: live.client.post("/v1/keys", json={"name": "client", "scopes": ["admin"]}),
     "label-dtype": rows(labels=[0.5, 1]),
     "label-out-of-range": rows(labels=[0, 3]),
     "label-shape": rows(labels=[0]),
@@ -139,6 +150,8 @@ PROVOKED: dict[str, Call] = {
 }
 """Faults of the request; those of the service itself are provoked in test_faults.py."""
 
+AT_THE_DOOR = {"key-missing", "key-invalid", "key-not-allowed", "rate-limited"}
+"""Provoked in test_access.py."""
 OF_THE_SERVICE = {"unavailable", "internal", "blob-missing", "blob-corrupt", "database-not-current"}
 
 
@@ -146,7 +159,7 @@ def test_every_code_is_provoked_in_this_file() -> None:
     codes = [kind.code for kind in all_problems()]
 
     assert len(codes) == len(set(codes))
-    assert set(codes) == PROVOKED.keys() | OF_THE_SERVICE | OF_WORKERS
+    assert set(codes) == PROVOKED.keys() | OF_THE_SERVICE | AT_THE_DOOR | OF_WORKERS
 
 
 @pytest.mark.parametrize("code", PROVOKED)
