@@ -42,7 +42,8 @@ class KnownKeys:
         return found, True
 
     def close(self) -> None:
-        self._thread.shutdown(wait=False, cancel_futures=True)
+        """No thread is left, and nothing is connected any more."""
+        self._thread.shutdown(cancel_futures=True)
         self.ring.close()
 
     def _asked(self) -> asyncio.Future[InForce] | None:

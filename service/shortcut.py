@@ -13,7 +13,13 @@ from service.problems import problem_of, respond
 
 Found = TypeVar("Found")
 
-HEADERS = {b"host", b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-length", b"content-type"}
+OF_PROXIES = {b"forwarded", b"traceparent", b"tracestate", b"via", b"x-real-ip", b"x-request-id"} | {
+    b"x-forwarded-" + what for what in (b"for", b"host", b"port", b"proto")
+}
+"""What those in between add; no call looks at them."""
+HEADERS = OF_PROXIES | {
+    *(b"host", b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-length", b"content-type")
+}
 """Others may say more than a shortcut knows."""
 
 

@@ -13,7 +13,6 @@ import httpx
 import pytest
 
 from service.__main__ import main
-from service.access import is_loopback
 from store.engine import connect
 from store.migrate import upgrade
 from store.settings import Settings
@@ -128,14 +127,3 @@ def test_a_database_that_a_later_release_has_migrated_is_refused(
     said = capsys.readouterr().err
     assert said.startswith("posterity: The database is at revision 9999")
     assert "is newer than this program" in said
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [
-        *(("127.0.0.1", True), ("127.8.0.1", True), ("::1", True), ("localhost", True)),
-        *(("0.0.0.0", False), ("::", False), ("192.168.1.2", False), ("example.org", False)),  # noqa: S104
-    ],
-)
-def test_loopback_addresses_are_those_that_only_this_machine_reaches(host: str, *, expected: bool) -> None:
-    assert is_loopback(host) is expected

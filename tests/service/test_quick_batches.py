@@ -76,7 +76,7 @@ POSTED: dict[str, Posted] = {
     "a key twice": slow(headers=(*JSON, ("Idempotency-Key", "other"))),
     "a query": slow(path=f"{PLAIN}?limit=1"),
     "an empty query": Posted(path=f"{PLAIN}?"),
-    "a header of its own": slow(headers=(*JSON, ("X-Request-Id", "7"))),
+    "a header of its own": slow(headers=(*JSON, ("X-Priority", "7"))),
     "compressed": slow(headers=(*JSON, ("Content-Encoding", "gzip"))),
     "with its charset": slow(headers=(("Content-Type", "application/json; charset=utf-8"),)),
     "text": slow(headers=(("Content-Type", "text/plain"),)),
