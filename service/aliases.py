@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from service.bodies import invalid_body, parse
-from service.callers import TheCaller
+from service.callers import ANYBODY, TheCaller
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, MediaTypeUnsupported, QueryInvalid
@@ -25,9 +25,6 @@ from store.errors import (
 from store.values import MoveRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["aliases"])
-
-ANYBODY = "client"
-"""Who moved it, where no key says who that was."""
 
 BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
 

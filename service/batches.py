@@ -6,7 +6,7 @@ from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.accepting import Batch
-from service.aliases import ACTOR
+from service.callers import ANYBODY, TheCaller
 from service.encodings import OF_BATCHES, READ_AT_ONCE_BYTES, BatchKind, BodyKind, Encoding
 from service.house import House
 from service.known import Known
@@ -133,13 +133,15 @@ def get_batch(model: ModelName, batch: PathNumber, house: TheHouse) -> BatchReso
 
 
 @router.delete("/{batch}", operation_id="delete_batch", responses=declared(ModelNotFound, BatchNotFound, BatchWaiting))
-def delete_batch(model: ModelName, batch: PathNumber, house: TheHouse, reason: Reason = "") -> DeletionResource:
+def delete_batch(
+    *, model: ModelName, batch: PathNumber, caller: TheCaller, house: TheHouse, reason: Reason = ""
+) -> DeletionResource:
     """Deletes the rows of a batch for good, and says which versions have learned from them. Once more: the same answer.
 
     The bytes are removed unless another batch, a version or a prior has the very same. Rows that wait to be absorbed
     are not deleted: close their chunk and cancel its update first.
     """
-    found = house.retention.delete(model, batch, actor=ACTOR, reason=reason)
+    found = house.retention.delete(model, batch, actor=caller.name(ANYBODY), reason=reason)
     return DeletionResource(
         model=model,
         batch=found.batch,

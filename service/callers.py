@@ -12,6 +12,8 @@ from service.house import House
 from service.rejected import KeyNotAllowed
 from store.values import KeyRow
 
+ANYBODY = "client"
+"""Who it was, for the history, where no key says who that was."""
 KEY = "key"
 """Where the request's state has the row of its key."""
 

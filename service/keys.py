@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Response
 
 from service.bodies import parse
-from service.callers import TheCaller
+from service.callers import ANYBODY, TheCaller
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, MediaTypeUnsupported, QueryInvalid
@@ -20,9 +20,6 @@ from store.values import KeyRow
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 KeyName = Annotated[str, Path(alias="key", pattern=r"^[^\x00-\x1f\x7f]{1,128}$", examples=["dashboard"])]
-
-ANYBODY = "client"
-"""Who made it, where no key says who that was."""
 
 
 @router.post(

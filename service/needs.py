@@ -33,6 +33,7 @@ NEEDS: dict[str, frozenset[Scope]] = {
     f"POST {MODEL}/batches": INGEST,
     f"GET {MODEL}/batches": INGEST,
     f"GET {MODEL}/batches/{{batch}}": INGEST,
+    f"DELETE {MODEL}/batches/{{batch}}": ADMIN,
     f"POST {MODEL}/updates": INGEST,
     f"GET {MODEL}/updates": INGEST,
     f"GET {MODEL}/updates/{{update}}": INGEST,

@@ -43,6 +43,7 @@ ALLOWED = {
     "POST /v1/models/{model}/batches": "admin ingest",
     "GET /v1/models/{model}/batches": "admin ingest",
     "GET /v1/models/{model}/batches/{batch}": "admin ingest",
+    "DELETE /v1/models/{model}/batches/{batch}": "admin",
     "POST /v1/models/{model}/updates": "admin ingest",
     "GET /v1/models/{model}/updates": "admin ingest",
     "GET /v1/models/{model}/updates/{update}": "admin ingest",
