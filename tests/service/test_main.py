@@ -14,8 +14,11 @@ import pytest
 
 from service.__main__ import main
 from store.engine import connect
+from store.keys import Keys
 from store.migrate import upgrade
 from store.settings import Settings
+from store.values import Scope
+from tests.conftest import FakeClock
 
 LISTENS = "Posterity listens on "
 
@@ -39,6 +42,72 @@ def test_the_process_says_where_it_listens_and_ends_with_0_on_sigterm(tmp_path: 
     assert f"data_dir = {tmp_path} (POSTERITY_DATA_DIR)" in log
     assert "port = 0 (command line)" in log
     assert "workers = 0 (command line)" in log
+
+
+ELSEWHERE = "127.1"
+"""Leads to this machine, which the service cannot know: it is no loopback address by its name."""
+
+
+@pytest.mark.parametrize("how", ["never made", "revoked", "expired"])
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", ELSEWHERE, "192.0.2.1"])  # noqa: S104
+def test_an_address_that_others_can_reach_is_refused_as_long_as_no_key_tells_who_may_call(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    clock: FakeClock,
+    *,
+    host: str,
+    how: str,
+) -> None:
+    monkeypatch.setenv("POSTERITY_DATA_DIR", str(tmp_path))
+    if how != "never made":
+        keys = keys_in(tmp_path, clock)
+        keys.create("last", scopes=[Scope.ADMIN], created_by="test", expires_at=clock.seconds + 1)
+        if how == "revoked":
+            keys.revoke("last")
+        keys.engine.dispose()
+
+    assert main(["--host", host, "--port", "0", "--workers", "0"]) == 2
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.startswith(f"posterity: host {host} can be reached from other machines, and there is no key")
+    assert "`posterity keys create NAME --scope admin --local`" in said.err
+    assert "--host 127.0.0.1" in said.err
+
+
+def test_with_a_key_it_listens_where_others_can_reach_it_and_stays_closed_when_the_key_is_revoked(
+    tmp_path: Path, clock: FakeClock
+) -> None:
+    keys = keys_in(tmp_path, clock)
+    key = keys.create("operator", scopes=[Scope.ADMIN], created_by="test").key
+    headers = {"Authorization": f"Bearer {key}"}
+    environment = os.environ | {"POSTERITY_DATA_DIR": str(tmp_path), "POSTERITY_LOG_LEVEL": "debug"}
+    command = [sys.executable, "-m", "service", "--host", ELSEWHERE, "--port", "0", "--workers", "0"]
+    with subprocess.Popen(
+        command, env=environment, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        url = process.stdout.readline().removeprefix(LISTENS).strip()
+        models = f"{url}/v1/models"
+        statuses = [httpx.get(models).status_code, httpx.get(models, headers=headers).status_code]
+        keys.revoke("operator")
+        statuses += [httpx.get(models).status_code, httpx.get(models, headers=headers).status_code]
+        statuses += [httpx.get(f"{url}/readyz").status_code]
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=60)
+
+    keys.engine.dispose()
+    assert statuses == [401, 200, 401, 401, 200]
+    assert process.returncode == 0, log
+    assert key.removeprefix("posterity_") not in log
+
+
+def keys_in(folder: Path, clock: FakeClock) -> Keys:
+    """The keys of the embedded database of this folder, which is migrated."""
+    engine = connect(Settings(data_dir=folder).database)
+    upgrade(engine)
+    return Keys(engine, clock=clock)
 
 
 @pytest.mark.parametrize(
