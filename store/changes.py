@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-ASKED = "PRAGMA data_version"
+VERSION = "PRAGMA data_version"
 
 
 class Changes:
@@ -24,12 +24,20 @@ class Changes:
         Raises:
             OperationalError: the database does not answer.
         """
+        return int(self.ask(VERSION)[0])
+
+    def ask(self, query: str) -> tuple[Any, ...]:
+        """The one row that answers, through the connection that watches: a small question costs microseconds.
+
+        Raises:
+            OperationalError: the database does not answer.
+        """
         try:
             if self._watching is None:
                 self._watching = self._engine.raw_connection()
-            return int(self._watching.cursor().execute(ASKED).fetchone()[0])
+            return tuple(self._watching.cursor().execute(query).fetchone())
         except sqlite3.Error as error:
-            raise OperationalError(ASKED, None, error) from error
+            raise OperationalError(query, None, error) from error
 
     def close(self) -> None:
         """The connection is given back."""

@@ -5,13 +5,19 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects import sqlite
 
 from store.changes import Changes
 from store.engine import DATABASE_DOWN
 from store.keys import InForce, Keys
+from store.schema import keys
 from store.values import KeyRow
 
+MARK = str(select(func.count(), func.count(keys.c.revoked_at), func.max(keys.c.id)).compile(dialect=sqlite.dialect()))
 FRESH_SECONDS = 1.0
 """On PostgreSQL, what was read so long ago is read again."""
 
@@ -20,22 +26,23 @@ FRESH_SECONDS = 1.0
 class _Kept:
     in_force: InForce
     seen: tuple[int, int]
+    mark: tuple[Any, ...]
     began: float
 
 
 class KeyRing:
     """Keeps the keys in force. Safe for many threads at once.
 
-    On SQLite they are kept until another connection has committed anything, which `PRAGMA data_version` tells in
-    microseconds; on PostgreSQL for a second.
+    On SQLite they are kept until one was made or revoked, which is looked at whenever `PRAGMA data_version` says that
+    another connection has committed anything; on PostgreSQL for a second.
     """
 
     def __init__(
-        self, keys: Keys, *, timer: Callable[[], float] = time.monotonic, clock: Callable[[], float] = time.time
+        self, of: Keys, *, timer: Callable[[], float] = time.monotonic, clock: Callable[[], float] = time.time
     ) -> None:
-        self._keys = keys
+        self._keys = of
         self._timer, self._clock = timer, clock
-        self._changes = Changes(keys.engine) if keys.engine.dialect.name == "sqlite" else None
+        self._changes = Changes(of.engine) if of.engine.dialect.name == "sqlite" else None
         self._kept: _Kept | None = None
         self._ahead_seconds = 0.0  # How far the database's clock is ahead of ours.
         self._forgotten = 0
@@ -57,11 +64,11 @@ class KeyRing:
             SQLAlchemyError: the database does not answer.
         """
         with self._lock:
-            seen = self._seen()
+            seen, mark = self._seen(), self._mark()
         began, clock = self._timer(), self._clock()
         in_force = self._keys.in_force()
         with self._lock:
-            self._kept = _Kept(in_force, seen, began)
+            self._kept = _Kept(in_force, seen, mark, began)
             self._ahead_seconds = in_force.read_at - clock
         return in_force
 
@@ -88,7 +95,17 @@ class KeyRing:
     def _is_fresh(self, kept: _Kept) -> bool:
         if self._changes is None and self._timer() - kept.began >= FRESH_SECONDS:
             return False
-        return kept.seen == self._seen()
+        seen = self._seen()
+        if kept.seen == seen:
+            return True
+        if self._changes is None or kept.seen[0] != seen[0] or kept.mark != self._mark():
+            return False
+        self._kept = replace(kept, seen=seen)  # Something was committed, and no key is another.
+        return True
+
+    def _mark(self) -> tuple[Any, ...]:
+        """What is another when a key was made or revoked, which are all the changes there are; on SQLite."""
+        return () if self._changes is None else self._changes.ask(MARK)
 
     def _seen(self) -> tuple[int, int]:
         return self._forgotten, 0 if self._changes is None else self._changes.count()

@@ -16,9 +16,11 @@ from store.engine import connect
 from store.errors import KeyExists, KeyNotFound, KeyUnusable
 from store.key_ring import FRESH_SECONDS, KeyRing
 from store.keys import Keys
+from store.ledger import Ledger
 from store.migrate import upgrade
 from store.values import KeyRow, Scope
 from tests.conftest import FakeClock
+from tests.store.given import a_model
 
 PREDICT = frozenset({Scope.PREDICT})
 
@@ -213,6 +215,27 @@ def test_keys_at_hand_cost_no_query_and_are_forgotten_when_told(keys: Keys, engi
     assert ring.at_hand() is None
     ring.read()
     assert ring.at_hand() is not None
+    ring.close()
+
+
+def test_commits_that_make_or_revoke_no_key_leave_the_keys_at_hand(
+    keys: Keys, ledger: Ledger, engine: Engine, clock: FakeClock
+) -> None:
+    ring = KeyRing(keys)
+    make(keys)
+    kept = ring.read()
+
+    a_model(ledger)
+    assert ring.at_hand() is kept
+    make(keys, "bob")
+    a_model(ledger, "others")
+
+    if engine.dialect.name == "sqlite":
+        assert ring.at_hand() is None
+    assert len(ring.read().by_hash) == 2
+    keys.revoke("bob")
+    if engine.dialect.name == "sqlite":
+        assert ring.at_hand() is None
     ring.close()
 
 
