@@ -39,7 +39,7 @@ Digest = Annotated[str, Path(alias="blob", max_length=100, examples=[f"sha256:{'
 )
 def put_blob(raw: RawBody, house: TheHouse, response: Response) -> BlobResource:
     """Keeps a safetensors file under the digest of its bytes, so that the prior of a model can name it."""
-    described = _described(raw)
+    described = contents_of(raw)
     was_here = house.blobs.holds(described.blob)
     house.keep(raw)
     response.status_code = 200 if was_here else 201
@@ -53,12 +53,12 @@ def get_blob(blob: Digest, caller: TheCaller, house: TheHouse) -> BlobResource:
     if not (DIGEST.fullmatch(blob) and caller.may_read(house, blob)):
         raise BlobNotFound(digest=blob)
     try:
-        return _described(house.blobs.get(blob))
+        return contents_of(house.blobs.get(blob))
     except (BlobMissing, BodyInvalid):
         raise BlobNotFound(digest=blob) from None
 
 
-def _described(raw: bytes) -> BlobResource:
+def contents_of(raw: bytes) -> BlobResource:
     """The names, types and shapes of the tensors.
 
     Raises:

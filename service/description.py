@@ -27,7 +27,14 @@ DIGITS: dict[str, JsonValue] = {
     "output": {"kind": "categorical", "classes": 10},
     "chunk": {"rows": 200, "seconds": 60.0},
 }
-"""The model of the examples: scikit-learn's 8 by 8 digits, whose pixels go from 0 to 16."""
+"""scikit-learn's 8 by 8 digits, whose pixels go from 0 to 16."""
+PAIRS: dict[str, JsonValue] = {
+    "name": "pairs",
+    "net": {"kind": "mlp", "hidden": [8]},
+    "input": {"shape": [2]},
+    "output": {"kind": "categorical", "classes": ["low", "high"]},
+}
+"""The model that the examples of rows are for: two numbers, small enough to type."""
 
 
 class Part(BaseModel):
@@ -206,7 +213,7 @@ Retention = Annotated[Keep | DeleteAfterAbsorb | DeleteAfterDays, Field(discrimi
 class ModelBody(Part):
     """A model to create. All but name, net, input and output may be left out."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [DIGITS]})
+    model_config = ConfigDict(json_schema_extra={"examples": [PAIRS, DIGITS]})
 
     name: str = Field(pattern=MODEL_NAME, description="1 to 128 letters, digits, '.', '_' and '-'.")
     net: Net

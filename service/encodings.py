@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from service.rejected import QueryInvalid
 from service.requests import BYTES, JSON, SAFETENSORS, media_type
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
+LENGTH = re.compile(r"[0-9]{1,12}")
 
 
 class Encoding(StrEnum):
@@ -60,7 +63,8 @@ BatchKind = Annotated[BodyKind, Depends(_batch_kind)]
 
 def _kind(request: Request, accepted: tuple[Encoding, ...]) -> BodyKind:
     encoding = Encoding(media_type(request, *accepted))
-    if encoding is Encoding.JSON:
-        return AS_JSON
     headers = request.headers
-    return BodyKind(encoding, headers.get("content-type", ""), headers.get(HEADER_LENGTH))
+    length = headers.get(HEADER_LENGTH)
+    if length is not None and not LENGTH.fullmatch(length.strip()):
+        raise QueryInvalid(reason=f"{HEADER_LENGTH}: must say how many bytes of JSON begin the body")
+    return AS_JSON if encoding is Encoding.JSON else BodyKind(encoding, headers.get("content-type", ""), length)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from service.rejected import BatchTooLarge, QueryInvalid
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
+
+# It warns of every damaged form; the refusal says the same, and to whom it matters.
+logging.getLogger("python_multipart").setLevel(logging.ERROR)
 
 IMAGES = {"image", "images"}
 

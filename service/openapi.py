@@ -11,7 +11,9 @@ from pydantic.json_schema import models_json_schema
 
 from service.description import ModelBody
 from service.encodings import HEADER_LENGTH, Encoding
+from service.links import link
 from service.needs import need_of
+from service.parameters import tidy_parameters
 from service.problems import ProblemBody
 from service.requests import BYTES, JSON, SAFETENSORS
 from service.schemas import AliasBody, BatchBody, KeyBody, PredictionBody, ReplayBody, RollbackBody
@@ -50,8 +52,8 @@ def takes_rows(body: type[BaseModel], encodings: tuple[Encoding, ...], *, tensor
         "in": "header",
         "required": False,
         "description": f"With {Encoding.RAW}: how many bytes of JSON begin the body.",
-        "schema": {"type": "integer", "minimum": 0},
-        "example": 92,
+        "schema": {"type": "integer", "minimum": 0, "maximum": 10**12 - 1},
+        "example": 256,
     }
     return taken | {"parameters": [header]}
 
@@ -77,6 +79,8 @@ def document(app: FastAPI) -> dict[str, Any]:
         made["components"]["schemas"] |= definitions["$defs"]
         _drop_fastapi_errors(made)
         _say_who_may(made)
+        tidy_parameters(made)
+        link(made)
         app.openapi_schema = made
     return app.openapi_schema
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from pydantic import TypeAdapter, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from service.asked import Patience, Target, TargetAsked, Way, WayAsked, draws_held_max
 from service.bodies import Array, Posted
@@ -51,6 +51,7 @@ REFUSALS = (
 )
 BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
 LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
+AS_JSON_LISTS: dict[str, JsonValue] = {"contentMediaType": JSON, "examples": [[[0.5, -1.0]]]}
 
 ROWS_SHARED_MAX = 4
 """Requests of so few rows are computed together with others; more rows fill a processor by themselves."""
@@ -111,7 +112,7 @@ async def predict_rows_with_version(
 async def predict_small(
     *,
     model: ModelName,
-    inputs: Annotated[str, Query(description="Rows as JSON lists.", examples=["[[0.5,-1.0]]"])],
+    inputs: Annotated[str, Query(description="Rows as JSON lists.", json_schema_extra=AS_JSON_LISTS)],
     target: TargetAsked,
     way: WayAsked,
     patience: Patience,

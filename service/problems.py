@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.routing import compile_path
 
 from service.rejected import (
     BodyTooLarge,
@@ -107,7 +108,10 @@ def install(app: FastAPI) -> None:
 
     async def on_http_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return respond(_from_http(error, request), request.url.path, dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = ", ".join(sorted(_methods_at(request) or headers["Allow"].split(", ")))
+        return respond(_from_http(error, request), request.url.path, headers)
 
     async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
@@ -170,6 +174,14 @@ def _where(loc: tuple[int | str, ...]) -> str:
         and not OPTION.fullmatch(str(part))
     ]
     return ".".join(parts) or "body"
+
+
+def _methods_at(request: Request) -> set[str]:
+    """Those that any call at this path has; Starlette names only those of the first."""
+    paths: dict[str, dict[str, Any]] = request.app.openapi()["paths"]
+    calls = (calls for path, calls in paths.items() if compile_path(path)[0].match(request.url.path))
+    methods = {method.upper() for at_path in calls for method in at_path}
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _from_http(error: HTTPException, request: Request) -> Problem:

@@ -5,13 +5,12 @@ Source: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
 from service.bodies import Array, Bytes, filled, invalid_body, must_be_these
-from service.encodings import HEADER_LENGTH
+from service.encodings import HEADER_LENGTH, LENGTH
 from service.rejected import QueryInvalid
 from service.schemas import Datatype, RawTensor
 
@@ -36,7 +35,7 @@ def split(raw: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
     Raises:
         QueryInvalid: the header Inference-Header-Content-Length does not say where the JSON ends.
     """
-    if header_length is None or not re.fullmatch(r"\d{1,12}", header_length.strip()):
+    if header_length is None or not LENGTH.fullmatch(header_length.strip()):
         raise QueryInvalid(reason=f"{HEADER_LENGTH}: must say how many bytes of JSON begin the body")
     length = int(header_length)
     if length > len(raw):

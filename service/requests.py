@@ -30,9 +30,15 @@ JSON = "application/json"
 SAFETENSORS = "application/x-safetensors"
 BYTES = "application/octet-stream"
 
+KEY_HEADER = "Idempotency-Key"
 KEY_LENGTH_MAX = 255
 KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+KEY_PATTERN = (
+    r"^([!#-~]([ -~]*[!-~])?"
+    r'|"([!#-\[\]-~]|\\["\\])(([ !#-\[\]-~]|\\["\\])*([!#-\[\]-~]|\\["\\]))?")$'
+)
+"""The same for the OpenAPI document: bare, or quoted."""
 ETAG_OF_MOVE = re.compile(r'"(\d{1,9})"')
 
 Item = TypeVar("Item")
@@ -47,7 +53,7 @@ async def _house(connection: HTTPConnection) -> House:
 TheHouse = Annotated[House, Depends(_house)]
 
 # Names with control characters cannot exist, and PostgreSQL refuses to be asked for them.
-ModelName = Annotated[str, Path(alias="model", pattern=r"^[^\x00-\x1f\x7f]{1,128}$", examples=["digits"])]
+ModelName = Annotated[str, Path(alias="model", pattern=r"^[^\x00-\x1f\x7f]{1,128}$", examples=["pairs"])]
 AliasName = Annotated[str, Path(alias="alias", pattern=r"^[^\x00-\x1f\x7f]{1,64}$", examples=["head"])]
 PathNumber = Annotated[int, Path(ge=0, le=NUMBER_MAX)]
 
@@ -125,9 +131,10 @@ async def _idempotency_key(
     header: Annotated[
         str | None,
         Header(
-            alias="Idempotency-Key",
+            alias=KEY_HEADER,
             description='A name of your choice for these rows, at most 255 characters, bare or quoted ("…").',
             examples=["2026-11-23T10:00/17"],
+            json_schema_extra={"pattern": KEY_PATTERN, "maxLength": KEY_LENGTH_MAX},
         ),
     ] = None,
 ) -> str:
@@ -211,6 +218,7 @@ IfMatch = Annotated[
         alias="If-Match",
         description='The ETag that the alias had when you read it; "0": it must never have existed; *: it must exist.',
         examples=['"3"'],
+        json_schema_extra={"pattern": r'^(\*|"[0-9]{1,9}")$'},
     ),
 ]
 
@@ -231,7 +239,12 @@ ExpectedSeq = Annotated[Expected, Depends(_expected)]
 async def _expected_or_new(
     expected: ExpectedSeq,
     if_none_match: Annotated[
-        str | None, Header(alias="If-None-Match", description="*: the alias must not exist.", examples=["*"])
+        str | None,
+        Header(
+            alias="If-None-Match",
+            description="*: the alias must not exist; never together with If-Match.",
+            json_schema_extra={"pattern": r"^\*$"},
+        ),
     ] = None,
 ) -> Expected:
     if if_none_match is None:

@@ -141,10 +141,19 @@ class AliasBody(Body):
     reason: Reason = ""
 
 
+def _one(stated: str, absent: str) -> dict[str, Any]:
+    return {"required": [stated], "properties": {stated: {"type": "integer"}, absent: {"type": "null"}}}
+
+
 class RollbackBody(Body):
     """An earlier version of head's line: `to` names it, or `steps` counts the parents; one of the two."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"to": 1, "reason": "mislabeled batch"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"to": 1, "reason": "mislabeled batch"}],
+            "oneOf": [_one("to", "steps"), _one("steps", "to")],
+        }
+    )
 
     to: Number | None = None
     steps: Annotated[int, Field(ge=1, le=NUMBER_MAX)] | None = None

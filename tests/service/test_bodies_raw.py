@@ -22,6 +22,8 @@ from service.rejected import BodyInvalid, InputDtype, InputNotFinite, JsonInvali
 from service.rows import inputs_of
 from service.schemas import Datatype
 from tests.service.encoded import Sent, kind_of, raw, raw_of
+from tests.service.expected import expect_problem
+from tests.service.live import Live
 
 API = (Path(__file__).parents[2] / "docs" / "api.md").read_text()
 
@@ -194,3 +196,12 @@ def test_damage_anywhere_is_refused_or_read_as_other_numbers(at: int, inserted: 
         inputs_of(posted, of=PAIR, rows_max=5)
     except Rejected:
         pass
+
+
+@pytest.mark.parametrize("length", ["-1", "many", "1.5", "9" * 13])
+def test_a_length_of_json_that_is_no_length_is_refused_with_any_encoding(live: Live, model: str, length: str) -> None:
+    headers = {"Inference-Header-Content-Length": length}
+
+    expect_problem(
+        live.client.post(f"{model}/predictions", json={"inputs": [[1, 2]]}, headers=headers), "query-invalid"
+    )

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import pytest
 
 from service.app import create_app
 from service.problems import MEDIA_TYPE
+from service.rejected import IdempotencyKeyInvalid, IdempotencyKeyMissing
+from service.requests import key_of
 from store.settings import Settings
+from tests.service.live import Live
 
 Json = dict[str, Any]
 DOCUMENT: Json = create_app(Settings()).openapi()
@@ -56,9 +61,9 @@ def test_a_body_has_a_schema_and_examples() -> None:
     assert set(blob) == {"application/x-safetensors", "application/octet-stream"}
     assert len(bodies) == 8
     for body in bodies.values():
-        json = body["content"]["application/json"]
-        assert json["schema"]["$ref"].removeprefix("#/components/schemas/") in DOCUMENT["components"]["schemas"]
-        assert json["examples"]
+        as_json = body["content"]["application/json"]
+        assert as_json["schema"]["$ref"].removeprefix("#/components/schemas/") in DOCUMENT["components"]["schemas"]
+        assert as_json["examples"]
     binary = {call for call, body in bodies.items() if "application/x-safetensors" in body["content"]}
     assert binary == {
         "POST /v1/models/{model}/batches",
@@ -89,3 +94,67 @@ def test_headers_that_matter_are_declared() -> None:
     assert headers["predict"] == headers["predict_with_version"] == {"Inference-Header-Content-Length", "Prefer"}
     assert headers["predict_small"] == {"If-None-Match", "Prefer"}
     assert headers["download_posterior"] == {"If-None-Match"}
+
+
+def test_no_parameter_is_null_for_nothing_in_a_url_or_a_header_is() -> None:
+    schemas = [
+        parameter.get("schema") or parameter["content"]["application/json"]["schema"]
+        for _, operation in OPERATIONS
+        for parameter in operation.get("parameters", [])
+    ]
+
+    assert schemas
+    assert {"type": "null"} not in [option for schema in schemas for option in schema.get("anyOf", [schema])]
+
+
+@pytest.mark.parametrize(
+    ("key", "is_valid"),
+    [
+        ("2026-11-23T10:00/17", True),
+        ("two words", True),
+        ('"quoted \\" and \\\\"', True),
+        ("x" * 255, True),
+        ("x" * 256, False),
+        ("", False),
+        (" blank", False),
+        ('"', False),
+        ('""', False),
+        ('"open', False),
+        ('"un\\escaped"', False),
+        ("schlüssel", False),
+    ],
+)
+def test_the_pattern_of_a_key_takes_what_the_service_takes(key: str, is_valid: bool) -> None:
+    parameters = DOCUMENT["paths"]["/v1/models/{model}/batches"]["post"]["parameters"]
+    [described] = [parameter for parameter in parameters if parameter["name"] == "Idempotency-Key"]
+    schema = described["schema"]
+
+    assert described["required"]
+    assert (len(key) <= schema["maxLength"] and re.search(schema["pattern"], key) is not None) == is_valid
+    if is_valid:
+        assert key_of(key)
+    elif key == key.strip():
+        with pytest.raises((IdempotencyKeyInvalid, IdempotencyKeyMissing)):
+            key_of(key)
+
+
+def test_the_examples_go_together(live: Live) -> None:
+    """Each call's first example is a success on the model that the first example makes."""
+    bodies = {
+        operation["operationId"]: operation["requestBody"]["content"]["application/json"]["examples"]["example 1"]
+        for _, operation in OPERATIONS
+        if "application/json" in operation.get("requestBody", {}).get("content", {})
+    }
+    described = bodies["create_model"]["value"]
+    [small] = [operation for _, operation in OPERATIONS if operation["operationId"] == "predict_small"]
+    [inputs] = [parameter for parameter in small["parameters"] if parameter["name"] == "inputs"]
+    model = f"/v1/models/{described['name']}"
+    assert {parameter["schema"].get("examples", [None])[0] for parameter in small["parameters"][:1]} == {"pairs"}
+
+    assert live.client.post("/v1/models", json=described).status_code == 201
+    posted = live.client.post(f"{model}/batches", json=bodies["post_batch"]["value"], headers={"Idempotency-Key": "1"})
+    predicted = live.client.post(f"{model}/predictions", json=bodies["predict"]["value"])
+    rows = json.dumps(inputs["content"]["application/json"]["example"])
+
+    assert (posted.status_code, predicted.status_code) == (202, 200)
+    assert live.client.get(f"{model}/predictions", params={"inputs": rows}).status_code == 200

@@ -176,7 +176,10 @@ def test_a_path_that_cannot_name_anything_is_not_found(live: Live, path: str) ->
 
 
 def test_a_method_that_is_not_allowed_comes_with_those_that_are(live: Live, model: str) -> None:
-    assert live.client.delete(model).headers["Allow"] == "GET"
+    assert live.client.delete(model).headers["Allow"] == "GET, HEAD"
+    assert live.client.patch("/v1/models").headers["Allow"] == "GET, HEAD, POST"
+    assert live.client.options(f"{model}/aliases/head").headers["Allow"] == "DELETE, GET, HEAD, PUT"
+    assert live.client.request("TRACE", "/docs").headers["Allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize("cursor", ["!", "bm8=", "LTE=", "AA=="])
