@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types contracts schema containers serve format clean paper bench
+.PHONY: help install demo test check lint types contracts schema containers serve format clean paper bench fuzz hostile
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -21,6 +21,12 @@ paper: $(INSTALLED) ## Perform the paper's experiments, write docs/paper.md (DAT
 
 bench: $(INSTALLED) ## Measure every claim, write benchmarks/README.md (DATA=folder with MNIST, or QUICK=1)
 	@$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)") $(if $(QUICK),--quick) $(ARGS)
+
+fuzz: $(INSTALLED) ## Fuzz every decoder of bodies, a million times each (ARGS="--decoder npy" picks one)
+	@$(BIN)/python -m benchmarks.fuzz $(ARGS)
+
+hostile: $(INSTALLED) ## Ask a service what nobody would ask, 10,000 times (ARGS="--seed 2" asks other things)
+	@$(BIN)/python -m benchmarks.hostile_api $(ARGS)
 
 serve: $(INSTALLED) ## Start the service with one worker (settings: POSTERITY_* variables)
 	@$(BIN)/posterity serve $(ARGS)

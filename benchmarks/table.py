@@ -16,6 +16,8 @@ from benchmarks import (
     corruption,
     first_prediction,
     footprint,
+    fuzz,
+    hostile_api,
     ingest,
     many_versions,
     over_http,
@@ -67,6 +69,8 @@ SCRIPTS = (
     Script("corruption", corruption.claims),
     Script("step", claimed.step),
     Script("out_of_the_box", claimed.out_of_the_box, needs_data=True),
+    Script("fuzz", fuzz.claims),
+    Script("hostile_api", hostile_api.claims),
 )
 
 

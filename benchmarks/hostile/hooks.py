@@ -1,0 +1,87 @@
+"""What Schemathesis is told of this service: bodies in binary encodings, and which refusals no schema can foresee.
+
+Loaded by Schemathesis in its own process, through the variable SCHEMATHESIS_HOOKS.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis import Case, CheckContext, HookContext, Response
+
+from benchmarks.fuzzing.seeds import seeds
+from benchmarks.hostile.models import ROWS
+from benchmarks.hostile.reasons import REASONS
+
+HEADER_BYTES = 256
+"""What the document's example of Inference-Header-Content-Length says; JSON may end in blanks."""
+
+
+def _raw_tensors() -> list[bytes]:
+    made = []
+    for body in seeds("raw"):
+        length = int.from_bytes(body[:2], "little")
+        if length <= HEADER_BYTES:
+            made.append(body[2 : 2 + length].ljust(HEADER_BYTES) + body[2 + length :])
+    return made
+
+
+def _of(bodies: list[bytes]) -> st.SearchStrategy[bytes]:
+    """One of these, or now and then any bytes."""
+    return st.one_of(st.sampled_from(bodies), st.sampled_from(bodies), st.binary(max_size=200))
+
+
+IMAGES = seeds("images")
+ARCHIVES = [body for body in seeds("npy") if body.startswith(b"PK")]
+ARRAYS = [body for body in seeds("npy") if not body.startswith(b"PK")]
+
+schemathesis.openapi.media_type("application/x-safetensors", _of(seeds("safetensors")))
+schemathesis.openapi.media_type("application/x-npz", _of(ARCHIVES))
+schemathesis.openapi.media_type("application/x-npy", _of(ARRAYS))
+schemathesis.openapi.media_type("application/octet-stream", _of(_raw_tensors() + seeds("safetensors")))
+schemathesis.openapi.media_type("image/png", _of(IMAGES), aliases=["image/jpeg"])
+
+
+@schemathesis.check
+def refused_for_a_reason(_context: CheckContext, response: Response, case: Case[Any]) -> None:
+    """What is valid by the schemas is refused only for what schemas cannot say."""
+    meta = case.meta
+    if meta is None or not meta.generation.mode.is_positive or not 400 <= response.status_code < 500:
+        return
+    if response.status_code in {401, 403, 404, 409, 429}:
+        return
+    problem = json.loads(response.content)
+    assert problem["code"] in REASONS, f"refused as {problem['code']}: {problem['detail']}"
+
+
+@schemathesis.check
+def is_a_problem(_context: CheckContext, response: Response, _case: Case[Any]) -> None:
+    """Every refusal is a problem with a code, of the status that it has; its text has no lone surrogate."""
+    if response.status_code < 400:
+        return
+    assert response.headers["content-type"] == ["application/problem+json"]
+    problem = json.loads(response.content.decode())
+    assert problem["status"] == response.status_code
+    assert problem["type"] == f"urn:posterity:problem:{problem['code']}"
+    if response.status_code == 405:
+        assert response.headers["allow"]
+
+
+@schemathesis.hook
+def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
+    """Every other valid body for a model that was prepared holds rows that fit it: no schema could say which."""
+    fitting = ROWS.get(str((case.path_parameters or {}).get("model")))
+    is_valid = case.meta is not None and case.meta.generation.mode.is_positive
+    if fitting is None or not is_valid or case.media_type != "application/json" or not isinstance(case.body, dict):
+        return
+    chance = zlib.crc32(repr(case.body).encode("utf-8", "surrogatepass"))
+    if "inputs" in case.body and chance % 2:
+        fields = ("inputs", "labels", "weights") if case.operation.path.endswith("/batches") else ("inputs",)
+        rows = fitting[chance // 2 % len(fitting)]
+        case.body = {name: value for name, value in case.body.items() if name not in fields} | {
+            name: rows[name] for name in fields if name in rows
+        }
