@@ -1,0 +1,155 @@
+"""Whatever is refused has changed nothing: not a row of any table, not a blob; and its key is still free."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from benchmarks.fuzzing.mutations import bent, mutated
+from benchmarks.fuzzing.seeds import BOUNDARY, seeds
+from store.schema import metadata
+from tests.service.live import IMAGES, NAMED, TINY, Json, Live, running
+
+SEEDS = {name: seeds(name) for name in ("safetensors", "npy", "base64", "raw", "forms")}
+TYPES = {
+    "safetensors": "application/x-safetensors",
+    "npy": "application/x-npz",
+    "base64": "application/json",
+    "raw": "application/octet-stream",
+}
+FREE: Json = {"inputs": [[1, 2]], "labels": [0]}
+NUMBERS = st.one_of(st.integers(-2, 3), st.integers(2**31 - 1, 2**64), st.none(), st.booleans(), st.floats(), st.text())
+WORDS = st.one_of(st.text(max_size=20), st.sampled_from(["head", "review", "a\0", "\ud800", "é" * 70, ".."]))
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Books:
+    """A service, and all that it has written down."""
+
+    live: Live
+    blobs: Path
+
+    def written(self) -> tuple[dict[str, list[str]], list[str]]:
+        """Every row of every table, and the names of all blobs."""
+        with self.live.house.engine.connect() as connection:
+            rows = {
+                name: sorted(map(repr, connection.execute(select(table)).all()))
+                for name, table in metadata.tables.items()
+            }
+        return rows, sorted(str(path.relative_to(self.blobs)) for path in self.blobs.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def books(database_url: str, tmp_path: Path) -> Iterator[Books]:
+    """On each engine: models of flat rows, of named classes and of images; the first has a version and pending rows."""
+    with running(tmp_path / "data", database_url=database_url, rows_max=64) as live:
+        for name, description in {"flat": TINY, "named": NAMED, "images": IMAGES}.items():
+            assert live.client.post("/v1/models", json={"name": name} | description).status_code == 201
+        live.learn("/v1/models/flat")
+        live.post_rows("/v1/models/flat", FREE, key="pending")
+        yield Books(live, tmp_path / "data" / "blobs")
+
+
+@st.composite
+def bodies(draw: st.DrawFn) -> tuple[str, bytes]:
+    """A media type, and a body that is nearly of it."""
+    decoder = draw(st.sampled_from(list(SEEDS)))
+    random = Random(draw(st.integers(0, 2**32)))
+    body = random.choice(SEEDS[decoder])
+    for _ in range(draw(st.integers(0, 3))):
+        body = mutated(decoder, body, seeds=SEEDS[decoder], random=random, bend=lambda of, size: bent(of, size, random))
+    if decoder == "forms":
+        return f"multipart/form-data; boundary={BOUNDARY.decode()}", body.partition(b"\n")[2]
+    return TYPES[decoder], body
+
+
+FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@FEW
+@given(
+    sent=bodies(),
+    model=st.sampled_from(["flat", "named", "images", "nobody"]),
+    length=st.sampled_from(["0", "10", "256", "-1"]),
+)
+def test_a_refused_batch_leaves_nothing_and_its_key_is_free(
+    books: Books, sent: tuple[str, bytes], model: str, length: str
+) -> None:
+    (media_type, body), key = sent, f"posted-{next(_numbers)}"
+    if media_type == TYPES["raw"]:
+        length, body = str(int.from_bytes(body[:2], "little")), body[2:]
+    headers = {"Content-Type": media_type, "Idempotency-Key": key, "Inference-Header-Content-Length": length}
+    before = books.written()
+
+    answer = books.live.client.post(f"/v1/models/{model}/batches", content=body, headers=headers)
+
+    assert answer.status_code == 202 or 400 <= answer.status_code < 500, answer.text
+    if answer.status_code != 202:
+        assert books.written() == before
+        free = books.live.client.post("/v1/models/flat/batches", json=FREE, headers={"Idempotency-Key": key})
+        assert free.status_code == 202
+        assert "Idempotent-Replayed" not in free.headers
+
+
+@FEW
+@given(sent=bodies())
+def test_a_refused_blob_leaves_nothing(books: Books, sent: tuple[str, bytes]) -> None:
+    before = books.written()
+
+    answer = books.live.client.post("/v1/blobs", content=sent[1], headers={"Content-Type": sent[0]})
+
+    assert answer.status_code in {200, 201, 413, 415, 422}, answer.text
+    if answer.status_code >= 400:
+        assert books.written() == before
+
+
+@FEW
+@given(
+    call=st.sampled_from(
+        [
+            ("POST", "/v1/models"),
+            ("PUT", "/v1/models/flat/aliases/{word}"),
+            ("DELETE", "/v1/models/flat/aliases/{word}"),
+            ("DELETE", "/v1/models/flat/updates/{number}"),
+            ("DELETE", "/v1/models/flat/batches/{number}"),
+            ("POST", "/v1/models/flat/rollback"),
+            ("POST", "/v1/models/flat/replays"),
+            ("POST", "/v1/models/images/updates"),
+        ]
+    ),
+    body=st.dictionaries(
+        st.sampled_from(["name", "net", "input", "output", "version", "reason", "to", "steps", "chunks", "more"]),
+        st.one_of(NUMBERS, WORDS, st.lists(NUMBERS, max_size=2), st.just(TINY["net"]), st.just(TINY["input"])),
+        max_size=4,
+    ),
+    word=WORDS,
+    number=NUMBERS,
+    if_match=st.sampled_from([None, "*", '"0"', '"1"', '"2"', '"x"', "1"]),
+)
+def test_whatever_is_refused_leaves_nothing(
+    books: Books, *, call: tuple[str, str], body: Json, word: str, number: object, if_match: str | None
+) -> None:
+    method, path = call
+    before = books.written()
+    url = path.format(word=_quoted(word), number=_quoted(str(number)))
+    headers = {"Content-Type": "application/json"} | ({} if if_match is None else {"If-Match": if_match})
+
+    answer = books.live.client.request(method, url, content=json.dumps(body).encode(), headers=headers)
+
+    assert answer.status_code < 500, answer.text
+    if answer.status_code >= 400:
+        assert books.written() == before
+
+
+def _quoted(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogatepass")) or "%20"
