@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import resource
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ GROWTH_BYTES_MAX = 64 * 2**20
 ROOM_BYTES = 2**30
 """Address space beyond what the process has at first: more than that is a MemoryError, resident or not."""
 
-FIGURES = re.compile(r"'[^']*'|\"[^\"]*\"|[^A-Za-z -]+")
+FIGURES = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|[^A-Za-z -]+")
 """What the words of a refusal quote of a body, and its numbers."""
 
 
@@ -85,7 +86,8 @@ def limit_address_space() -> None:
 
 def peak_bytes() -> int:
     """The most memory that this process ever had resident."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _words(outcome: str) -> str:

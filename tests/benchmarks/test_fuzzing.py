@@ -55,6 +55,14 @@ def test_bodies_that_are_nearly_valid_are_read_or_refused(decoder: str, seed: in
         assert DECODERS[decoder](body)
 
 
+def test_where_atheris_has_no_wheel_bodies_are_made_by_chance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child, "ENGINE", "chance")
+
+    found = child.fuzz("images", tmp_path, executions=500, seed=1)
+
+    assert (found["engine"], found["fault"], found["executions"]) == ("chance", "", 500)
+
+
 def test_a_fuzzer_that_ends_badly_is_a_fault(tmp_path: Path) -> None:
     found = child.fuzz("breaks", tmp_path, executions=10, seed=1)
 
