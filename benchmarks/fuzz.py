@@ -36,12 +36,21 @@ def main() -> int:
     given = parser.parse_args()
     if ENGINE != "atheris":
         print("NOTE: atheris has no wheel for this platform; bodies are made by chance, guided by nothing.")
-    found = {}
+    is_whole = not given.decoder and given.executions >= EXECUTIONS
+    found: dict[str, Any] = {}
     for decoder in given.decoder or DECODERS:
         with tempfile.TemporaryDirectory() as folder:
             found[decoder] = fuzz(decoder, Path(folder), executions=given.executions, seed=given.seed)
         print(f"{decoder}: {found[decoder]}", flush=True)
-    result = {
+        if is_whole:
+            record.write("fuzz", _result(given, found))
+    result = _result(given, found)
+    report.finish("fuzz", result, claims(result), quick=not is_whole)
+    return 0 if all(claim.holds for claim in claims(result)) else 1
+
+
+def _result(given: argparse.Namespace, found: Mapping[str, Any]) -> dict[str, Any]:
+    return {
         "what": "executions of each decoder, branches (edges) that they reached, seconds, and MiB resident at most",
         "executions": given.executions,
         "seed": given.seed,
@@ -52,9 +61,6 @@ def main() -> int:
         **record.surroundings(),
         "decoders": found,
     }
-    is_whole = not given.decoder and given.executions >= EXECUTIONS
-    report.finish("fuzz", result, claims(result), quick=not is_whole)
-    return 0 if all(claim.holds for claim in claims(result)) else 1
 
 
 def claims(result: Mapping[str, Any]) -> list[Claim]:

@@ -14,7 +14,7 @@ from benchmarks.hostile.reasons import REASONS
 from benchmarks.hostile.run import attack
 from benchmarks.live.processes import service
 from store.errors import Problem
-from tests.service.test_problems import all_problems
+from tests.service.expected import all_problems
 
 CASES, EXAMPLES = 300, 6
 PHASES = {"sqlite": ("examples", "fuzzing", "stateful"), "postgresql": ("examples", "coverage")}
