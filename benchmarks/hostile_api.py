@@ -26,7 +26,7 @@ from benchmarks.live import report
 from benchmarks.live.processes import ROOT, service
 
 CASES, SEED, EXAMPLES = 10_000, 1, 200
-SETTINGS = {"threads": 1, "lease_seconds": 2.0, "body_bytes_max": 2**16, "rows_max": 100}
+SETTINGS = {"threads": 1, "worker_nice": 0, "lease_seconds": 2.0, "body_bytes_max": 2**16, "rows_max": 100}
 
 
 def main() -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +23,10 @@ Bend = Callable[[bytes, int], bytes]
 """Other bytes than these, and at most so many."""
 
 Mutation = Callable[[bytes, Random, Bend], bytes]
+
+BROKEN = (ValueError, LookupError, OSError, EOFError, RuntimeError, struct.error)
+BROKEN += (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+"""What is raised by a body whose structure is damaged already."""
 
 MORE_BYTES = 64
 """A part grows by no more than this at a time."""
@@ -68,7 +74,7 @@ def mutated(decoder: str, body: bytes, *, seeds: Sequence[bytes], random: Random
         return bend(body, len(body) + MORE_BYTES)
     try:
         return OF_DECODER[decoder](body, random, bend)
-    except (ValueError, LookupError, zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError):
+    except BROKEN:
         return bend(body, len(body) + MORE_BYTES)
 
 

@@ -41,7 +41,7 @@ ROWS: Mapping[str, tuple[Json, ...]] = {
 }
 """Bodies that the models take."""
 
-SECONDS_MAX = 60.0
+SECONDS_MAX = 240.0
 POLL_SECONDS = 0.05
 
 
