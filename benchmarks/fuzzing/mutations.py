@@ -24,8 +24,10 @@ Bend = Callable[[bytes, int], bytes]
 
 Mutation = Callable[[bytes, Random, Bend], bytes]
 
-BROKEN = (ValueError, LookupError, OSError, EOFError, RuntimeError, struct.error)
-BROKEN += (zipfile.BadZipFile, zlib.error, lzma.LZMAError)
+BROKEN = (
+    *(ValueError, LookupError, OSError, EOFError, RuntimeError, struct.error),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
+)
 """What is raised by a body whose structure is damaged already."""
 
 MORE_BYTES = 64

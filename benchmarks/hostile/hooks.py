@@ -73,15 +73,20 @@ def is_a_problem(_context: CheckContext, response: Response, _case: Case[Any]) -
 
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
-    """Every other valid body for a model that was prepared holds rows that fit it: no schema could say which."""
+    """Every other valid request about a model that was prepared has rows that fit it: no schema could say which."""
     fitting = ROWS.get(str((case.path_parameters or {}).get("model")))
-    is_valid = case.meta is not None and case.meta.generation.mode.is_positive
-    if fitting is None or not is_valid or case.media_type != "application/json" or not isinstance(case.body, dict):
+    if fitting is None or case.meta is None or not case.meta.generation.mode.is_positive:
         return
-    chance = zlib.crc32(repr(case.body).encode("utf-8", "surrogatepass"))
-    if "inputs" in case.body and chance % 2:
+    chance = zlib.crc32(repr((case.query, case.body)).encode("utf-8", "surrogatepass"))
+    if chance % 2:
+        _fit(case, fitting[chance // 2 % len(fitting)])
+
+
+def _fit(case: Case[Any], rows: dict[str, Any]) -> None:
+    if "inputs" in (query := case.query or {}):
+        is_text = isinstance(query["inputs"], str)
+        case.query = query | {"inputs": json.dumps(rows["inputs"]) if is_text else rows["inputs"]}
+    if case.media_type == "application/json" and isinstance(case.body, dict) and "inputs" in case.body:
         fields = ("inputs", "labels", "weights") if case.operation.path.endswith("/batches") else ("inputs",)
-        rows = fitting[chance // 2 % len(fitting)]
-        case.body = {name: value for name, value in case.body.items() if name not in fields} | {
-            name: rows[name] for name in fields if name in rows
-        }
+        others = {name: value for name, value in case.body.items() if name not in fields}
+        case.body = others | {name: rows[name] for name in fields if name in rows}
