@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import struct
 import zipfile
 import zlib
@@ -23,6 +24,9 @@ LENGTH_BYTES = {1: 2, 2: 4}
 """By version, the bytes that say how long the header is; version 3 is for arrays of records."""
 
 HEADER_BYTES_MAX = 4096
+
+ODD = re.compile(rb"\\|[0-9][A-Za-z_]")
+"""Escapes, and letters right behind digits: no part of a header, and Python warns of some of them."""
 
 NO_LITERAL = (ValueError, TypeError, SyntaxError, MemoryError, RecursionError)
 
@@ -62,8 +66,7 @@ def array_of_npy(raw: Bytes, *, where: str) -> Array:
     start, end = _header_place(raw, where)
     text = bytes(raw[start:end])
     try:
-        # Escapes are no part of a header, and Python warns of odd ones.
-        stated = None if b"\\" in text else ast.literal_eval(text.decode("latin-1"))
+        stated = None if ODD.search(text) else ast.literal_eval(text.decode("latin-1"))
     except NO_LITERAL:
         stated = None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 from typing import Any
 
 import numpy as np
@@ -104,3 +105,11 @@ def test_a_pickle_is_not_read() -> None:
 
     with pytest.raises(BodyInvalid):
         array_of_npy(stream.getvalue(), where="body")
+
+
+@pytest.mark.parametrize("header", ["1if 1else 2", "{'shape': (1or 2,)}", "{'descr': '\\d'}", "0x1for x in y"])
+def test_a_header_that_python_would_warn_of_is_refused_without_a_word_in_the_log(header: str) -> None:
+    with warnings.catch_warnings(record=True, action="always") as warned, pytest.raises(BodyInvalid):
+        array_of_npy(stating(header), where="body")
+
+    assert not warned
