@@ -4,58 +4,55 @@ An installation in this process has models of every family with two versions eac
 uploaded. Each trial damages one stored file, drawn at random: a byte is another, the end is cut off, or the bytes are
 those of another blob of the same installation. Then everything that reads this file does: `get`, a file that is opened,
 read and verified as the service does, the worker's absorbing, each HTTP call that needs it, and the doctor. Each has to
-say that this very blob is damaged: an answer, or another error, is counted as silent. At the beginning and at the end
-all files are whole, and every reading of each succeeds.
+say that this very blob is damaged: an answer, or another error, is counted as silent. At the beginning every reading of
+every file succeeds. Runs of one commit with several seeds are kept together: `--trials 2500 --seed 2`.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from bayes import Posterior
 from benchmarks import record
 from benchmarks.figures import Claim
+from benchmarks.live.readings import readings_of
 from benchmarks.live.stored import Blob, Installation, Kind, installation
 from store.doctor import examine
-from store.errors import BlobCorrupt
-from worker.absorb import absorb
 
 TRIALS, SEED = 10_000, 1
-EXAMINED_AT_ONCE = 10
-"""The doctor reads everything: it is asked once about so many damaged files, and has to name each."""
-_numbers = count(1)
+EXAMINED_AT_ONCE = 25
+"""The doctor reads everything: it is asked once for so many trials, and has to name each file that they damaged."""
 KINDS: tuple[Kind, ...] = ("posterior", "batch", "weights")
 DAMAGES = ("flipped", "cut off", "swapped")
-
-Reading = Callable[[Installation, Blob], Awaitable[str | None]]
-"""Reads the blob; the digest that is said to be damaged, or None."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=TRIALS, help="of fewer than 10,000, nothing is kept")
+    parser.add_argument("--trials", type=int, default=TRIALS)
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
     logging.getLogger("posterity").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory() as folder:
-        result = asyncio.run(measure(Path(folder), trials=given.trials, seed=given.seed)) | record.surroundings()
-    if given.trials >= TRIALS:
-        record.write("corruption", result)
+        run = asyncio.run(measure(Path(folder), trials=given.trials, seed=given.seed))
+    result = {
+        "what": "stored files damaged, and readings of them that did not say so",
+        **record.surroundings(),
+    }
+    result["runs"] = [*others(result["commit"], seed=given.seed), run]
+    record.write("corruption", result)
     for claim in claims(result):
         Console().print(*claim.cells, sep="; ", soft_wrap=True)
 
@@ -80,6 +77,13 @@ class Counts:
         self.silent[reading] += is_silent
 
 
+def others(commit: str, *, seed: int) -> list[dict[str, Any]]:
+    """The runs with other seeds that were kept of this commit."""
+    path = record.RESULTS / "corruption.json"
+    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"commit": None}
+    return [run for run in kept["runs"] if run["seed"] != seed] if kept["commit"] == commit else []
+
+
 async def measure(folder: Path, *, trials: int, seed: int) -> dict[str, Any]:
     """How often each reading was asked of damaged bytes, and how often it did not say so."""
     drawn, counts = np.random.default_rng(seed), Counts()
@@ -94,11 +98,10 @@ async def measure(folder: Path, *, trials: int, seed: int) -> dict[str, Any]:
                         counts.add(name, is_silent=await read(made, trial.blob) != trial.blob.digest)
             with _in_place(made, together):
                 wrong = examine(made.house.engine, made.folder).wrong
-            for trial in together:
+            for trial in {trial.blob.digest: trial for trial in together}.values():
                 counts.add("doctor", is_silent=not _is_named(trial.blob, wrong))
-        await _require_whole(made)
+        assert examine(made.house.engine, made.folder).wrong == ()
     return {
-        "what": "stored files damaged, and readings of them that did not say so",
         "seed": seed,
         "trials": trials,
         "blobs": len(made.blobs),
@@ -147,101 +150,22 @@ def _damaged(made: Installation, blob: Blob, damage: str, drawn: np.random.Gener
     return bytes(data)
 
 
-def readings_of(blob: Blob) -> dict[str, Reading]:
-    """Everything that reads such a blob, by its name."""
-    found: dict[str, Reading] = {
-        "store: get": _of(lambda made, blob: made.folder.get(blob.digest)),
-        "store: open and verify": _of(_opened),
-        "worker: absorb": _of(_absorbed),
-        "GET blob": _asked(lambda blob: ("GET", f"/v1/blobs/{blob.digest}", None)),
-    }
-    if blob.kind == "weights":
-        found["POST model"] = _asked(lambda blob: ("POST", "/v1/models", _described(blob)))
-    if blob.kind == "posterior":
-        version = f"/v1/models/{blob.model}/versions/{blob.version}"
-        found["GET posterior"] = _asked(lambda _: ("GET", f"{version}/posterior", None))
-        found["GET compare"] = _asked(lambda _: ("GET", f"{version}/compare/{blob.version}", None))
-        found["POST predictions"] = _predicted
-        if blob.claim.description["family"] != "point":
-            found["POST predictions, draws"] = _drawn
-    return found
-
-
-def _of(read: Callable[[Installation, Blob], object]) -> Reading:
-    async def reading(made: Installation, blob: Blob) -> str | None:
-        try:
-            read(made, blob)
-        except BlobCorrupt as error:
-            return str(error.facts["digest"])
-        except Exception as error:  # noqa: BLE001 - Whatever it is, it does not say what is damaged.
-            return type(error).__name__
-        return None
-
-    return reading
-
-
-def _asked(request: Callable[[Blob], tuple[str, str, Any]]) -> Reading:
-    async def reading(made: Installation, blob: Blob) -> str | None:
-        method, url, body = request(blob)
-        return _named(await made.client.request(method, url, json=body), blob)
-
-    return reading
-
-
-async def _predicted(made: Installation, blob: Blob) -> str | None:
-    url = f"/v1/models/{blob.model}/versions/{blob.version}/predictions"
-    method = "mean" if blob.claim.description["family"].startswith("mnf") else "moments"
-    return _named(await made.client.post(url, json={**made.bodies[blob.model], "method": method}), blob)
-
-
-async def _drawn(made: Installation, blob: Blob) -> str | None:
-    url = f"/v1/models/{blob.model}/versions/{blob.version}/predictions"
-    drawn = {"method": "ensemble", "samples": 2, "seed": next(_numbers)}
-    return _named(await made.drawing.post(url, json={**made.bodies[blob.model], **drawn}), blob)
-
-
-def _named(answer: httpx.Response, blob: Blob) -> str | None:
-    if answer.is_success:
-        return None
-    body = answer.json()
-    is_named = (answer.status_code, body["code"]) == (500, "blob-corrupt") and blob.digest in body["detail"]
-    return blob.digest if is_named else str(body["code"])
-
-
 def _is_named(blob: Blob, wrong: Sequence[str]) -> bool:
     return any(sentence.startswith(f"{blob.model}: ") and blob.digest in sentence for sentence in wrong)
 
 
-def _opened(made: Installation, blob: Blob) -> None:
-    with made.folder.open(blob.digest) as file:
-        try:
-            if blob.kind == "posterior":
-                Posterior.read(file)
-            else:
-                file.read()
-        finally:
-            file.verify()  # Damaged bytes are the better explanation, as in service/loaded.py.
-
-
-def _absorbed(made: Installation, blob: Blob) -> None:
-    absorb(blob.claim, made.folder, device="cpu", missing_labels=[], progress=lambda _: None, check=lambda: None)
-
-
-def _described(blob: Blob) -> Mapping[str, Any]:
-    stated = {name: value for name, value in blob.claim.description.items() if name != "recipe"}
-    prior = {"kind": "weights", "blob": blob.digest, "sigma": 0.1}
-    return stated | {"name": f"around-{next(_numbers)}", "prior": prior}
-
-
 def claims(result: Mapping[str, Any]) -> Sequence[Claim]:
-    silent, readings = sum(result["silent"].values()), sum(result["readings"].values())
+    runs = result["runs"]
+    trials = sum(run["trials"] for run in runs)
+    readings = sum(sum(run["readings"].values()) for run in runs)
+    silent = sum(sum(run["silent"].values()) for run in runs)
     return [
         Claim(
-            f"Readings that took a damaged posterior, batch or weights file for whole: of {len(result['readings'])} "
-            "kinds, by the service, the worker, the doctor and the store itself",
-            f"{silent} of {readings:,}, in {result['trials']:,} trials on {result['blobs']} files",
-            "0",
-            silent == 0,
+            f"Readings, of {len(runs[0]['readings'])} kinds by the service, the worker, the doctor and the store, that "
+            "took a damaged posterior, batch or weights file for whole",
+            f"{silent} of {readings:,}, in {trials:,} trials on {runs[0]['blobs']} files; {len(runs)} seeds",
+            f"0 in {TRIALS:,} trials",
+            silent == 0 and trials >= TRIALS,
         )
     ]
 

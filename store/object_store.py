@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -59,8 +60,19 @@ class ObjectStore:
         """
         digests = [digest_of(data) for data in blobs]
         named = dict(zip(digests, blobs, strict=True))
+        has_failed = threading.Event()
+
+        def put(digest: str) -> None:
+            # Those who wait for their turn are not worth waiting for once one has failed.
+            if not has_failed.is_set():
+                try:
+                    self._put(digest, named[digest])
+                except BlobStoreError:
+                    has_failed.set()
+                    raise
+
         with ThreadPoolExecutor(min(PUTS_AT_ONCE, max(1, len(named)))) as putting:
-            list(putting.map(self._put, named.keys(), named.values()))
+            list(putting.map(put, named))
         return digests
 
     def get(self, digest: str) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 
 from store.digests import digest_of, name_of
 from store.errors import BlobCorrupt, BlobMissing, BlobStoreError
-from store.object_store import PART_BYTES, ObjectStore
+from store.object_store import PART_BYTES, PUTS_AT_ONCE, ObjectStore
 from tests.faulty_proxy import FaultyProxy, To
 from tests.object_server import ObjectServer
 
@@ -27,7 +27,7 @@ DIGEST = digest_of(DATA)
 Call = Callable[[ObjectStore], object]
 CALLS: dict[str, Call] = {
     "put": lambda blobs: blobs.put(DATA),
-    "put many": lambda blobs: blobs.put_all([DATA, b"a", b"b"]),
+    "put many": lambda blobs: blobs.put_all([DATA, *(bytes([number]) for number in range(2 * PUTS_AT_ONCE))]),
     "put large": lambda blobs: blobs.put(LARGE),
     "get": lambda blobs: blobs.get(DIGEST),
     "open": lambda blobs: blobs.open(DIGEST),
@@ -163,7 +163,7 @@ def test_a_store_that_stays_silent_is_given_up_after_a_bounded_time(
 ) -> None:
     proxy.hold()
 
-    assert SECONDS <= seconds_of(CALLS[name], blobs) < 5 * SECONDS
+    assert SECONDS <= seconds_of(CALLS[name], blobs) < 3.5 * SECONDS
 
     proxy.heal()
     CALLS[name](blobs)
