@@ -16,6 +16,7 @@ from client.values import (
     Alias,
     Batch,
     Comparison,
+    Deletion,
     Json,
     Model,
     Move,
@@ -96,6 +97,21 @@ def batches(model: str) -> Call[tuple[Batch, ...]]:
 
 def batch(model: str, batch: int) -> Call[Batch]:
     return (yield from ask(get("models", model, "batches", batch), Batch))
+
+
+def delete_batch(model: str, batch: int, *, reason: str | None = None) -> Call[Deletion]:
+    """The batch's rows are deleted, for good; what has learned from them stays, and is named.
+
+    Raises:
+        ServiceProblem: `batch-waiting`, as long as they are to be absorbed.
+    """
+    request = Request(
+        "DELETE",
+        url_path("models", model, "batches", batch),
+        query=stated({"reason": reason}),
+        is_repeatable=True,
+    )
+    return (yield from ask(request, Deletion))
 
 
 def update(model: str) -> Call[Update]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.prediction import Prediction
-from client.values import Alias, Batch, Blob, Key, Model, Move, Prequential, Resource, Update, Version
+from client.values import Alias, Batch, Blob, Deletion, Key, Model, Move, Prequential, Resource, Update, Version
 
 R = TypeVar("R", bound=Resource)
 PIPE_COLUMNS = 200
@@ -83,10 +83,22 @@ def updates_table(updates: Iterable[Update]) -> Table:
 
 def batches_table(batches: Iterable[Batch]) -> Table:
     rows = (
-        (b.batch, b.rows, b.state, b.chunk, ", ".join(map(str, b.absorbed_in)), b.key, _moment(b.accepted_at))
+        (b.batch, b.rows, b.state, b.chunk, ", ".join(map(str, b.absorbed_in)), b.key, _moment(b.accepted_at), _gone(b))
         for b in batches
     )
-    return _table(("batch", "rows", "state", "chunk", "absorbed in", "key", "accepted"), rows)
+    return _table(("batch", "rows", "state", "chunk", "absorbed in", "key", "accepted", "deleted"), rows)
+
+
+def _gone(batch: Batch) -> str:
+    return "" if batch.deleted_at is None else _moment(batch.deleted_at)
+
+
+def deletions_table(deletions: Iterable[Deletion]) -> Table:
+    rows = (
+        (d.batch, d.deleted_by, d.reason, _moment(d.deleted_at), ", ".join(map(str, d.learned_by)), d.bytes_removed)
+        for d in deletions
+    )
+    return _table(("batch", "deleted by", "reason", "deleted", "learned by", "bytes removed"), rows)
 
 
 def tensors_table(blobs: Iterable[Blob]) -> Table:

@@ -61,6 +61,22 @@ class Batch(Resource):
     absorbed_in: tuple[int, ...] = ()
     on_head: bool = False
     is_replay: bool = False
+    deleted_at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deletion(Resource):
+    """The rows of a batch are deleted; `learned_by` are the versions that have it in their evidence, and stay."""
+
+    model: str
+    batch: int
+    digest: str
+    kind: str
+    deleted_by: str
+    reason: str
+    deleted_at: datetime
+    bytes_removed: bool
+    learned_by: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from store.values import KeyRow
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
-KeyName = Annotated[str, Path(alias="key", pattern=r"^[^\x00-\x1f\x7f]{1,128}$", examples=["dashboard"])]
+KeyName = Annotated[str, Path(alias="name", pattern=r"^[^\x00-\x1f\x7f]{1,128}$", examples=["dashboard"])]
 
 
 @router.post(
@@ -54,10 +54,10 @@ def list_keys(page: PageAsked, house: TheHouse) -> KeyList:
     return KeyList(keys=[_resource(row) for row in shown], next_cursor=next_cursor)
 
 
-@router.delete("/{key}", operation_id="revoke_key", responses=declared(KeyNotFound))
-def revoke_key(key: KeyName, house: TheHouse) -> KeyResource:
+@router.delete("/{name}", operation_id="revoke_key", responses=declared(KeyNotFound))
+def revoke_key(name: KeyName, house: TheHouse) -> KeyResource:
     """The key opens nothing any more; its name stays in the history, and is not used again."""
-    row = house.keys.revoke(key)
+    row = house.keys.revoke(name)
     house.known_keys.ring.forget()
     return _resource(row)
 

@@ -51,6 +51,7 @@ LEADS = (
     Leads("list_updates", (200,), UPDATE, FIRST_UPDATE),
     Leads("replay_chunks", (202,), UPDATE, FIRST_UPDATE),
     Leads("get_batch", (200,), ("delete_batch",), ANSWERED | {"batch": "$response.body#/batch"}),
+    Leads("create_key", (201,), ("revoke_key",), {"name": "$response.body#/name"}),
     Leads("cancel_update", (200,), ("replay_chunks",), ANSWERED),
     Leads("get_update", (200,), OF_VERSIONS, VERSION),
     Leads("predict", (200,), ("get_version",), VERSION),

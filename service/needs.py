@@ -54,7 +54,7 @@ NEEDS: dict[str, frozenset[Scope]] = {
     f"POST {MODEL}/rollback": ADMIN,
     "POST /v1/keys": ADMIN,
     "GET /v1/keys": ADMIN,
-    "DELETE /v1/keys/{key}": ADMIN,
+    "DELETE /v1/keys/{name}": ADMIN,
 }
 OF_ALL_MODELS = "/v1/keys"
 """Who may make keys could make one for any model."""

@@ -22,6 +22,7 @@ REASONS = {
     "blob-unknown": OF_STATE,
     "alias-moved": OF_STATE,
     "idempotency-key-reused": OF_STATE,
+    "key-unusable": "names that the service uses itself, and patterns without sense, are taken by no key",
     "samples-too-many": OF_SETTINGS,
     "batch-too-large": OF_SETTINGS,
     "alias-invalid": "a name that is read may be any, one that is made may not",

@@ -9,6 +9,7 @@ from client.tables import (
     aliases_table,
     batches_table,
     console,
+    deletions_table,
     moves_table,
     print_json,
     print_resource,
@@ -22,6 +23,7 @@ aliases_app = typer.Typer(no_args_is_help=True, help="List the aliases of a mode
 app.add_typer(aliases_app, name="aliases")
 
 AliasName = Annotated[str, typer.Argument(metavar="ALIAS", help="The alias's name.")]
+BatchNumber = Annotated[int, typer.Argument(metavar="BATCH", min=1, help="The batch's number.")]
 VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", min=0, help="The version's number.")]
 
 
@@ -30,6 +32,15 @@ def batches(model: ModelName, url: Url = LOCAL, as_json: AsJson = False) -> None
     """List the batches of a model and what became of each."""
     with service_at(url) as client:
         print_resources(client.batches(model), batches_table, as_json=as_json)
+
+
+@app.command("delete-batch")
+def delete_batch(
+    model: ModelName, batch: BatchNumber, *, reason: Reason = None, url: Url = LOCAL, as_json: AsJson = False
+) -> None:
+    """Delete the rows of a batch, for good, and say which versions have learned from them; those stay."""
+    with service_at(url) as client:
+        print_resource(client.delete_batch(model, batch, reason=reason), deletions_table, as_json=as_json)
 
 
 @app.command()

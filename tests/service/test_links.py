@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -44,6 +45,13 @@ BY_STATE = {
 """Links whose call is refused right after this answer, because of what has happened before."""
 
 
+@pytest.fixture(autouse=True)
+def nobody(live: Live) -> Iterator[None]:
+    """Keys that a test makes are shown in that test alone."""
+    yield
+    live.client.headers.pop("Authorization", None)
+
+
 @pytest.fixture
 def learned(live: Live, model: str) -> str:
     live.learn(model, ROWS)
@@ -70,6 +78,11 @@ def source(live: Live, model: str, call: str) -> tuple[httpx.Response, Json]:
         named = {"name": f"{model.rpartition('/')[2]}-linked", "net": {"kind": "mlp", "hidden": [3]}}
         described = {**named, "input": {"shape": [2]}, "output": {"kind": "categorical", "classes": 3}}
         return live.client.post("/v1/models", json=described), {}
+    if call == "create_key":
+        named = {"name": f"{model.rpartition('/')[2]}-linked", "scopes": ["admin"]}
+        made = live.client.post("/v1/keys", json=named)
+        live.client.headers["Authorization"] = f"Bearer {made.json()['key']}"
+        return made, {}
     if call == "put_blob":
         content = save({}, {"of": model})
         return live.client.post("/v1/blobs", content=content, headers={"Content-Type": "application/x-safetensors"}), {}

@@ -64,7 +64,7 @@ ALLOWED = {
     "POST /v1/models/{model}/rollback": "admin",
     "POST /v1/keys": "admin",
     "GET /v1/keys": "admin",
-    "DELETE /v1/keys/{key}": "admin",
+    "DELETE /v1/keys/{name}": "admin",
 }
 OF_THE_DOCUMENT_ITSELF = {"GET /docs", "GET /docs/oauth2-redirect", "GET /redoc", "GET /openapi.json"}
 SCOPES = ("admin", "ingest", "predict")
@@ -172,7 +172,7 @@ def test_the_door_decides_on_the_call_and_the_model_that_the_router_chooses(
         need = need_of("GET" if method == "HEAD" else method, path)
         assert need.scopes == NEEDS[call]
         assert need.model == model
-        assert need.is_of_all == call.endswith(("/v1/keys", "/v1/keys/{key}"))
+        assert need.is_of_all == call.endswith(("/v1/keys", "/v1/keys/{name}"))
 
 
 async def ask(app: FastAPI, method: str, path: str) -> None:

@@ -98,6 +98,21 @@ def named_as_a_key_before(live: Live, _model: str) -> httpx.Response:
     return live.client.post("/v1/keys", json=body)
 
 
+def deleted_and_rolled_back(live: Live, model: str) -> httpx.Response:
+    live.learn(model)
+    live.client.post(f"{model}/rollback", json={"to": 0}).raise_for_status()
+    return live.client.delete(f"{model}/batches/1")
+
+
+def rows_whose_bytes_go(live: Live, model: str) -> httpx.Response:
+    """The very rows of a batch that was deleted a moment ago, while the store may still carry the removal out."""
+    only_here = ROWS | {"inputs": [[8.25, 7], [6, 5]]}
+    live.learn(model, only_here)
+    assert live.client.delete(f"{model}/batches/1").json()["bytes_removed"]
+    with patch.object(type(live.house.blobs), "settle_seconds", 3600.0):
+        return post("/batches", only_here)(live, model)
+
+
 closed = after(rows(), post("/updates", b""))
 
 PROVOKED: dict[str, Call] = {
@@ -106,6 +121,8 @@ PROVOKED: dict[str, Call] = {
     "alias-not-found": get("/aliases/champion"),
     "already-absorbed": after(learned, post("/replays", {"chunks": [1]})),
     "batch-empty": rows(inputs=[], labels=[]),
+    "batch-waiting": after(rows(), delete("/batches/1")),
+    "blob-buried": rows_whose_bytes_go,
     "batch-not-found": get("/batches/1"),
     "batch-too-large": rows(inputs=[[0, 0]] * 6, labels=[0] * 6),
     "body-invalid": post("/rollback", {}),
@@ -142,6 +159,7 @@ PROVOKED: dict[str, Call] = {
     "prediction-late": at_once_or_never,
     "query-invalid": get("/versions?limit=0"),
     "rollback-too-far": post("/rollback", {"steps": 1}),
+    "rows-deleted": after(deleted_and_rolled_back, post("/replays", {"chunks": [1]})),
     "samples-too-many": post("/predictions", INPUTS | {"samples": 9}),
     "update-finished": after(learned, delete("/updates/1")),
     "update-not-found": get("/updates/1"),

@@ -32,10 +32,8 @@ def recomputed(engine: Engine, blobs: Blobs, scratch: Path) -> tuple[int, list[s
         batches = {batch.number: batch for batch in _batches(history, model.name)}
         for version in track(list(_versions(history, model.name)), description=f"learning {model.name} once more"):
             claim = _claim(history, model, version, batches)
-            named: dict[str, BatchRow | None] = {
-                batches[number].digest: batches[number] for number in claim.chunk.batches
-            }
-            for digest, batch in {claim.prior_digest: None, **named}.items():
+            rows = {batches[number].digest: batches[number] for number in claim.chunk.batches}
+            for digest in (claim.prior_digest, *rows):
                 if not copies.holds(digest):
                     copies.put(_read(blobs, model, digest, rows.get(digest)))
             again = absorb(
