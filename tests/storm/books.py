@@ -97,7 +97,7 @@ def _unlearned(connection: Connection) -> Iterator[str]:
 
 
 def _told(connection: Connection, journal: Journal) -> Iterator[str]:
-    names = dict(connection.execute(select(models.c.id, models.c.name)).tuples())
+    names = {row.id: row.name for row in connection.execute(select(models.c.id, models.c.name))}
     of_head = select(moves.c.model_id, moves.c.seq, moves.c.version).where(moves.c.alias == HEAD)
     heads = {(names[row.model_id], row.seq): row.version for row in connection.execute(of_head)}
     for move in journal.moved:

@@ -186,20 +186,6 @@ class Closer(Person):
             if problem.code != "nothing-pending":
                 raise
 
-    def finish(self) -> None:
-        for model in MODELS:
-            self._close_at_last(model, until=time.monotonic() + 60.0)
-
-    def _close_at_last(self, model: str, *, until: float) -> None:
-        try:
-            while self.ask(lambda client: client.update(model)) is None:
-                if time.monotonic() > until:
-                    raise TimeoutError("no service answers any more")
-                time.sleep(0.05)
-        except ServiceProblem as problem:
-            if problem.code != "nothing-pending":
-                raise
-
 
 class Mover(Person):
     """Rolls head back, moves it forward again, and has chunks absorbed anew."""

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -201,7 +201,16 @@ def _calm(course: Course) -> None:
     course.processes.is_fateful = False
     course.shared.over.set()
     until = time.monotonic() + CALM_SECONDS
-    while any(person.is_alive() for person in course.people) or not _is_settled(course.house.engine):
+    _wait(course, lambda: not any(person.is_alive() for person in course.people), until=until)
+    with Client(course.shared.urls[0], attempts_max=10) as client:
+        for model in MODELS:
+            if client.model(model).pending.batches:
+                client.update(model)
+    _wait(course, lambda: _is_settled(course.house.engine), until=until)
+
+
+def _wait(course: Course, is_so: Callable[[], bool], *, until: float) -> None:
+    while not is_so():
         assert time.monotonic() < until, f"still not settled; the logs are in {course.processes.folder}"
         course.processes.tend()
         time.sleep(0.05)
