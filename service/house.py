@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from service.accepting import Accepting
 from service.at_once import AtOnce
+from service.bodies_at_once import Bodies
 from service.computing import Asked, Computing, Question
 from service.keeping import keep_all
 from service.known import KnownModels
@@ -39,6 +40,7 @@ class House:
     accepting: Accepting
     predicting: AtOnce[Question, Asked, bytes]
     preloading: Preloading
+    bodies: Bodies
     computing: threading.BoundedSemaphore
     """Held while making a root: as many at once as there are cores."""
     stopping: threading.Event
@@ -105,6 +107,7 @@ def open_house(settings: Settings) -> House:
         accepting=Accepting(blobs, ledger, **most),
         predicting=predicting,
         preloading=preloading,
+        bodies=Bodies(settings.bodies_bytes_max),
         computing=threading.BoundedSemaphore(cores),
         stopping=stopping,
     )

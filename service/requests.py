@@ -33,6 +33,7 @@ BYTES = "application/octet-stream"
 KEY_LENGTH_MAX = 255
 KEY = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 QUOTED = re.compile(r'"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
 ETAG_OF_MOVE = re.compile(r'"(\d{1,9})"')
 
 Item = TypeVar("Item")
@@ -103,7 +104,8 @@ def media_type(request: Request, *accepted: str) -> str:
         raise MediaTypeUnsupported(accepted=f"{' or '.join(accepted)}, not compressed", found=found)
     found = request.headers.get("content-type", "nothing")
     plain = found.partition(";")[0].strip().lower()
-    if plain not in accepted:
+    charset = CHARSET.search(found)
+    if plain not in accepted or (plain == JSON and charset and charset[1].lower() != "utf-8"):
         raise MediaTypeUnsupported(accepted=" or ".join(accepted), found=f"Content-Type: {found[:100]}")
     return plain
 

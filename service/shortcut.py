@@ -13,7 +13,9 @@ from service.problems import problem_of, respond
 
 Found = TypeVar("Found")
 
-HEADERS = {b"host", b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-length", b"content-type"}
+HEADERS = {b"host", b"user-agent", b"accept", b"accept-encoding", b"connection", b"content-length", b"content-type"} | {
+    *(b"x-request-id", b"traceparent", b"tracestate")
+}
 """Others may say more than a shortcut knows."""
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service.__main__ import is_loopback, main
+from service.__main__ import main
+from service.names import is_loopback
 from store.engine import connect
 from store.migrate import upgrade
 from store.settings import Settings

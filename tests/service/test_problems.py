@@ -15,6 +15,7 @@ from bayes import Ready
 from service.loaded import Chosen
 from tests.service.expected import all_problems, expect_problem
 from tests.service.live import IMAGES, INPUTS, REAL, ROWS, TINY, Json, Live
+from tests.service.wire import answer_in, line_to, rest_of
 
 OF_WORKERS = {"lease-lost", "head-moved"}
 
@@ -90,6 +91,17 @@ def at_once_or_never(live: Live, model: str) -> httpx.Response:
     return live.client.post(f"{model}/predictions", json=INPUTS, headers={"Prefer": "wait=0.000001"})
 
 
+def as_sent(sent: bytes) -> Call:
+    """The answer to these bytes, after which the service hangs up."""
+
+    def send(live: Live, _model: str) -> httpx.Response:
+        with line_to(live) as line:
+            line.sendall(sent)
+            return answer_in(rest_of(line))
+
+    return send
+
+
 closed = after(rows(), post("/updates", b""))
 
 PROVOKED: dict[str, Call] = {
@@ -106,6 +118,8 @@ PROVOKED: dict[str, Call] = {
     "chunk-not-found": post("/replays", {"chunks": [1]}),
     "description-invalid": lambda live, _model: live.client.post("/v1/models", json={"name": "x"}),
     "head-required": delete("/aliases/head"),
+    "head-too-large": as_sent(b"GET /livez HTTP/1.1\r\nX-Long: " + b"x" * 70_000),
+    "host-unknown": lambda live, model: live.client.get(model, headers={"Host": "rebound.example"}),
     "idempotency-key-invalid": post("/batches", ROWS, key='"'),
     "idempotency-key-missing": lambda live, model: live.client.post(f"{model}/batches", json=ROWS),
     "idempotency-key-reused": after(rows(), rows(labels=[1, 1])),
@@ -127,9 +141,12 @@ PROVOKED: dict[str, Call] = {
     "not-found": get("/nothing"),
     "not-on-line": after(learned, after(put_head(0), post("/rollback", {"to": 1}))),
     "nothing-pending": post("/updates", b""),
+    "origin-foreign": lambda live, model: live.client.get(model, headers={"Origin": "https://page.example"}),
     "overloaded": asked_at_once,
     "prediction-late": at_once_or_never,
     "query-invalid": get("/versions?limit=0"),
+    "request-invalid": as_sent(b"\x16\x03\x01 this is TLS, or something else\r\n\r\n"),
+    "request-late": as_sent(b"GET / HTTP/1.1\r\n"),
     "rollback-too-far": post("/rollback", {"steps": 1}),
     "samples-too-many": post("/predictions", INPUTS | {"samples": 9}),
     "update-finished": after(learned, delete("/updates/1")),

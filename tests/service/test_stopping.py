@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from service.__main__ import CUT_SECONDS
 from tests.service.expected import expect_problem
 from tests.service.live import IMAGES
+from tests.service.wire import head
 
 DRAIN_SECONDS = 1
 START = f"import sys; from service.__main__ import main; sys.exit(main(drain_seconds={DRAIN_SECONDS}))"
@@ -105,8 +106,7 @@ def test_a_request_that_never_ends_is_dropped_after_the_drain_without_a_tracebac
         process(tmp_path) as (service, client),
         socket.create_connection((client.base_url.host, client.base_url.port or 0)) as line,
     ):
-        head = "POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-        line.sendall(head.encode())
+        line.sendall(head("POST", "/v1/models", "Content-Type: application/json", "Content-Length: 9") + b"{")
         assert client.get("/livez").status_code == 200
         service.send_signal(signal.SIGTERM)
         code = service.wait(timeout=60)
