@@ -6,6 +6,7 @@ import os
 import threading
 from dataclasses import dataclass
 
+from anyio import CapacityLimiter
 from sqlalchemy import Engine
 
 from service.accepting import Accepting
@@ -25,6 +26,9 @@ from store.ledger import Ledger
 from store.resolving import Resolver
 from store.settings import Settings
 
+READERS = 2
+"""Bodies that are read at once; more would only take the interpreter from each other."""
+
 
 @dataclass(frozen=True)
 class House:
@@ -41,6 +45,8 @@ class House:
     predicting: AtOnce[Question, Asked, bytes]
     preloading: Preloading
     bodies: Bodies
+    reading: CapacityLimiter
+    """Held while a large body is read: its arrays take several times its bytes."""
     computing: threading.BoundedSemaphore
     """Held while making a root: as many at once as there are cores."""
     stopping: threading.Event
@@ -108,6 +114,7 @@ def open_house(settings: Settings) -> House:
         predicting=predicting,
         preloading=preloading,
         bodies=Bodies(settings.bodies_bytes_max),
+        reading=CapacityLimiter(READERS),
         computing=threading.BoundedSemaphore(cores),
         stopping=stopping,
     )

@@ -15,6 +15,7 @@ from service.rejected import (
     DescriptionInvalid,
     Fault,
     JsonInvalid,
+    JsonTooLarge,
     MediaTypeUnsupported,
     QueryInvalid,
 )
@@ -33,7 +34,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
     dependencies=[JsonOnly],
     openapi_extra=takes(ModelBody),
     responses=declared(
-        *(JsonInvalid, ModelExists, BodyTooLarge, MediaTypeUnsupported, DescriptionInvalid),
+        *(JsonInvalid, JsonTooLarge, ModelExists, BodyTooLarge, MediaTypeUnsupported, DescriptionInvalid),
         *(BlobUnknown, BlobCorrupt),
         also={200: {"model": ModelResource, "description": "The model existed with the same description."}},
     ),

@@ -77,6 +77,14 @@ class BatchEmpty(Rejected):
     message = "The body has no rows. Send at least one."
 
 
+class JsonTooLarge(Rejected):
+    code, status, title = "json-too-large", 413, "The JSON has too many values"
+    message = (
+        "The JSON has more than {values_max} values, a list counting as {of_list}. Send the rows as base64, "
+        "safetensors or npz, or split them and send the parts."
+    )
+
+
 class IdempotencyKeyMissing(Rejected):
     code, status, title = "idempotency-key-missing", 400, "The Idempotency-Key header is missing"
     message = (

@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from bayes import Ready
+from service import bodies
 from service.loaded import Chosen
 from tests.service.expected import all_problems, expect_problem
 from tests.service.live import IMAGES, INPUTS, REAL, ROWS, TINY, Json, Live
@@ -102,6 +103,11 @@ def as_sent(sent: bytes) -> Call:
     return send
 
 
+def many_values(live: Live, model: str) -> httpx.Response:
+    with patch.object(bodies, "JSON_VALUES_MAX", 100):
+        return post("/batches", b'{"inputs": [' + b"[]," * 100)(live, model)
+
+
 closed = after(rows(), post("/updates", b""))
 
 PROVOKED: dict[str, Call] = {
@@ -129,6 +135,7 @@ PROVOKED: dict[str, Call] = {
     "input-too-large": post("/predictions", {"inputs": [[3e38, 3e38]], "samples": 2}),
     "interval-of-classes": post("/predictions", INPUTS | {"interval": 0.5}),
     "json-invalid": post("/batches", b'{"inputs": '),
+    "json-too-large": many_values,
     "label-dtype": rows(labels=[0.5, 1]),
     "label-out-of-range": rows(labels=[0, 3]),
     "label-shape": rows(labels=[0]),
