@@ -12,7 +12,7 @@ from service import request_ids
 from service.bodies_at_once import Bodies
 from service.names import Names
 from service.pages import told
-from service.problems import respond
+from service.problems import GONE, respond
 from service.rejected import Internal
 from store.errors import Problem
 from store.logs import REQUEST_ID
@@ -117,7 +117,7 @@ def _write(scope: Scope, visit: Visit, seconds: float) -> None:
         extra={
             "method": scope["method"],
             "path": path[:200],
-            "status": state.get("cut") or visit.status,
+            "status": state.get("cut") or visit.status or GONE,
             "ms": round(1000 * seconds, 2),
             "bytes_in": visit.bytes_in,
             "bytes_out": visit.bytes_out,

@@ -82,6 +82,7 @@ def _described(_logger: object, _name: str, fields: Fields) -> Fields:
     fields["logger"] = record.name
     if (request_id := REQUEST_ID.get()) is not None:
         fields["request_id"] = request_id
+    fields.pop("color_message", None)  # uvicorn says its sentence twice.
     raised = fields.pop("exc_info", None)
     if raised and raised[1] is not None:
         fields["exception"] = traced(raised[1])
