@@ -12,11 +12,9 @@ import logging
 import re
 import time
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any
-
-import structlog
 
 from store.settings import Settings
 
@@ -25,11 +23,15 @@ REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 
 OURS = "posterity"
 QUIET = ("alembic",)
-FIRST = ("timestamp", "level", "logger", "event")
+FIRST = {"timestamp", "level", "logger", "event", "exception"}
+OF_RECORDS = vars(logging.LogRecord("", 0, "", 0, "", (), None)).keys() | {"taskName", "message", "color_message"}
+"""What every record has, and uvicorn's sentence once more, in colours."""
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 BARE = re.compile(r"[\w.:/+@{}\[\]*,~-]+")
 
-Fields = MutableMapping[str, Any]
+ENCODER = json.JSONEncoder(default=str)
+
+Fields = dict[str, Any]
 
 
 def configure(settings: Settings) -> None:
@@ -47,14 +49,39 @@ def configure(settings: Settings) -> None:
 
 def formatter(settings: Settings) -> logging.Formatter:
     """Makes the lines of records, be they our own or a library's."""
-    return structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=[structlog.stdlib.ExtraAdder()],
-        processors=[
-            _described,
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            _json if settings.log_format == "json" else _plain,
-        ],
-    )
+    return Lines(_json if settings.log_format == "json" else _plain)
+
+
+class Lines(logging.Formatter):
+    """A record as fields, among them what came as `extra`, and these as a line."""
+
+    def __init__(self, render: Callable[[Fields], str]) -> None:
+        super().__init__()
+        self._render = render
+        self._second = -1, ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: Fields = {
+            "timestamp": f"{self._moment(int(record.created))}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        for name, value in vars(record).items():
+            if name not in OF_RECORDS and value is not None:
+                fields[name] = value
+        if (request_id := REQUEST_ID.get()) is not None:
+            fields["request_id"] = request_id
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["exception"] = traced(record.exc_info[1])
+        return self._render(fields)
+
+    def _moment(self, second: int) -> str:
+        known, said = self._second
+        if known != second:
+            said = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second, said
+        return said
 
 
 def traced(raised: BaseException) -> list[str]:
@@ -75,45 +102,14 @@ def traced(raised: BaseException) -> list[str]:
     return lines
 
 
-def _described(_logger: object, _name: str, fields: Fields) -> Fields:
-    record: logging.LogRecord = fields["_record"]
-    fields["timestamp"] = _moment(record)
-    fields["level"] = record.levelname.lower()
-    fields["logger"] = record.name
-    if (request_id := REQUEST_ID.get()) is not None:
-        fields["request_id"] = request_id
-    fields.pop("color_message", None)  # uvicorn says its sentence twice.
-    raised = fields.pop("exc_info", None)
-    if raised and raised[1] is not None:
-        fields["exception"] = traced(raised[1])
-    return fields
+def _json(fields: Fields) -> str:
+    return ENCODER.encode(fields)
 
 
-def _moment(record: logging.LogRecord) -> str:
-    whole = _seconds(int(record.created))
-    return f"{whole}.{int(record.msecs):03d}Z"
-
-
-def _seconds(created: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(created))
-
-
-def _json(_logger: object, _name: str, fields: Fields) -> str:
-    return json.dumps(_ordered(fields), default=str)
-
-
-def _plain(_logger: object, _name: str, fields: Fields) -> str:
-    ordered = _ordered(fields)
-    exception = ordered.pop("exception", [])
-    start = "{timestamp} {level} {logger}: {event}".format_map(ordered)
-    rest = (f"{name}={_bare(value)}" for name, value in ordered.items() if name not in FIRST)
-    return "\n    ".join(UNSAFE.sub(_escape, line) for line in (" ".join([start, *rest]), *exception))
-
-
-def _ordered(fields: Fields) -> dict[str, Any]:
-    """The fields that say something, the ones that every line has first."""
-    rest = {name: value for name, value in fields.items() if name not in FIRST and value is not None}
-    return {name: fields[name] for name in FIRST} | rest
+def _plain(fields: Fields) -> str:
+    rest = (f"{name}={_bare(value)}" for name, value in fields.items() if name not in FIRST)
+    first = " ".join(["{timestamp} {level} {logger}: {event}".format_map(fields), *rest])
+    return "\n    ".join(UNSAFE.sub(_escape, line) for line in (first, *fields.get("exception", ())))
 
 
 def _bare(value: object) -> str:
