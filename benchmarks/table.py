@@ -15,6 +15,7 @@ from benchmarks import (
     claimed,
     first_prediction,
     footprint,
+    hostile_clients,
     ingest,
     many_versions,
     over_http,
@@ -63,6 +64,7 @@ SCRIPTS = (
     Script("ingest", ingest.claims, can_be_quick=True),
     Script("while_training", while_training.claims, can_be_quick=True),
     Script("footprint", footprint.claims, can_be_quick=True),
+    Script("hostile_clients", hostile_clients.claims, can_be_quick=True),
     Script("step", claimed.step),
     Script("out_of_the_box", claimed.out_of_the_box, needs_data=True),
 )

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -114,6 +114,32 @@ def test_a_request_that_never_ends_is_dropped_after_the_drain_without_a_tracebac
     log = (tmp_path / "log").read_text()
     assert code == 0, log
     assert "Cancel 1 running task" in log
+    assert "Traceback" not in log
+
+
+def test_clients_that_stall_in_every_way_do_not_keep_the_process_from_ending(tmp_path: Path) -> None:
+    stalled = (
+        b"",
+        b"GET /livez HT",
+        head("POST", "/v1/models", "Content-Type: application/json", "Content-Length: 9") + b"{",
+        head("GET", "/openapi.json") * 12,  # Of whose answers nothing is read.
+    )
+    with process(tmp_path) as (service, client), ExitStack() as stack:
+        address = (client.base_url.host, client.base_url.port or 0)
+        for number in range(40):
+            line = stack.enter_context(socket.socket())
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            line.connect(address)
+            line.sendall(stalled[number % len(stalled)])
+        assert client.get("/livez").status_code == 200
+        service.send_signal(signal.SIGTERM)
+        told = time.monotonic()
+        code = service.wait(timeout=60)
+        took = time.monotonic() - told
+
+    log = (tmp_path / "log").read_text()
+    assert code == 0, log
+    assert took < DRAIN_SECONDS + CUT_SECONDS + 10
     assert "Traceback" not in log
 
 
