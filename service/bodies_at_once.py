@@ -1,4 +1,4 @@
-"""How many bytes of bodies the service holds at once: those of one client after another, not of all of them."""
+"""How many bytes of bodies, of requests and of answers, the service holds at once."""
 
 from __future__ import annotations
 
@@ -29,6 +29,15 @@ class Bodies:
         if added and self.nbytes + added > self._bytes_max:
             raise Overloaded(waiting=f"{self.nbytes} bytes of other bodies")
         self.nbytes += added
+
+    def has_room(self, nbytes: int) -> bool:
+        """True where an answer of so many bytes can be held; a single one may be larger than all the room."""
+        added = self.counted(nbytes)
+        return not (added and self.nbytes) or self.nbytes + added <= self._bytes_max
+
+    def enter_answer(self, nbytes: int) -> None:
+        """An answer of so many bytes is held until its client has taken it."""
+        self.nbytes += self.counted(nbytes)
 
     def leave(self, nbytes: int) -> None:
         """So many of the bytes that count are held no longer."""

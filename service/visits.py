@@ -13,11 +13,12 @@ from service.bodies_at_once import Bodies
 from service.names import Names
 from service.pages import told
 from service.problems import GONE, respond
-from service.rejected import Internal
+from service.rejected import Internal, Overloaded
 from store.errors import Problem
 from store.logs import REQUEST_ID
 
 MODEL = re.compile(r"/v[12]/models/([^/]+)")
+PIECE_BYTES = 256 * 2**10
 STATED = frozenset({b"x-request-id", b"host", b"origin"})
 
 logger = logging.getLogger("posterity.service")
@@ -40,7 +41,7 @@ class Visits:
         request_id = request_ids.of(stated.get(b"x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST_ID.set(request_id)
-        visit = Visit(scope["method"], request_id, self._bodies, receive=receive, send=send)
+        visit = Visit(scope, request_id, self._bodies, receive=receive, send=send)
         began = time.perf_counter()
         try:
             self._names.check(stated.get(b"host"), stated.get(b"origin"))
@@ -57,22 +58,33 @@ class Visits:
 class Visit:
     """One request on its way in, and its answer on its way out."""
 
-    __slots__ = ("_bodies", "_id", "_method", "_receive", "_send", "bytes_in", "bytes_out", "is_over", "status")
+    __slots__ = (
+        "_bodies",
+        "_id",
+        "_length",
+        "_receive",
+        "_scope",
+        "_send",
+        "bytes_in",
+        "bytes_out",
+        "is_over",
+        "status",
+    )
 
-    def __init__(self, method: str, request_id: str, bodies: Bodies, *, receive: Receive, send: Send) -> None:
-        self._method = method
+    def __init__(self, scope: Scope, request_id: str, bodies: Bodies, *, receive: Receive, send: Send) -> None:
+        self._scope = scope
         self._id = (b"x-request-id", request_id.encode())
         self._receive = receive
         self._send = send
         self._bodies = bodies
-        self.bytes_in = self.bytes_out = 0
+        self.bytes_in = self.bytes_out = self._length = 0
         self.status: int | None = None
         self.is_over = False
 
     @property
     def counted_bytes(self) -> int:
-        """How many bytes of the body count among those of all bodies."""
-        return self._bodies.counted(self.bytes_in)
+        """How many bytes of the request and its answer count among those of all."""
+        return self._bodies.counted(self.bytes_in) + self._bodies.counted(self._length)
 
     async def receive(self) -> Message:
         """The next part of the body.
@@ -88,14 +100,31 @@ class Visit:
         return message
 
     async def send(self, message: Message) -> None:
+        """Sends a part of the answer; of a long one no more than the client takes, and little beside."""
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            said = message.get("headers", ())
-            message["headers"] = [*said, self._id, *told(self._method, said)]
-        else:
-            self.bytes_out += len(message.get("body", b""))
-            self.is_over = not message.get("more_body", False)
-        await self._send(message)
+            await self._start(message)
+        elif not self.is_over:
+            body, is_more = message.get("body", b""), message.get("more_body", False)
+            self.bytes_out += len(body)
+            for start in range(0, len(body) - PIECE_BYTES, PIECE_BYTES):
+                piece = body[start : start + PIECE_BYTES]
+                await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            rest = body[(max(0, len(body) - 1) // PIECE_BYTES) * PIECE_BYTES :]
+            self.is_over = not is_more
+            await self._send({"type": "http.response.body", "body": rest, "more_body": is_more})
+
+    async def _start(self, message: Message) -> None:
+        said = message.get("headers", ())
+        length = next((int(value) for name, value in said if name == b"content-length"), 0)
+        if self.status is None and not self._bodies.has_room(length):
+            problem = Overloaded(waiting=f"{self._bodies.nbytes} bytes of other bodies")
+            await respond(problem, self._scope["path"])(self._scope, self.receive, self.send)
+            return
+        self._length = length
+        self._bodies.enter_answer(length)
+        self.status = message["status"]
+        headers = [*said, self._id, *told(self._scope["method"], said)]
+        await self._send({**message, "headers": headers})
 
     async def is_answered_all_the_same(self, error: Exception, scope: Scope) -> bool:
         """True where the client has a whole answer in spite of the error; one that is no refusal is in the log."""

@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     bodies_bytes_max: int = Field(
         default=256 * 2**20,
         ge=1,
-        description="Most bytes of all requests' bodies at once, beyond 16 KiB of each; further ones are refused.",
+        description="Most bytes of all requests and answers at once, beyond 16 KiB of each; further ones are refused.",
     )
     rows_max: int = Field(default=100_000, ge=1, description="Most rows in one batch.")
     rows_predict_max: int = Field(default=10_000, ge=1, description="Most rows in one prediction.")

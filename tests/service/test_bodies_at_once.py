@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 from collections.abc import Iterator
@@ -29,7 +30,7 @@ WIDE = TINY | {"input": {"shape": [1000]}}
 @pytest.fixture(scope="module")
 def tight(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A service that has room for a mebibyte of bodies."""
-    with running(tmp_path_factory.mktemp("tight"), bodies_bytes_max=ROOM) as live:
+    with running(tmp_path_factory.mktemp("tight"), bodies_bytes_max=ROOM, upload_seconds=300) as live:
         yield live
 
 
@@ -97,7 +98,7 @@ def test_large_bodies_are_read_a_few_at_a_time(live: Live) -> None:
 
     with patch.object(predictions, "read", held_up), ThreadPoolExecutor(3 * READERS) as pool:
         answers = [pool.submit(ask) for _ in range(3 * READERS)]
-        assert in_time(lambda: live.house.reading.statistics().tasks_waiting == 2 * READERS)
+        assert in_time(lambda: (reading, live.house.reading.statistics().tasks_waiting) == (READERS, 2 * READERS))
         go_on.set()
         assert {answer.result().status_code for answer in answers} == {200}
 
@@ -121,10 +122,31 @@ def test_a_hundred_clients_with_large_bodies_do_not_exhaust_memory(tight: Live, 
 
 
 def is_answered(line: socket.socket) -> bool:
-    try:
-        return line.recv(12, socket.MSG_DONTWAIT | socket.MSG_PEEK) == b"HTTP/1.1 503"
-    except BlockingIOError:
-        return False
+    readable, _, _ = select.select([line], [], [], 0)
+    return bool(readable) and line.recv(12, socket.MSG_PEEK) == b"HTTP/1.1 503"
+
+
+def test_answers_that_nobody_reads_take_the_same_room(tight: Live, model: str) -> None:
+    many = tight.create(TINY | {"output": {"kind": "categorical", "classes": 1000}})
+    body = save({"x": np.zeros((400, 2), np.float32)})  # Whose answer is larger than the room, but alone.
+    with line_to(tight, receive_bytes=4096) as line:
+        line.sendall(
+            head(
+                *("POST", f"{many}/predictions?method=mean", "Content-Type: application/x-safetensors"),
+                f"Content-Length: {len(body)}",
+            )
+            + body
+        )
+        assert in_time(lambda: tight.house.bodies.nbytes > ROOM)
+        refused = tight.client.post(f"{many}/predictions?method=mean", content=body, headers=SAFETENSORS)
+        small = tight.client.post(f"{model}/predictions", json=INPUTS)
+
+    assert expect_problem(refused, "overloaded")["detail"].endswith("Send the request again in a moment.")
+    assert small.status_code == 200
+    assert in_time(lambda: tight.house.bodies.nbytes == 0)
+    again = tight.client.post(f"{many}/predictions?method=mean", content=body, headers=SAFETENSORS)
+    assert len(again.json()["outputs"]) == 400
+    assert again.num_bytes_downloaded > ROOM
 
 
 def hold(line: socket.socket, path: str, count: int) -> None:
