@@ -27,7 +27,7 @@ from benchmarks.live import digits, hostile, memory, report
 from benchmarks.live.connections import JSON, Connection, request
 from benchmarks.live.processes import ROOT, Server, service
 
-ROUNDS, SECONDS = 7, 12.0
+ROUNDS, SECONDS = 5, 6.0
 CLIENTS, PAUSE_SECONDS = 4, 0.01
 SEED = 0
 P99_MAX = 2.0
