@@ -113,7 +113,7 @@ def test_a_client_that_stops_reading_its_answer_loses_its_connection(hasty: Live
 
 def test_a_client_that_reads_a_long_answer_steadily_gets_all_of_it(hasty: Live) -> None:
     model = hasty.create(MANY_CLASSES)
-    with line_to(hasty, receive_bytes=4096) as line:
+    with line_to(hasty, receive_bytes=2**16) as line:
         line.sendall(much_to_answer(model))
         start, _, body = line.recv(65536).partition(b"\r\n\r\n")
         length = int(re.search(rb"content-length: (\d+)", start)[1])  # type: ignore[index]
