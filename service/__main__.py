@@ -17,9 +17,11 @@ import uvicorn
 from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from service.access import is_loopback
 from service.app import create_app
 from service.children import Children
+from service.listening import allow_files, config_of
+from service.names import is_loopback
+from store import logs
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
 from store.keys import Keys
@@ -73,8 +75,7 @@ def main(arguments: Sequence[str] | None = None, *, drain_seconds: int = DRAIN_S
     stated = _stated(arguments)
     try:
         settings = _settings(stated)
-        logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-        logging.getLogger("alembic").setLevel(logging.WARNING)
+        logs.configure(settings)
         for name, value, source in settings.sources():
             logger.info("%s = %s (%s)", name, value, "command line" if name in stated else source)
         _prepare(settings)
@@ -105,14 +106,8 @@ def prepare_database(settings: Settings) -> None:
 def serve(settings: Settings, *, drain_seconds: int = DRAIN_SECONDS) -> None:
     """Answers and keeps the workers running until SIGTERM or SIGINT; running requests are finished first."""
     app = create_app(settings)
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=drain_seconds + CUT_SECONDS,
-    )
+    allow_files(settings.connections_max)
+    config = config_of(app, settings, graceful_seconds=drain_seconds + CUT_SECONDS)
     children = Children([sys.executable, "-m", "worker", "--child"], count=settings.workers)
     server = Server(config, children, stopping=app.state.house.stopping, drain_seconds=drain_seconds)
     logging.getLogger("uvicorn.error").addFilter(_is_no_cancellation)

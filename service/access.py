@@ -5,12 +5,11 @@ Without keys the door is open, and only a service that nobody but this machine c
 
 from __future__ import annotations
 
-import ipaddress
-
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.callers import KEY, outside
 from service.house import House
+from service.names import is_loopback
 from service.needs import Need, need_of
 from service.problems import respond
 from service.rates import Rates
@@ -69,16 +68,6 @@ class Access:
         if key is None:
             raise KeyInvalid if is_current else _unsure()
         return key
-
-
-def is_loopback(host: str) -> bool:
-    """True when only this machine can reach the address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _presented(headers: list[tuple[bytes, bytes]]) -> str:

@@ -8,7 +8,7 @@ from service.bodies import invalid_body, parse
 from service.callers import ANYBODY, TheCaller
 from service.openapi import takes
 from service.problems import declared
-from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, MediaTypeUnsupported, QueryInvalid
+from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
 from service.requests import AliasName, ExpectedSeq, ExpectedSeqOrNew, JsonOnly, ModelName, PageAsked, RawBody, TheHouse
 from service.resources import AliasList, AliasResource, MoveList, MoveResource, RollbackResource, moment
 from service.schemas import AliasBody, RollbackBody
@@ -26,7 +26,7 @@ from store.values import MoveRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["aliases"])
 
-BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
+BODY_REFUSALS = (JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
 
 
 @router.get("/aliases", operation_id="list_aliases", responses=declared(ModelNotFound))

@@ -9,15 +9,19 @@ from typing import Any
 
 import torch
 from fastapi import Depends, FastAPI
-from starlette.types import Receive, Scope, Send
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import aliases, batches, blobs, health, keys, models, predictions, problems, updates, versions
+from service import aliases, batches, blobs, health, keys, models, pages, predictions, problems, updates, versions
 from service.access import Access
 from service.house import open_house
+from service.names import Names
 from service.openapi import document
 from service.quick import Quick
 from service.quick_batches import QuickBatches
 from service.requests import only_known_parameters
+from service.visits import Visits
 from store.settings import Settings
 
 SUMMARY = "Labeled batches in, Bayesian versions out, predictions with uncertainty from any of them."
@@ -46,8 +50,16 @@ class Posterity(FastAPI):
             scope = {**scope, "method": "GET"}
         await super().__call__(scope, receive, send)
 
+    def build_middleware_stack(self) -> ASGIApp:
+        house = self.state.house
+        return Visits(super().build_middleware_stack(), names=Names(house.settings), bodies=house.bodies)
+
     def openapi(self) -> dict[str, Any]:
         return document(self)
+
+
+async def documentation(_request: Request) -> Response:
+    return pages.documentation("/openapi.json", "Posterity")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -70,7 +82,10 @@ def create_app(settings: Settings) -> FastAPI:
         dependencies=[Depends(only_known_parameters)],
         lifespan=lifespan,
         redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
     )
+    app.add_route("/docs", documentation, include_in_schema=False)
     app.state.house = house
     app.add_middleware(Quick, house=house)
     app.add_middleware(QuickBatches, house=house)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
@@ -25,6 +26,7 @@ from service.rejected import (
     InputShape,
     InputTooLarge,
     JsonInvalid,
+    JsonTooLarge,
     LabelDtype,
     LabelOutOfRange,
     LabelShape,
@@ -53,6 +55,7 @@ READ_AT_ONCE = frozenset({Encoding.JSON, Encoding.SAFETENSORS})
     openapi_extra=takes_rows(BatchBody, OF_BATCHES, tensors="x, y and optionally weights"),
     responses=declared(
         *(IdempotencyKeyMissing, IdempotencyKeyInvalid, JsonInvalid, ModelNotFound, BodyTooLarge, BatchTooLarge),
+        JsonTooLarge,
         *(MediaTypeUnsupported, BodyInvalid, BatchEmpty, IdempotencyKeyReused, InputShape, InputDtype),
         *(InputNotFinite, InputTooLarge, LabelShape, LabelDtype, LabelOutOfRange, WeightsInvalid, Overloaded),
         BlobBuried,
@@ -97,7 +100,7 @@ async def accept(
         return Batch(key, rows.to_bytes(), len(rows.inputs), rows.label_counts())
 
     is_short = len(raw) <= READ_AT_ONCE_BYTES and kind.encoding in READ_AT_ONCE
-    batch = batch_to_store() if is_short else await run_in_threadpool(batch_to_store)
+    batch = batch_to_store() if is_short else await run_sync(batch_to_store, limiter=house.reading)
     accepted = await house.accepting.add(name, batch)
     return _answer(name, accepted.batch), accepted.is_replay
 

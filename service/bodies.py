@@ -17,7 +17,7 @@ from safetensors.numpy import load
 from bayes import Input
 from service.lists import OfRows, array_of_lists, expecting
 from service.problems import faults_of, in_words
-from service.rejected import BodyInvalid, Fault, JsonInvalid, Rejected
+from service.rejected import BodyInvalid, Fault, JsonInvalid, JsonTooLarge, Rejected
 from service.schemas import AXES_MAX, Encoded
 
 Array = NDArray[Any]
@@ -32,6 +32,15 @@ Body = TypeVar("Body", bound=BaseModel)
 NUMBERS = "iuf"
 """numpy's letters for the kinds of types that hold numbers."""
 
+JSON_VALUES_MAX, OF_LIST = 2_000_000, 8
+"""A value costs more memory than its digits, and nothing else runs in the process while JSON is read.
+
+A list costs several times as much as a number. Base64 is one value, however long.
+"""
+
+SAFETENSORS_HEADER_BYTES_MAX = 64 * 2**10
+"""Room for every name that a call takes, and too little for a million tensors."""
+
 LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 
 
@@ -40,8 +49,10 @@ def parse(schema: type[Body], raw: bytes, invalid: type[Rejected] = BodyInvalid)
 
     Raises:
         JsonInvalid: it is not JSON.
+        JsonTooLarge: it has too many values to be read.
         BodyInvalid: it has other fields; or `invalid`, where the caller says so.
     """
+    must_have_few_values(raw)
     try:
         return schema.model_validate_json(raw, strict=True)
     except ValidationError as error:
@@ -56,8 +67,9 @@ def parse_rows(schema: type[OfRows], raw: bytes, *, of: Input) -> OfRows:
     """The JSON body as this schema; its inputs are an array already where they came as the lists that the model takes.
 
     Raises:
-        JsonInvalid, BodyInvalid: as `parse`.
+        JsonInvalid, JsonTooLarge, BodyInvalid: as `parse`.
     """
+    must_have_few_values(raw)
     axes = 1 + len(of.shape)
     if axes <= AXES_MAX:
         expected: type[OfRows] = expecting(schema, axes, of.dtype)
@@ -72,8 +84,9 @@ def parse_list(raw: bytes, where: str) -> list[Any]:
     """The JSON list of this part of the body.
 
     Raises:
-        JsonInvalid, BodyInvalid: it is no JSON, or no list.
+        JsonInvalid, JsonTooLarge, BodyInvalid: it is no JSON, or has too many values, or is no list.
     """
+    must_have_few_values(raw)
     try:
         return LISTS.validate_json(raw, strict=True)
     except ValidationError as error:
@@ -81,6 +94,18 @@ def parse_list(raw: bytes, where: str) -> list[Any]:
         if found["type"] == "json_invalid":
             raise JsonInvalid(reason=f"{where}: {found['msg'].removeprefix('Invalid JSON: ')}") from None
         raise invalid_body(where, "is no JSON list") from None
+
+
+def must_have_few_values(raw: bytes) -> None:
+    """Nothing happens where the JSON can be read in little time and memory; what is in strings counts as well.
+
+    Raises:
+        JsonTooLarge: it cannot.
+    """
+    if len(raw) > JSON_VALUES_MAX // OF_LIST:
+        values = raw.count(b",") + OF_LIST * (raw.count(b"[") + raw.count(b"{"))
+        if values > JSON_VALUES_MAX:
+            raise JsonTooLarge(values_max=f"{JSON_VALUES_MAX:,}", of_list=OF_LIST)
 
 
 def array_of(posted: Posted, where: str) -> Array:
@@ -101,6 +126,8 @@ def tensors_of(raw: bytes, *, required: tuple[str, ...], optional: tuple[str, ..
     Raises:
         BodyInvalid: it is not safetensors, or holds other tensors than these, or of a type that is no number.
     """
+    if int.from_bytes(raw[:8], "little") > SAFETENSORS_HEADER_BYTES_MAX < len(raw):
+        raise invalid_body("body", f"has a header of more than {SAFETENSORS_HEADER_BYTES_MAX} bytes")
     try:
         tensors = load(raw)
     except (SafetensorError, ValueError) as error:

@@ -6,10 +6,12 @@ import os
 import threading
 from dataclasses import dataclass
 
+from anyio import CapacityLimiter
 from sqlalchemy import Engine
 
 from service.accepting import Accepting
 from service.at_once import AtOnce
+from service.bodies_at_once import Bodies
 from service.computing import Asked, Computing, Question
 from service.keeping import keep_all
 from service.known import KnownModels
@@ -29,6 +31,9 @@ from store.resolving import Resolver
 from store.retention import Retention
 from store.settings import Settings
 
+READERS = 2
+"""Bodies that are read at once; more would only take the interpreter from each other."""
+
 
 @dataclass(frozen=True)
 class House:
@@ -47,6 +52,9 @@ class House:
     predicting: AtOnce[Question, Asked, bytes]
     preloading: Preloading
     retention: Retention
+    bodies: Bodies
+    reading: CapacityLimiter
+    """Held while a large body is read: its arrays take several times its bytes."""
     computing: threading.BoundedSemaphore
     """Held while making a root: as many at once as there are cores."""
     stopping: threading.Event
@@ -121,6 +129,8 @@ def open_house(settings: Settings) -> House:
         predicting=predicting,
         preloading=preloading,
         retention=Retention(engine, Collecting(engine, blobs)),
+        bodies=Bodies(settings.bodies_bytes_max),
+        reading=CapacityLimiter(READERS),
         computing=threading.BoundedSemaphore(cores),
         stopping=stopping,
     )

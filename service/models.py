@@ -19,6 +19,7 @@ from service.rejected import (
     DescriptionInvalid,
     Fault,
     JsonInvalid,
+    JsonTooLarge,
     MediaTypeUnsupported,
     QueryInvalid,
 )
@@ -37,7 +38,7 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
     dependencies=[JsonOnly],
     openapi_extra=takes(ModelBody),
     responses=declared(
-        *(JsonInvalid, ModelExists, BodyTooLarge, MediaTypeUnsupported, DescriptionInvalid),
+        *(JsonInvalid, JsonTooLarge, ModelExists, BodyTooLarge, MediaTypeUnsupported, DescriptionInvalid),
         *(BlobUnknown, BlobCorrupt, BlobBuried),
         also={200: {"model": ModelResource, "description": "The model existed with the same description."}},
     ),

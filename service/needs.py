@@ -23,8 +23,6 @@ NEEDS: dict[str, frozenset[Scope]] = {
     "GET /readyz": OPEN,
     "GET /openapi.json": ANY,
     "GET /docs": ANY,
-    "GET /docs/oauth2-redirect": ANY,
-    "GET /redoc": ANY,
     "POST /v1/models": ADMIN,
     "GET /v1/models": ANY,
     f"GET {MODEL}": ANY,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Annotated, Any
 
+from anyio.to_thread import run_sync
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -29,6 +31,7 @@ from service.rejected import (
     InputTooLarge,
     IntervalOfClasses,
     JsonInvalid,
+    JsonTooLarge,
     MediaTypeUnsupported,
     Overloaded,
     PredictionLate,
@@ -49,7 +52,7 @@ REFUSALS = (
     *(InputShape, InputDtype, InputNotFinite, InputTooLarge, SamplesTooMany, IntervalOfClasses),
     *(BlobMissing, BlobCorrupt, Overloaded, PredictionLate),
 )
-BODY_REFUSALS = (JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
+BODY_REFUSALS = (JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
 LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 AS_JSON_LISTS: dict[str, JsonValue] = {"contentMediaType": JSON, "examples": [[[0.5, -1.0]]]}
 
@@ -141,7 +144,8 @@ async def _answer_body(
     if len(raw) <= READ_AT_ONCE_BYTES:
         question, asked = read(house, known, (model, target), way, kind=kind, raw=raw)
     else:
-        question, asked = await run_in_threadpool(read, house, known, (model, target), way, kind=kind, raw=raw)
+        reading = partial(read, house, known, (model, target), way, kind=kind, raw=raw)
+        question, asked = await run_sync(reading, limiter=house.reading)
     return Response(await answer_bytes(house, question, asked, patience), media_type=JSON)
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -25,6 +27,8 @@ from service.rejected import (
     KeyNotAllowed,
     MethodNotAllowed,
     NotFound,
+    Overloaded,
+    PredictionLate,
     QueryInvalid,
     RateLimited,
     Rejected,
@@ -35,6 +39,8 @@ from store.errors import BlobStoreError, Problem
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:posterity:problem:"
+REQUEST_ID = "X-Request-Id"
+OF_LOAD = (Overloaded, PredictionLate)
 GONE = 499
 """nginx's status for a client that hung up; nobody is left to read it."""
 
@@ -67,9 +73,16 @@ class ProblemBody(BaseModel):
 
 
 def respond(problem: Problem, instance: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The problem as an answer; a fault of ours (5xx) is also in the log."""
+    """The problem as an answer; a 5xx is also in the log, as an error unless there was only too much to do."""
     if problem.status >= 500:
-        logger.error("%s at %s: %s", problem.code, instance, problem)
+        level = logging.WARNING if isinstance(problem, OF_LOAD) else logging.ERROR
+        logger.log(level, "%s at %s: %s", problem.code, instance, problem)
+    said = dict(headers or {}) | headers_of(problem)
+    return JSONResponse(body_of(problem, instance), problem.status, said, MEDIA_TYPE)
+
+
+def body_of(problem: Problem, instance: str) -> dict[str, object]:
+    """The problem as RFC 9457 has it."""
     body: dict[str, object] = {
         "type": f"{TYPE_PREFIX}{problem.code}",
         "title": problem.title,
@@ -80,12 +93,33 @@ def respond(problem: Problem, instance: str, headers: dict[str, str] | None = No
     }
     if isinstance(problem, Rejected) and problem.faults:
         body["errors"] = [{"where": fault.where, "message": fault.message} for fault in problem.faults]
-    headers = dict(headers or {})
+    return body
+
+
+def headers_of(problem: Problem) -> dict[str, str]:
+    """What the client is to do next, in headers."""
     if problem.status == 503:
-        headers["Retry-After"] = "1"
-    if isinstance(problem, BodyTooLarge):
-        headers["Connection"] = "close"  # The rest of the body stays unread.
-    return JSONResponse(body, problem.status, headers, MEDIA_TYPE)
+        return {"Retry-After": "1"}
+    # The rest of the body stays unread.
+    return {"Connection": "close"} if isinstance(problem, BodyTooLarge) else {}
+
+
+def as_bytes(problem: Problem, instance: str, *, request_id: str) -> bytes:
+    """The problem as the last answer on a connection, for where no application is there to send it."""
+    body = json.dumps(body_of(problem, instance)).encode()
+    headers = {
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": str(len(body)),
+        REQUEST_ID: request_id,
+        "X-Content-Type-Options": "nosniff",
+        **headers_of(problem),
+        "Connection": "close",
+    }
+    lines = [
+        f"HTTP/1.1 {problem.status} {HTTPStatus(problem.status).phrase}",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def problem_of(error: Exception) -> Problem | None:

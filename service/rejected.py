@@ -77,6 +77,14 @@ class BatchEmpty(Rejected):
     message = "The body has no rows. Send at least one."
 
 
+class JsonTooLarge(Rejected):
+    code, status, title = "json-too-large", 413, "The JSON has too many values"
+    message = (
+        "The JSON has more than {values_max} values, a list counting as {of_list}. Send the rows as base64, "
+        "safetensors or npz, or split them and send the parts."
+    )
+
+
 class IdempotencyKeyMissing(Rejected):
     code, status, title = "idempotency-key-missing", 400, "The Idempotency-Key header is missing"
     message = (
@@ -177,6 +185,40 @@ class NotFound(Rejected):
 class MethodNotAllowed(Rejected):
     code, status, title = "method-not-allowed", 405, "This cannot be done here"
     message = "{method} is not possible at {path}. /docs lists what is."
+
+
+class RequestInvalid(Rejected):
+    code, status, title = "request-invalid", 400, "The request is no HTTP"
+    message = "The bytes cannot be read as an HTTP/1.1 request, and the connection ends."
+
+
+class HeadTooLarge(Rejected):
+    code, status, title = "head-too-large", 431, "The headers are too large"
+    message = (
+        "The request line and the headers have more than {bytes_max} bytes, or are more than {headers_max} headers. "
+        "Rows belong into the body of a POST."
+    )
+
+
+class RequestLate(Rejected):
+    code, status, title = "request-late", 408, "The request did not come in time"
+    message = "The rest of the request did not come in time, and the connection ends. Send it again, without pauses."
+
+
+class HostUnknown(Rejected):
+    code, status, title = "host-unknown", 421, "The service is not known by this name"
+    message = (
+        "The request is for the host {host}, and this service answers to {names} only, so that no web page can reach "
+        "it by a name of its own. Ask it by one of these, or name the host in POSTERITY_HOSTS."
+    )
+
+
+class OriginForeign(Rejected):
+    code, status, title = "origin-foreign", 403, "A page of another origin may not call this"
+    message = (
+        "The request comes from a web page of {origin}, which is not this service's. Name its host in POSTERITY_HOSTS "
+        "if its pages may call the service."
+    )
 
 
 class Unavailable(Rejected):

@@ -39,6 +39,7 @@ KEY_PATTERN = (
     r'|"([!#-\[\]-~]|\\["\\])(([ !#-\[\]-~]|\\["\\])*([!#-\[\]-~]|\\["\\]))?")$'
 )
 """The same for the OpenAPI document: bare, or quoted."""
+CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
 ETAG_OF_MOVE = re.compile(r'"(\d{1,9})"')
 
 Item = TypeVar("Item")
@@ -109,7 +110,8 @@ def media_type(request: Request, *accepted: str) -> str:
         raise MediaTypeUnsupported(accepted=f"{' or '.join(accepted)}, not compressed", found=found)
     found = request.headers.get("content-type", "nothing")
     plain = found.partition(";")[0].strip().lower()
-    if plain not in accepted:
+    charset = CHARSET.search(found)
+    if plain not in accepted or (plain == JSON and charset and charset[1].lower() != "utf-8"):
         raise MediaTypeUnsupported(accepted=" or ".join(accepted), found=f"Content-Type: {found[:100]}")
     return plain
 

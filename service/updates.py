@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from service.bodies import parse
 from service.openapi import takes
 from service.problems import declared
-from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, MediaTypeUnsupported, QueryInvalid
+from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
 from service.requests import JsonOnly, ModelName, PageAsked, PathNumber, RawBody, TheHouse
 from service.resources import ErrorResource, ProgressResource, ReplayResource, UpdateList, UpdateResource, moment
 from service.schemas import ReplayBody
@@ -67,7 +67,7 @@ def cancel_update(model: ModelName, update: PathNumber, house: TheHouse) -> Upda
     dependencies=[JsonOnly],
     openapi_extra=takes(ReplayBody),
     responses=declared(
-        *(JsonInvalid, ModelNotFound, ChunkNotFound, AlreadyAbsorbed, ChunkBusy, RowsDeleted),
+        *(JsonInvalid, JsonTooLarge, ModelNotFound, ChunkNotFound, AlreadyAbsorbed, ChunkBusy, RowsDeleted),
         *(BodyTooLarge, MediaTypeUnsupported, BodyInvalid),
     ),
 )

@@ -25,6 +25,9 @@ POSTGRES = {
 }
 """Nobody waits for ever: not for a server, not for a lock, not for a client that died in a transaction."""
 
+POOL: dict[str, Any] = {"pool_size": 20, "hide_parameters": True}
+"""Errors do not say what a statement was about: their words get into logs."""
+
 DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
 """What a database that does not answer, or answers too late, is seen by."""
 
@@ -41,10 +44,10 @@ def connect(url: str) -> Engine:
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, connect_args=POSTGRES, pool_pre_ping=True, pool_size=20, max_overflow=20)
+        return create_engine(parsed, connect_args=POSTGRES, pool_pre_ping=True, **POOL, max_overflow=20)
     if parsed.database and parsed.database != ":memory:":
         Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, pool_size=20, max_overflow=40)
+    engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, **POOL, max_overflow=40)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine

@@ -82,12 +82,37 @@ class Settings(BaseSettings):
     retry_seconds: float = Field(
         default=10.0, ge=0, description="Pause before a failed attempt is followed by another; it doubles each time."
     )
+    hosts: str = Field(
+        default="",
+        description="Names, with commas between them, under which callers may address the service, and whose pages "
+        "may call it; on loopback its own names always may. * is any name.",
+    )
+    connections_max: int = Field(default=2000, ge=1, description="Most connections; further ones are refused.")
+    header_seconds: float = Field(
+        default=10.0, gt=0, description="A request whose head is not complete after so long loses its connection."
+    )
+    upload_seconds: float = Field(
+        default=20.0,
+        gt=0,
+        description="A body of which fewer than 10,000 bytes a second come over so long a time loses its connection.",
+    )
+    answer_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="A client that takes fewer than 10,000 bytes a second of an answer over so long a time loses its "
+        "connection.",
+    )
     body_bytes_max: int = Field(default=64 * 2**20, ge=1, description="Largest request body, in bytes.")
     requests_per_minute: int | None = Field(
         default=None,
         ge=1,
         le=REQUESTS_MAX,
         description="Most requests of one key in a minute, where the key does not say; each service counts for itself.",
+    )
+    bodies_bytes_max: int = Field(
+        default=256 * 2**20,
+        ge=1,
+        description="Most bytes of all requests and answers at once, beyond 16 KiB of each; further ones are refused.",
     )
     rows_max: int = Field(default=100_000, ge=1, description="Most rows in one batch.")
     rows_predict_max: int = Field(default=10_000, ge=1, description="Most rows in one prediction.")
@@ -106,6 +131,9 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe line logged."
+    )
+    log_format: Literal["plain", "json"] = Field(
+        default="plain", description="Lines for people, or one JSON object for each."
     )
 
     @model_validator(mode="before")
@@ -175,6 +203,11 @@ class Settings(BaseSettings):
         if self.blob_url is not None:
             return _folder_of(self.blob_url)
         return (self.blob_dir or self.data_dir / "blobs").resolve()
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """The names in `hosts`, in lower case."""
+        return frozenset(name.strip().lower() for name in self.hosts.split(",")) - {""}
 
     @property
     def thread_count(self) -> int:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 
 from bayes.devices import usable
 from bayes.errors import DeviceUnusable
+from store import logs
 from store.blobs import open_blobs
 from store.collecting import Collecting
 from store.engine import connect
@@ -35,8 +36,7 @@ def main() -> int:
     parser.add_argument("--child", action="store_true", help="stop when standard input ends: the parent is gone")
     arguments = parser.parse_args()
     settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logs.configure(settings)
     torch.set_num_threads(settings.thread_count)
     step_back(settings.worker_nice)
     stop = threading.Event()

@@ -18,6 +18,7 @@ from fastapi import FastAPI
 import bayes
 from service.app import create_app
 from service.house import House
+from service.listening import config_of
 from store.engine import connect
 from store.folder import Folder
 from store.leases import Leases
@@ -50,6 +51,7 @@ class Live:
 
     house: House
     client: httpx.Client
+    server: uvicorn.Server
 
     @property
     def folder(self) -> Folder:
@@ -121,7 +123,7 @@ def running(data_dir: Path, **settings: Any) -> Iterator[Live]:  # noqa: ANN401 
 @contextmanager
 def serving(app: FastAPI) -> Iterator[Live]:
     """The app on a free port."""
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
+    server = uvicorn.Server(config_of(app, app.state.house.settings.model_copy(update={"port": 0})))
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
@@ -130,7 +132,7 @@ def serving(app: FastAPI) -> Iterator[Live]:
             time.sleep(0.005)
         port = server.servers[0].sockets[0].getsockname()[1]
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30.0) as client:
-            yield Live(app.state.house, client)
+            yield Live(app.state.house, client, server)
     finally:
         server.should_exit = True
         thread.join()

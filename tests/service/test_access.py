@@ -17,8 +17,8 @@ from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as ASGIScope
 
 from service import quick, quick_batches
-from service.access import is_loopback
 from service.app import create_app
+from service.names import is_loopback
 from store.engine import connect
 from store.keys import Keys
 from store.migrate import upgrade

@@ -32,8 +32,6 @@ ALLOWED = {
     "GET /livez": "",
     "GET /readyz": "",
     "GET /docs": "admin ingest predict",
-    "GET /docs/oauth2-redirect": "admin ingest predict",
-    "GET /redoc": "admin ingest predict",
     "GET /openapi.json": "admin ingest predict",
     "GET /v1/models": "admin ingest predict",
     "POST /v1/models": "admin",
@@ -66,7 +64,7 @@ ALLOWED = {
     "GET /v1/keys": "admin",
     "DELETE /v1/keys/{name}": "admin",
 }
-OF_THE_DOCUMENT_ITSELF = {"GET /docs", "GET /docs/oauth2-redirect", "GET /redoc", "GET /openapi.json"}
+OF_THE_DOCUMENT_ITSELF = {"GET /docs", "GET /openapi.json"}
 SCOPES = ("admin", "ingest", "predict")
 
 

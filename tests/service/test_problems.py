@@ -12,9 +12,11 @@ import httpx
 import pytest
 
 from bayes import Ready
+from service import bodies
 from service.loaded import Chosen
 from tests.service.expected import all_problems, expect_problem
 from tests.service.live import IMAGES, INPUTS, REAL, ROWS, TINY, Json, Live
+from tests.service.wire import answer_in, line_to, rest_of
 
 OF_WORKERS = {"lease-lost", "head-moved"}
 
@@ -113,6 +115,22 @@ def rows_whose_bytes_go(live: Live, model: str) -> httpx.Response:
         return post("/batches", only_here)(live, model)
 
 
+def as_sent(sent: bytes) -> Call:
+    """The answer to these bytes, after which the service hangs up."""
+
+    def send(live: Live, _model: str) -> httpx.Response:
+        with line_to(live) as line:
+            line.sendall(sent)
+            return answer_in(rest_of(line))
+
+    return send
+
+
+def many_values(live: Live, model: str) -> httpx.Response:
+    with patch.object(bodies, "JSON_VALUES_MAX", 100):
+        return post("/batches", b'{"inputs": [' + b"[]," * 100)(live, model)
+
+
 closed = after(rows(), post("/updates", b""))
 
 PROVOKED: dict[str, Call] = {
@@ -131,6 +149,8 @@ PROVOKED: dict[str, Call] = {
     "chunk-not-found": post("/replays", {"chunks": [1]}),
     "description-invalid": lambda live, _model: live.client.post("/v1/models", json={"name": "x"}),
     "head-required": delete("/aliases/head"),
+    "head-too-large": as_sent(b"GET /livez HTTP/1.1\r\nX-Long: " + b"x" * 70_000),
+    "host-unknown": lambda live, model: live.client.get(model, headers={"Host": "rebound.example"}),
     "idempotency-key-invalid": post("/batches", ROWS, key='"'),
     "idempotency-key-missing": lambda live, model: live.client.post(f"{model}/batches", json=ROWS),
     "idempotency-key-reused": after(rows(), rows(labels=[1, 1])),
@@ -140,6 +160,7 @@ PROVOKED: dict[str, Call] = {
     "input-too-large": post("/predictions", {"inputs": [[3e38, 3e38]], "samples": 2}),
     "interval-of-classes": post("/predictions", INPUTS | {"interval": 0.5}),
     "json-invalid": post("/batches", b'{"inputs": '),
+    "json-too-large": many_values,
     "key-exists": named_as_a_key_before,
     "key-not-found": lambda live, _model: live.client.delete("/v1/keys/nobody"),
     "key-unusable": lambda live, _model: live.client.post("/v1/keys", json={"name": "client", "scopes": ["admin"]}),
@@ -155,9 +176,12 @@ PROVOKED: dict[str, Call] = {
     "not-found": get("/nothing"),
     "not-on-line": after(learned, after(put_head(0), post("/rollback", {"to": 1}))),
     "nothing-pending": post("/updates", b""),
+    "origin-foreign": lambda live, model: live.client.get(model, headers={"Origin": "https://page.example"}),
     "overloaded": asked_at_once,
     "prediction-late": at_once_or_never,
     "query-invalid": get("/versions?limit=0"),
+    "request-invalid": as_sent(b"\x16\x03\x01 this is TLS, or something else\r\n\r\n"),
+    "request-late": as_sent(b"GET / HTTP/1.1\r\n"),
     "rollback-too-far": post("/rollback", {"steps": 1}),
     "rows-deleted": after(deleted_and_rolled_back, post("/replays", {"chunks": [1]})),
     "samples-too-many": post("/predictions", INPUTS | {"samples": 9}),

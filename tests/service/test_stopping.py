@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -20,6 +20,7 @@ from safetensors.numpy import save
 from service.__main__ import CUT_SECONDS
 from tests.service.expected import expect_problem
 from tests.service.live import IMAGES
+from tests.service.wire import head
 
 DRAIN_SECONDS = 1
 START = f"import sys; from service.__main__ import main; sys.exit(main(drain_seconds={DRAIN_SECONDS}))"
@@ -105,8 +106,7 @@ def test_a_request_that_never_ends_is_dropped_after_the_drain_without_a_tracebac
         process(tmp_path) as (service, client),
         socket.create_connection((client.base_url.host, client.base_url.port or 0)) as line,
     ):
-        head = "POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-        line.sendall(head.encode())
+        line.sendall(head("POST", "/v1/models", "Content-Type: application/json", "Content-Length: 9") + b"{")
         assert client.get("/livez").status_code == 200
         service.send_signal(signal.SIGTERM)
         code = service.wait(timeout=60)
@@ -114,6 +114,32 @@ def test_a_request_that_never_ends_is_dropped_after_the_drain_without_a_tracebac
     log = (tmp_path / "log").read_text()
     assert code == 0, log
     assert "Cancel 1 running task" in log
+    assert "Traceback" not in log
+
+
+def test_clients_that_stall_in_every_way_do_not_keep_the_process_from_ending(tmp_path: Path) -> None:
+    stalled = (
+        b"",
+        b"GET /livez HT",
+        head("POST", "/v1/models", "Content-Type: application/json", "Content-Length: 9") + b"{",
+        head("GET", "/openapi.json") * 12,  # Of whose answers nothing is read.
+    )
+    with process(tmp_path) as (service, client), ExitStack() as stack:
+        address = (client.base_url.host, client.base_url.port or 0)
+        for number in range(40):
+            line = stack.enter_context(socket.socket())
+            line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            line.connect(address)
+            line.sendall(stalled[number % len(stalled)])
+        assert client.get("/livez").status_code == 200
+        service.send_signal(signal.SIGTERM)
+        told = time.monotonic()
+        code = service.wait(timeout=60)
+        took = time.monotonic() - told
+
+    log = (tmp_path / "log").read_text()
+    assert code == 0, log
+    assert took < DRAIN_SECONDS + CUT_SECONDS + 10
     assert "Traceback" not in log
 
 

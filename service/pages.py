@@ -1,0 +1,70 @@
+"""What browsers are told about answers: take nothing for what it is not, keep no data, and trust a page with little."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterable
+
+from fastapi.openapi.docs import get_swagger_ui_html
+from fastapi.responses import HTMLResponse
+
+Header = tuple[bytes, bytes]
+
+SWAGGER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
+ICON = "data:,"
+INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+
+ALWAYS: Header = (b"x-content-type-options", b"nosniff")
+NOT_KEPT: Header = (b"cache-control", b"no-store")
+OF_HTML: tuple[Header, ...] = (
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+)
+POLICY = b"content-security-policy"
+STRICT = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; {rest}"
+REST = "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+"""A page that says nothing of its own may load what the service serves, and be in no frame."""
+
+
+def told(method: str, said: Iterable[Header]) -> list[Header]:
+    """The headers that are missing in an answer to such a request."""
+    missing = [ALWAYS]
+    if method == "POST":
+        return missing
+    names = dict(said)
+    if method == "GET" and not names.keys() & {b"etag", b"cache-control"}:
+        missing.append(NOT_KEPT)
+    if names.get(b"content-type", b"").startswith(b"text/html"):
+        missing += OF_HTML
+        if POLICY not in names:
+            missing.append((POLICY, STRICT.format(rest=REST).encode()))
+    return missing
+
+
+def documentation(openapi_url: str, title: str) -> HTMLResponse:
+    """Swagger UI, which may load its own files from where they are published, and nothing else.
+
+    The page's one script is allowed by its hash; styles are set by Swagger UI as it goes, so they may be inline.
+    """
+    page = get_swagger_ui_html(
+        openapi_url=openapi_url,
+        title=title,
+        swagger_js_url=f"{SWAGGER}swagger-ui-bundle.js",
+        swagger_css_url=f"{SWAGGER}swagger-ui.css",
+        swagger_favicon_url=ICON,
+    )
+    scripts = INLINE.findall(bytes(page.body).decode())
+    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
+    policy = (
+        f"default-src 'none'; script-src {SWAGGER} {hashes}; style-src {SWAGGER} 'unsafe-inline'; "
+        f"img-src 'self' data:; connect-src 'self'; {REST}"
+    )
+    page.headers["Content-Security-Policy"] = policy
+    return page
+
+
+def _digest(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()

@@ -1,0 +1,121 @@
+"""Lines of the log, of services and workers alike: for people, or as JSON. What a client sends does not get into them.
+
+The text of an exception may be what a client sent, so of an exception is told which it is and where it was raised, not
+what it says. A line is one line: whatever could end it, or move a terminal's cursor, is written as an escape. Libraries
+are heard from "info" upward only, as their lines of debugging may hold anything.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+import traceback
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any
+
+from store.settings import Settings
+
+REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
+"""The id of the request that the present code works for."""
+
+OURS = "posterity"
+QUIET = ("alembic",)
+FIRST = {"timestamp", "level", "logger", "event", "exception"}
+OF_RECORDS = vars(logging.LogRecord("", 0, "", 0, "", (), None)).keys() | {"taskName", "message", "color_message"}
+"""What every record has, and uvicorn's sentence once more, in colours."""
+UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+BARE = re.compile(r"[\w.:/+@{}\[\]*,~-]+")
+
+ENCODER = json.JSONEncoder(default=str)
+
+Fields = dict[str, Any]
+
+
+def configure(settings: Settings) -> None:
+    """Every logger of this process writes to stderr, as the settings say; one that has been told otherwise does not."""
+    if logging.root.handlers:
+        return
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter(settings))
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.basicConfig(level=max(level, logging.INFO), handlers=[handler])
+    logging.getLogger(OURS).setLevel(level)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def formatter(settings: Settings) -> logging.Formatter:
+    """Makes the lines of records, be they our own or a library's."""
+    return Lines(_json if settings.log_format == "json" else _plain)
+
+
+class Lines(logging.Formatter):
+    """A record as fields, among them what came as `extra`, and these as a line."""
+
+    def __init__(self, render: Callable[[Fields], str]) -> None:
+        super().__init__()
+        self._render = render
+        self._second = -1, ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: Fields = {
+            "timestamp": f"{self._moment(int(record.created))}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        for name, value in vars(record).items():
+            if name not in OF_RECORDS and value is not None:
+                fields[name] = value
+        if (request_id := REQUEST_ID.get()) is not None:
+            fields["request_id"] = request_id
+        if record.exc_info and record.exc_info[1] is not None:
+            fields["exception"] = traced(record.exc_info[1])
+        return self._render(fields)
+
+    def _moment(self, second: int) -> str:
+        known, said = self._second
+        if known != second:
+            said = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+            self._second = second, said
+        return said
+
+
+def traced(raised: BaseException) -> list[str]:
+    """Which exception it was, where it was raised, and which others led to it; never what they say.
+
+    What the system says of files and connections is told, as it is one of a few sentences.
+    """
+    lines: list[str] = []
+    error: BaseException | None = raised
+    while error is not None and len(lines) < 200:
+        kind = type(error)
+        system = f": {error.strerror}" if isinstance(error, OSError) and error.strerror else ""
+        lines.append(f"{kind.__module__}.{kind.__qualname__}{system}")
+        lines += [
+            f"  {frame.filename}:{frame.lineno} in {frame.name}" for frame in traceback.extract_tb(error.__traceback__)
+        ]
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return lines
+
+
+def _json(fields: Fields) -> str:
+    return ENCODER.encode(fields)
+
+
+def _plain(fields: Fields) -> str:
+    rest = (f"{name}={_bare(value)}" for name, value in fields.items() if name not in FIRST)
+    first = " ".join(["{timestamp} {level} {logger}: {event}".format_map(fields), *rest])
+    return "\n    ".join(UNSAFE.sub(_escape, line) for line in (first, *fields.get("exception", ())))
+
+
+def _bare(value: object) -> str:
+    text = str(value)
+    return text if BARE.fullmatch(text) else json.dumps(text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    return f"\\x{ord(found[0]):02x}" if ord(found[0]) < 256 else f"\\u{ord(found[0]):04x}"

@@ -1,0 +1,129 @@
+"""Lines of the log: one each, whatever is in them; what exceptions say is not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import pytest
+from pydantic import BaseModel, ValidationError
+from sqlalchemy.exc import IntegrityError
+
+from store import logs
+from store.engine import connect
+from store.settings import Settings
+
+SECRET = "s3cr3t-7f"  # noqa: S105 - what a client might have sent
+HOSTILE = [
+    "\n2026 info posterity: forged",
+    "\r\n",
+    "\x1b[2J\x1b[31m",
+    "\x00",
+    "\x85",
+    "\u2028",
+    "\udc80",
+    "\x7f",
+    "\x9b1m",
+]
+
+
+class Numbers(BaseModel):
+    numbers: list[int]
+
+
+def line(record: logging.LogRecord, log_format: Literal["plain", "json"] = "plain") -> str:
+    return logs.formatter(Settings(log_format=log_format)).format(record)
+
+
+def record(message: str = "it happened", **fields: Any) -> logging.LogRecord:  # noqa: ANN401
+    made = logging.LogRecord("posterity.test", logging.INFO, __file__, 1, message, None, None)
+    vars(made).update(fields)
+    return made
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_nothing_in_a_line_ends_it_or_moves_the_cursor(hostile: str) -> None:
+    made = line(record(f"asked for {hostile}", path=hostile))
+
+    assert made.isprintable()
+    assert made.isascii()
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+def test_json_says_exactly_what_it_was_in_one_line(hostile: str) -> None:
+    made = line(record(f"asked for {hostile}", path=hostile), "json")
+
+    assert made.isprintable()
+    assert json.loads(made)["path"] == hostile
+    assert json.loads(made)["event"] == f"asked for {hostile}"
+
+
+def test_a_plain_line_is_for_people_and_leaves_out_what_says_nothing() -> None:
+    made = line(record(status=200, path="/v1/models/a b", model=None))
+
+    assert made.endswith(' info posterity.test: it happened status=200 path="/v1/models/a b"')
+
+
+def test_the_request_that_the_code_works_for_is_named() -> None:
+    token = logs.REQUEST_ID.set("mine")
+    try:
+        assert json.loads(line(record(), "json"))["request_id"] == "mine"
+    finally:
+        logs.REQUEST_ID.reset(token)
+    assert "request_id" not in json.loads(line(record(), "json"))
+
+
+def raised_by_pydantic() -> None:
+    Numbers.model_validate({"numbers": [SECRET]})
+
+
+def raised_by_the_database() -> None:
+    with TemporaryDirectory() as folder, connect(f"sqlite:///{folder}/t").begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE t (a TEXT PRIMARY KEY)")
+        for _ in range(2):
+            connection.exec_driver_sql("INSERT INTO t VALUES (?)", (SECRET,))
+
+
+def raised_by_numbers() -> None:
+    float(SECRET)
+
+
+@pytest.mark.parametrize("raising", [raised_by_pydantic, raised_by_the_database, raised_by_numbers])
+@pytest.mark.parametrize("log_format", ["plain", "json"])
+def test_of_an_exception_its_kind_and_place_are_told_and_not_its_words(
+    raising: Any,  # noqa: ANN401
+    log_format: Literal["plain", "json"],
+) -> None:
+    with pytest.raises((ValidationError, IntegrityError, ValueError)) as caught:
+        raising()
+
+    made = line(record(exc_info=(caught.type, caught.value, caught.tb)), log_format)
+
+    assert SECRET not in made
+    assert caught.type.__qualname__ in made
+    assert f"in {raising.__name__}" in made
+
+
+def test_an_error_of_the_database_does_not_say_what_the_statement_was_about() -> None:
+    with pytest.raises(IntegrityError) as caught:
+        raised_by_the_database()
+
+    assert SECRET not in str(caught.value)
+
+
+def test_what_the_system_says_is_told_and_what_led_to_an_exception_too() -> None:
+    try:
+        try:
+            Path("/nowhere/at/all").read_bytes()
+        except OSError as error:
+            raise RuntimeError(SECRET) from error
+    except RuntimeError:
+        made = line(record(exc_info=sys.exc_info()))
+
+    assert "RuntimeError" in made
+    assert "FileNotFoundError: No such file or directory" in made
+    assert SECRET not in made
