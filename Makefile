@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types contracts schema containers serve format clean paper bench fuzz hostile
+.PHONY: help install demo test check lint types contracts schema containers serve format clean paper bench fuzz hostile storm
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -27,6 +27,9 @@ fuzz: $(INSTALLED) ## Fuzz every decoder of bodies, a million times each (ARGS="
 
 hostile: $(INSTALLED) ## Ask a service what nobody would ask, 10,000 times (ARGS="--seed 2" asks other things)
 	@$(BIN)/python -m benchmarks.hostile_api $(ARGS)
+
+storm: $(INSTALLED) ## Kill, cut and fill for ten minutes on each engine, then audit the books (ARGS="--seed 2")
+	@$(BIN)/python -m tests.storm --out benchmarks/results/promises $(ARGS)
 
 serve: $(INSTALLED) ## Start the service with one worker (settings: POSTERITY_* variables)
 	@$(BIN)/posterity serve $(ARGS)

@@ -29,6 +29,7 @@ def main() -> int:
         text = json.dumps(report, indent=2)
         sys.stdout.write(f"{text}\n")
         if asked.out is not None:
+            asked.out.mkdir(parents=True, exist_ok=True)
             (asked.out / f"storm-{engine}.json").write_text(f"{text}\n")
     return 1 if wrong else 0
 
