@@ -35,12 +35,11 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=CASES, help="at least so many requests")
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--postgres", metavar="URL", help="an empty, migrated database, instead of SQLite")
-    parser.add_argument("--key", action="store_true", help="the service asks for a key, and Schemathesis has one")
     given = parser.parse_args()
     stated = {"database_url": given.postgres} if given.postgres else {}
     with tempfile.TemporaryDirectory() as folder:
         data_dir = Path(folder) / "data"
-        headers = {"Authorization": f"Bearer {_new_key(data_dir, stated)}"} if given.key else {}
+        headers = with_a_key(data_dir, **stated)
         with service(data_dir, workers=1, **SETTINGS, **stated) as server:
             counts = attack(
                 server.url, Path(folder), cases=given.cases, seed=given.seed, examples=EXAMPLES, headers=headers
@@ -50,7 +49,6 @@ def main() -> int:
         "schemathesis": version("schemathesis"),
         "seed": given.seed,
         "database": "postgresql" if given.postgres else "sqlite",
-        "key": given.key,
         **record.surroundings(),
         **counts.figures(),
         "reasons": REASONS,
@@ -61,15 +59,18 @@ def main() -> int:
     return 0 if all(claim.holds for claim in claims(result)) else 1
 
 
-def _new_key(data_dir: Path, stated: Mapping[str, str]) -> str:
-    """A key for everything, made before the service starts."""
+def with_a_key(data_dir: Path, **stated: str) -> dict[str, str]:
+    """The headers of who may do everything, by a key that is made before the service starts.
+
+    Schemathesis makes keys of its own, and the first of them would close the door to it.
+    """
     data_dir.mkdir(parents=True, exist_ok=True)
     named = {f"POSTERITY_{name.upper()}": value for name, value in stated.items()}
     environment = os.environ | {"POSTERITY_DATA_DIR": str(data_dir)} | named
     scopes = [word for scope in ("admin", "ingest", "predict") for word in ("--scope", scope)]
     command = [sys.executable, "-m", "store", "keys", "create", "hostile", *scopes]
     done = subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    return {"Authorization": f"Bearer {done.stdout.strip()}"}
 
 
 def claims(result: Mapping[str, Any]) -> list[Claim]:

@@ -93,7 +93,7 @@ async def _service(settings: Settings) -> AsyncIterator[tuple[House, httpx.Async
     house: House = app.state.house
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://in-process", timeout=60.0) as client:
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", timeout=60.0) as client:
             yield house, client
     finally:
         house.close()

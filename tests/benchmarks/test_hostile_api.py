@@ -26,8 +26,11 @@ def test_no_request_fails_the_service_or_is_answered_otherwise_than_the_document
     database_url: str, tmp_path: Path
 ) -> None:
     engine = database_url.partition(":")[0].partition("+")[0]
+    headers = hostile_api.with_a_key(tmp_path / "data", database_url=database_url)
     with service(tmp_path / "data", workers=1, database_url=database_url, **hostile_api.SETTINGS) as server:
-        counts = attack(server.url, tmp_path, cases=CASES, seed=1, examples=EXAMPLES, headers={}, phases=PHASES[engine])
+        counts = attack(
+            server.url, tmp_path, cases=CASES, seed=1, examples=EXAMPLES, headers=headers, phases=PHASES[engine]
+        )
 
     assert not counts.failures
     assert not counts.undocumented
