@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, and_, insert, select
 
 from store.errors import IdempotencyKeyReused
 from store.queries import batch_totals, batches_of, last_closed, to_batch
-from store.schema import batches
+from store.schema import batches, models
 from store.tombstones import mark_returned, must_not_be_buried
 from store.values import Accepted, BatchRow, Json, ModelRow
 from store.writes import next_number
@@ -74,6 +74,18 @@ def pending_rows(connection: Connection, model_id: int) -> int:
     """How many rows wait outside a chunk."""
     query = batch_totals(model_id).where(batches.c.number > last_closed(model_id))
     return int(connection.execute(query).one().rows)
+
+
+def overdue(connection: Connection, now: float) -> list[tuple[str, int]]:
+    """Models whose oldest pending batch has waited as long as they allow, and the number of that batch."""
+    pending = batches.c.number == last_closed(models.c.id) + 1
+    joined = models.join(batches, and_(batches.c.model_id == models.c.id, pending))
+    query = select(models.c.name, models.c.description, batches.c.number, batches.c.accepted_at).select_from(joined)
+    return [
+        (row.name, row.number)
+        for row in connection.execute(query)
+        if (seconds := row.description["chunk"]["seconds"]) is not None and row.accepted_at + seconds <= now
+    ]
 
 
 def _known(connection: Connection, model: ModelRow, keys: Sequence[str]) -> dict[str, BatchRow]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, Select, Table, select
 from store.lines import Lines
 from store.schema import batches, chunks, deletions, models, moves, updates, versions
 from store.tombstones import named_and_buried
-from store.values import HEAD, Json, MoveKind, UpdateState
+from store.values import HEAD, MoveKind, UpdateState
 
 OPEN = {UpdateState.QUEUED, UpdateState.RUNNING}
 
@@ -228,40 +228,3 @@ def _head(books: Books, lines: Lines) -> Iterator[str]:
 
 def _is_back(lines: Lines, to: int, head: int) -> bool:
     return to != head and lines.is_on_line(to, head)
-
-
-Recorded = Mapping[tuple[object, ...], Json]
-"""What must never change again, by its name: ("version", model, number) and the like, with all of its columns."""
-
-
-def recorded(connection: Connection) -> Recorded:
-    """A picture of every row that is there for good: all of them, but updates that have not ended."""
-    kinds: dict[str, tuple[Table, tuple[str, ...]]] = {
-        "model": (models, ("id",)),
-        "batch": (batches, ("model_id", "number")),
-        "chunk": (chunks, ("model_id", "number")),
-        "version": (versions, ("model_id", "number")),
-        "move": (moves, ("model_id", "alias", "seq")),
-        "update": (updates, ("model_id", "number")),
-        "deletion": (deletions, ("model_id", "batch")),
-    }
-    return {
-        (noun, *(row._mapping[name] for name in names)): dict(row._mapping)
-        for noun, (table, names) in kinds.items()
-        for row in connection.execute(select(table))
-        if noun != "update" or row.state not in OPEN
-    }
-
-
-def changed(before: Recorded, after: Recorded) -> list[str]:
-    """A sentence for each row of `before` that vanished or was altered."""
-    return [sentence for name, row in before.items() if (sentence := _difference(name, row, after.get(name)))]
-
-
-def _difference(name: tuple[object, ...], before: Json, after: Json | None) -> str | None:
-    what = " ".join(str(part) for part in name)
-    if after is None:
-        return f"{what} vanished: {before}"
-    # Not a number is unlike itself, but is written as itself.
-    altered = sorted(column for column in before if repr(before[column]) != repr(after[column]))
-    return f"{what} was altered in {', '.join(altered)}: {before} became {after}" if altered else None

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence, Set
 
-from sqlalchemy import Connection, Engine, and_, func, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
-from store.accepting import Posted, accept_in_order, pending_rows
+from store.accepting import Posted, accept_in_order, overdue, pending_rows
 from store.engine import Clock, database_clock, for_writing
 from store.errors import AlreadyAbsorbed, ChunkBusy, ModelExists, NothingPending, RowsDeleted, UpdateFinished
 from store.queries import deleted_of, evidence_of, find_chunk, find_model, find_update, last_closed
@@ -138,7 +138,9 @@ class Ledger:
     def close_due(self) -> list[tuple[str, int]]:
         """Chunks whose oldest row has waited as long as its model allows are closed; the (model, chunk) pairs."""
         closed = []
-        for name, first in self._due():
+        with self.reading.begin() as connection:
+            due = overdue(connection, self.clock(connection))
+        for name, first in due:
             with self.engine.begin() as connection:
                 model = lock_model(connection, name)
                 # Another worker may have closed it since the look.
@@ -244,16 +246,3 @@ class Ledger:
         )
         announce(connection)
         return find_update(connection, model, number)
-
-    def _due(self) -> list[tuple[str, int]]:
-        """Models with an overdue pending batch, and the number of the oldest one."""
-        pending = batches.c.number == last_closed(models.c.id) + 1
-        joined = models.join(batches, and_(batches.c.model_id == models.c.id, pending))
-        query = select(models.c.name, models.c.description, batches.c.number, batches.c.accepted_at).select_from(joined)
-        with self.reading.begin() as connection:
-            now = self.clock(connection)
-            return [
-                (row.name, row.number)
-                for row in connection.execute(query)
-                if (seconds := row.description["chunk"]["seconds"]) is not None and row.accepted_at + seconds <= now
-            ]

@@ -7,20 +7,19 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, Select, and_, exists, insert, select
+from sqlalchemy import Connection, Engine, Row, and_, exists, func, insert, select
 
 from store.collecting import Collecting
 from store.engine import Clock, database_clock, for_writing
 from store.errors import BatchNotFound, BatchWaiting
-from store.queries import batches_of, descendants_of, find_model, to_model
+from store.queries import batches_of, descendants_of, find_model, to_chunk, to_model
 from store.schema import batches, chunks, deletions, models, tombstones, updates, versions
 from store.tombstones import bury
-from store.values import Deletion, DeletionKind, ModelRow, UpdateState
+from store.values import ChunkRow, Deletion, DeletionKind, ModelRow, UpdateState
 from store.writes import lock_model
 
 OPEN = (UpdateState.QUEUED, UpdateState.RUNNING)
 DAY_SECONDS = 86_400.0
-BATCHES_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -89,12 +88,22 @@ class Retention:
 
     def _apply(self, model: ModelRow) -> list[int]:
         with self.reading.begin() as connection:
-            if connection.execute(_due(model, self.clock(connection)).limit(1)).one_or_none() is None:
+            absorbed = _absorbed(connection, model)
+        given_up: list[int] = []
+        for chunk in absorbed:
+            given_up += self._apply_to(model, chunk)
+        return given_up
+
+    def _apply_to(self, model: ModelRow, chunk: ChunkRow) -> list[int]:
+        with self.reading.begin() as connection:
+            if not _due(connection, model, chunk, self.clock(connection)):
                 return []
         reason = f"retention: {model.description['retention']['kind']}"
         with self.engine.begin() as connection:
             lock_model(connection, model.name)
-            due = connection.execute(_due(model, self.clock(connection)).limit(BATCHES_AT_ONCE)).all()
+            # Since the look a replay may have begun to wait for the rows.
+            is_absorbed = any(one.number == chunk.number for one in _absorbed(connection, model))
+            due = _due(connection, model, chunk, self.clock(connection)) if is_absorbed else []
             self._give_up(connection, model, due, Deleting(DeletionKind.RETENTION, "worker", reason))
         return [row.number for row in due]
 
@@ -107,20 +116,32 @@ class Retention:
             bury(connection, {row.digest for row in given_up}, now)
 
 
-def _due(model: ModelRow, now: float) -> Select[tuple[int, str]]:
-    """Batches whose rows the model does not keep any longer; the oldest first."""
-    retention = model.description["retention"]
-    limit = now - retention.get("days", 0.0) * DAY_SECONDS
-    holds = and_(
-        chunks.c.model_id == batches.c.model_id, batches.c.number.between(chunks.c.batch_first, chunks.c.batch_last)
+def _absorbed(connection: Connection, model: ModelRow) -> list[ChunkRow]:
+    """Chunks that a version has learned from, that no update waits for, and that have rows left; the oldest first."""
+    in_chunk = (
+        deletions.c.model_id == chunks.c.model_id,
+        deletions.c.batch.between(chunks.c.batch_first, chunks.c.batch_last),
     )
-    of_chunk = (chunks.c.model_id == model.id, updates.c.model_id == model.id, updates.c.chunk == chunks.c.number)
-    is_absorbed = exists().where(versions.c.model_id == model.id, versions.c.chunk == chunks.c.number)
+    gone = select(func.count()).where(*in_chunk).scalar_subquery()
+    is_absorbed = exists().where(versions.c.model_id == chunks.c.model_id, versions.c.chunk == chunks.c.number)
+    of_chunk = (updates.c.model_id == chunks.c.model_id, updates.c.chunk == chunks.c.number)
     waits = exists().where(*of_chunk, updates.c.state.in_(OPEN))
+    query = select(chunks).where(chunks.c.model_id == model.id, is_absorbed, ~waits)
+    query = query.where(gone.scalar_subquery() < chunks.c.batch_last - chunks.c.batch_first + 1)
+    return [to_chunk(row) for row in connection.execute(query.order_by(chunks.c.number))]
+
+
+def _due(connection: Connection, model: ModelRow, chunk: ChunkRow, now: float) -> list[Row[Any]]:
+    """The batches of the chunk whose rows the model does not keep any longer."""
+    limit = now - model.description["retention"].get("days", 0.0) * DAY_SECONDS
     is_deleted = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
-    query = select(batches.c.number, batches.c.digest).join(chunks, holds).where(batches.c.model_id == model.id)
-    query = query.where(is_absorbed, ~waits, ~is_deleted, batches.c.accepted_at <= limit)
-    return query.order_by(batches.c.number)
+    query = select(batches.c.number, batches.c.digest).where(
+        batches.c.model_id == model.id,
+        batches.c.number.between(chunk.batch_first, chunk.batch_last),
+        batches.c.accepted_at <= limit,
+        ~is_deleted,
+    )
+    return list(connection.execute(query.order_by(batches.c.number)))
 
 
 def _must_not_wait(connection: Connection, model: ModelRow, row: Row[Any]) -> None:

@@ -173,6 +173,12 @@ tombstones = Table(
     Column("digest", String(71), primary_key=True),
     Column("buried_at", Double, nullable=False),
     Column("removed_at", Double),
+    Index(
+        "ix_tombstones_unswept",
+        "buried_at",
+        sqlite_where=text("removed_at IS NULL"),
+        postgresql_where=text("removed_at IS NULL"),
+    ),
 )
 
 # Who may do what. Only the hash of a key is here; the one cell that changes is `revoked_at`.

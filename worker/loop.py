@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,8 @@ log = logging.getLogger("posterity.worker")
 LOOK_SECONDS = 1.0
 """How long an idle worker sleeps when nothing wakes it: chunks grow old and leases run out without a word."""
 OUTAGE_SECONDS = 2.0
+RETENTION_SECONDS = 10.0
+"""How often rows are looked for that have grown too old; those that were just learned from go at once."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,19 @@ class Worker:
                 self.stop.wait(OUTAGE_SECONDS)
 
     def _work(self, waker: Waker) -> None:
+        retention_due = 0.0
         while not self.stop.is_set():
             for model, chunk in self.ledger.close_due():
                 log.info("Closed chunk %s of model %s: its oldest row reached the age limit.", chunk, model)
-            self._apply_retention()
+            if time.monotonic() >= retention_due:
+                self._apply_retention()
+                retention_due = time.monotonic() + RETENTION_SECONDS
             claim = self.leases.claim(self.owner)
             if claim is None:
                 waker.wait(LOOK_SECONDS)
             else:
                 self.take(claim)
+                retention_due = 0.0
 
     def take(self, claim: Claim) -> None:
         """The claim is published, given back, failed, or lost to another; in each case the ledger says so."""

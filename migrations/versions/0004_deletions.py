@@ -36,6 +36,14 @@ def upgrade() -> None:
         sa.Column("removed_at", sa.Double(), nullable=True),
         sa.PrimaryKeyConstraint("digest", name="pk_tombstones"),
     )
+    is_unswept = sa.text("removed_at IS NULL")
+    op.create_index(
+        "ix_tombstones_unswept",
+        "tombstones",
+        ["buried_at"],
+        sqlite_where=is_unswept,
+        postgresql_where=is_unswept,
+    )
     op.create_index("ix_batches_digest", "batches", ["digest"])
     op.create_index("ix_versions_digest", "versions", ["digest"])
     op.create_index("ix_versions_model_id_parent", "versions", ["model_id", "parent"])
@@ -48,5 +56,6 @@ def downgrade() -> None:
     op.drop_index("ix_versions_model_id_parent", "versions")
     op.drop_index("ix_versions_digest", "versions")
     op.drop_index("ix_batches_digest", "batches")
+    op.drop_index("ix_tombstones_unswept", "tombstones")
     op.drop_table("tombstones")
     op.drop_table("deletions")

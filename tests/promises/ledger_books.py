@@ -8,7 +8,8 @@ from dataclasses import dataclass, fields
 from sqlalchemy import Connection, Engine, delete, select
 
 from store.engine import for_examining
-from store.invariants import Recorded, changed, recorded, violations
+from store.invariants import violations
+from store.recorded import Recorded, changed, recorded
 from store.schema import metadata, updates
 from tests.promises import ledger_rows as plain
 from tests.promises.ledger_model import PlainLedger

@@ -13,10 +13,10 @@ import bayes
 from store.collecting import Collecting
 from store.engine import connect
 from store.folder import Folder
-from store.invariants import recorded
 from store.leases import Leases
 from store.ledger import Ledger
 from store.migrate import upgrade
+from store.recorded import recorded
 from store.retention import Retention
 from store.schema import batches, moves, versions
 from tests.storm.books import audited

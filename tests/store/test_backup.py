@@ -107,7 +107,7 @@ def test_a_second_backup_copies_what_is_new_and_drops_what_is_named_no_longer(
 
 def test_a_backup_of_a_busy_installation_is_sound_at_every_turn(installation: Installation, tmp_path: Path) -> None:
     """While one thread learns, and another gives rows up and removes them, copies are taken one after another."""
-    over = threading.Event()
+    over, turned = threading.Event(), threading.Semaphore(0)
     failures: list[BaseException] = []
 
     def keep_learning() -> None:
@@ -118,6 +118,7 @@ def test_a_backup_of_a_busy_installation_is_sound_at_every_turn(installation: In
                 installation.learn(turn)
                 installation.learn(turn, "passing")
                 installation.retention.apply()
+                turned.release()
         except BaseException as error:
             failures.append(error)
             raise
@@ -126,6 +127,9 @@ def test_a_backup_of_a_busy_installation_is_sound_at_every_turn(installation: In
     learner.start()
     try:
         for turn in range(3):
+            while turned.acquire(blocking=False):
+                pass
+            assert turned.acquire(timeout=60), "nothing was learned since the copy before"
             back_up(installation.engine, installation.blobs, tmp_path / f"copy-{turn}")
     finally:
         over.set()

@@ -11,10 +11,11 @@ from sqlalchemy import Connection, Engine, insert
 
 from store.aliases import Aliases
 from store.engine import connect
-from store.invariants import changed, recorded, violations
+from store.invariants import violations
 from store.leases import Leases
 from store.ledger import Ledger
 from store.migrate import upgrade
+from store.recorded import changed, recorded
 from store.schema import batches, chunks, metadata, models, moves, updates, versions
 from store.values import MoveKind
 from tests.conftest import FakeClock

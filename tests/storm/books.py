@@ -12,7 +12,7 @@ from store.blobs import Blobs
 from store.collecting import Collecting
 from store.doctor import examine
 from store.engine import for_examining
-from store.invariants import Recorded, changed, recorded
+from store.recorded import Recorded, changed, recorded
 from store.schema import batches, chunks, deletions, models, moves, updates, versions
 from store.values import HEAD, UpdateState
 from tests.storm.clients import KEEPING, ROWS

@@ -24,9 +24,9 @@ from client.client import Client
 from store.blobs import Blobs
 from store.engine import connect, for_examining
 from store.folder import Folder
-from store.invariants import Recorded, recorded
 from store.migrate import upgrade
 from store.object_store import ObjectStore
+from store.recorded import Recorded, recorded
 from store.schema import batches, deletions, models, tombstones, updates
 from store.values import UpdateState
 from tests.faulty_proxy import FaultyProxy
