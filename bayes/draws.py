@@ -120,21 +120,34 @@ def mean_draw(posterior: Posterior, *, device: torch.device | str = "cpu") -> Dr
     return _laid_out(replace(mean, method="mean"))
 
 
-def evaluate(draws: Draws, x: Tensor, *, by_row: bool = False, of_rows: int | None = None) -> Tensor:
+def evaluate(
+    draws: Draws,
+    x: Tensor,
+    *,
+    by_row: bool = False,
+    of_rows: int | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> Tensor:
     """The outputs of every net for rows x, [rows, draws, units], float64 on the CPU.
 
     `by_row` computes each row as if it were alone, to the bit. Some of `of_rows` rows are computed as all would be.
+    `check` is called before all nets, or before each where they come one by one.
     """
     rows = len(x) if of_rows is None else of_rows
     x = channels_last(x) if x.dim() == 4 else x
-    compute = _side_by_side if draws.is_side_by_side(1 if by_row else rows) else _one_by_one
-    outputs = compute(draws, x, by_row=by_row)
+    if draws.is_side_by_side(1 if by_row else rows):
+        check()
+        outputs = _side_by_side(draws, x, by_row=by_row)
+    else:
+        outputs = _one_by_one(draws, x, by_row=by_row, check=check)
     # Contiguous, as sums over the draws of strided outputs round differently for other numbers of rows.
     return outputs.double().cpu().contiguous()
 
 
-def _one_by_one(draws: Draws, x: Tensor, *, by_row: bool) -> Tensor:
+def _one_by_one(draws: Draws, x: Tensor, *, by_row: bool, check: Callable[[], None]) -> Tensor:
     def outputs(index: int) -> Tensor:
+        check()
+
         def linear(layer: Weighted, x: Tensor) -> Tensor:
             weight, bias = draws.net(layer.name, index)
             return (apply_by_row if by_row else apply)(layer, x, weight, bias)

@@ -35,7 +35,7 @@ def ask(using: Ready, inputs: Tensor, *, by_row: bool = False, check: Callable[[
 
     The same rows get the same bytes. With `by_row` each row gets those that it gets alone; so it always is with up to
     4 rows. Rows are answered in slices, so what all draws say of all rows is never held. `check` is called before
-    every slice; what it raises stops the work.
+    every slice, and before every net of an ensemble that is computed net by net; what it raises stops the work.
 
     Raises:
         InvalidInputs: the inputs do not fit the model, or are so large that its outputs overflow.
@@ -149,8 +149,7 @@ def _outputs(
     for some in nets:
         own = some.own
         for part, outputs in zip(slices, said, strict=True):
-            check()
-            outputs.append(evaluate(some, _scaled(some, part), by_row=alone, of_rows=rows))
+            outputs.append(evaluate(some, _scaled(some, part), by_row=alone, of_rows=rows, check=check))
     for outputs in said:
         yield own, torch.cat(outputs, 1)
 

@@ -61,7 +61,8 @@ class Stretch(NamedTuple):
 
     def has_gone_on(self, now: float, seconds: float, nbytes: int) -> bool:
         """True after so many seconds in which enough went."""
-        return now - self.since >= seconds and nbytes - self.nbytes >= seconds * BYTES_PER_SECOND_LEAST
+        # Just as the deadline is computed: rounded otherwise, it could have come before so many seconds have gone.
+        return now >= self.since + seconds and nbytes - self.nbytes >= seconds * BYTES_PER_SECOND_LEAST
 
 
 class Connection(HttpToolsProtocol):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
 from bayes import FamilyName, InvalidDescription, Model
 from service.bodies import parse
@@ -191,7 +191,7 @@ class ChunkLimits(Part):
 class Keep(Part):
     """The rows stay."""
 
-    kind: Literal["keep"]
+    kind: Literal["keep"] = "keep"
 
 
 class DeleteAfterAbsorb(Part):
@@ -207,7 +207,16 @@ class DeleteAfterDays(Part):
     days: float = Field(gt=0, le=36_500)
 
 
-Retention = Annotated[Keep | DeleteAfterAbsorb | DeleteAfterDays, Field(discriminator="kind")]
+def _retention_kind(stated: Any) -> object:  # noqa: ANN401 - pydantic asks of whatever was posted
+    return stated.get("kind", "keep") if isinstance(stated, dict) else getattr(stated, "kind", None)
+
+
+Retention = Annotated[
+    Annotated[Keep, Tag("keep")]
+    | Annotated[DeleteAfterAbsorb, Tag("delete-after-absorb")]
+    | Annotated[DeleteAfterDays, Tag("delete-after-days")],
+    Discriminator(_retention_kind),
+]
 
 
 class ModelBody(Part):

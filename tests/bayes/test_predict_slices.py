@@ -72,13 +72,14 @@ def exact(draws: Draws) -> Draws:
 def test_rows_in_slices_are_answered_exactly_as_all_at_once(prior: Posterior, monkeypatch: pytest.MonkeyPatch) -> None:
     draws, whole = exact(draw(prior, samples=DRAWS)), rows().round()
     at_once = ask(draws, whole)
-    slices: list[int] = []
+    nets: list[int] = []
     most = in_slices_of(7, prior, monkeypatch)
 
-    sliced = ask(draws, whole, check=lambda: slices.append(1))
+    sliced = ask(draws, whole, check=lambda: nets.append(1))
 
     # One net after the other needs no more than what all of them put out.
-    assert len(slices) == math.ceil(ROWS / (most // max(prior.network.width, numbers_per_row(prior.output, DRAWS))))
+    slices = math.ceil(ROWS / (most // max(prior.network.width, numbers_per_row(prior.output, DRAWS))))
+    assert len(nets) == slices * DRAWS
     assert type(sliced) is type(at_once)
     for name, tensor in tensors(sliced).items():
         assert torch.equal(tensor, tensors(at_once)[name]), name

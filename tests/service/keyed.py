@@ -38,7 +38,7 @@ def shown(live: Live, headers: Headers) -> Iterator[Live]:
 def raw(live: Live, method: str, path: str, headers: Headers) -> int:
     """The status of a request whose path is sent as it is, and not put in order by a client."""
     url = live.client.base_url
-    lines = [f"{method} {path} HTTP/1.1", "Host: x", "Content-Length: 0", "Connection: close"]
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", "Content-Length: 0", "Connection: close"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     with socket.create_connection((url.host, url.port or 0), timeout=30) as line:
         line.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")

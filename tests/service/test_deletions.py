@@ -12,7 +12,7 @@ from tests.service.live import INPUTS, ROWS, TINY, Json, Live
 
 
 def test_deleting_a_batch_removes_its_bytes_and_says_what_has_learned_from_it(live: Live, model: str) -> None:
-    version = live.learn(model)
+    version = live.learn(model, ROWS | {"inputs": [[31, 2], [3, 4.25]]})
     before = live.client.post(f"{model}/predictions", json=INPUTS).content
     digest = live.client.get(f"{model}/batches/1").json()["digest"]
 

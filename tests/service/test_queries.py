@@ -48,7 +48,8 @@ def test_a_head_request_is_answered_as_a_get_without_the_body(live: Live, model:
         whole, head = live.client.get(path), live.client.head(path)
 
         assert (head.status_code, head.content) == (200, b"")
-        assert {**head.headers, "date": ""} == {**whole.headers, "date": ""}
+        theirs = {"date": "", "x-request-id": ""}
+        assert {**head.headers, **theirs} == {**whole.headers, **theirs}
     assert live.client.head(f"{model}/versions/9").status_code == 404
     assert live.client.head(f"{model}/rollback").status_code == 405
     assert live.client.get(model).status_code == 200
@@ -83,8 +84,8 @@ def test_a_client_that_hangs_up_in_the_middle_of_its_body_is_no_error(
     url = live.client.base_url
 
     with socket.create_connection((url.host, url.port or 0)) as line:
-        head = "POST /v1/models HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{"
-        line.sendall(head.encode())
+        head = ("POST /v1/models HTTP/1.1", "Host: localhost", "Content-Type: application/json", "Content-Length: 9")
+        line.sendall("\r\n".join((*head, "", "{")).encode())
 
     until = time.monotonic() + 30
     while "went away" not in caplog.text and time.monotonic() < until:
