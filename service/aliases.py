@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
 
 from service.bodies import invalid_body, parse
 from service.callers import ANYBODY, TheCaller
@@ -10,7 +13,7 @@ from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
 from service.requests import AliasName, ExpectedSeq, ExpectedSeqOrNew, JsonOnly, ModelName, PageAsked, RawBody, TheHouse
-from service.resources import AliasList, AliasResource, MoveList, MoveResource, RollbackResource, moment
+from service.resources import NextCursor, moment
 from service.schemas import AliasBody, RollbackBody
 from store.errors import (
     AliasInvalid,
@@ -22,11 +25,52 @@ from store.errors import (
     RollbackTooFar,
     VersionNotFound,
 )
-from store.values import MoveRow
+from store.values import MoveKind, MoveRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["aliases"])
 
 BODY_REFUSALS = (JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
+
+
+class AliasResource(BaseModel):
+    model: str
+    alias: str = Field(examples=["head"])
+    version: int
+    seq: int = Field(description="Counts the alias' moves; the ETag.")
+    moved_by: str
+    reason: str
+    moved_at: datetime
+
+
+class AliasList(BaseModel):
+    aliases: list[AliasResource]
+
+
+class MoveResource(BaseModel):
+    seq: int
+    version: int | None = Field(description="null: the alias was removed.")
+    previous: int | None
+    kind: MoveKind
+    moved_by: str
+    reason: str
+    moved_at: datetime
+
+
+class MoveList(BaseModel):
+    moves: list[MoveResource]
+    next_cursor: NextCursor
+
+
+class RollbackResource(BaseModel):
+    """Where head points now; the next request is answered by it."""
+
+    model: str
+    head: int
+    previous: int | None
+    seq: int
+    reason: str
+    moved_by: str
+    moved_at: datetime
 
 
 @router.get("/aliases", operation_id="list_aliases", responses=declared(ModelNotFound))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
+from pydantic import BaseModel, Field
 
 from service.bodies import parse
 from service.callers import ANYBODY, TheCaller
@@ -12,12 +14,35 @@ from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, MediaTypeUnsupported, QueryInvalid
 from service.requests import JsonOnly, PageAsked, RawBody, TheHouse
-from service.resources import KeyList, KeyResource, NewKeyResource, moment
+from service.resources import NextCursor, moment
 from service.schemas import KeyBody
 from store.errors import KeyExists, KeyNotFound, KeyUnusable
-from store.values import KeyRow
+from store.values import KeyRow, Scope
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
+
+
+class KeyResource(BaseModel):
+    """A key without the key: that was shown once."""
+
+    name: str = Field(examples=["dashboard"])
+    scopes: list[Scope] = Field(examples=[["predict"]])
+    models: str = Field(description="Pattern of the models that it is for.", examples=["team-*"])
+    requests_per_minute: int | None = Field(description="null: as many as the service's setting says.")
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None = Field(description="null: it counts until it is revoked.")
+    revoked_at: datetime | None
+
+
+class NewKeyResource(KeyResource):
+    key: str = Field(description="Shown this once.", examples=[f"posterity_{'A' * 43}"])
+
+
+class KeyList(BaseModel):
+    keys: list[KeyResource]
+    next_cursor: NextCursor
+
 
 KeyName = Annotated[str, Path(alias="name", pattern=r"^[^\x00-\x1f\x7f]{1,128}$", examples=["dashboard"])]
 

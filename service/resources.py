@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from bayes import FamilyName
 from service.description import ChunkLimits, Input, Net, Output, Prior, Recipe, Retention
 from service.schemas import Method
-from store.values import DeletionKind, MoveKind, Scope, UpdateState
+from store.values import DeletionKind, UpdateState
 
 NextCursor = Annotated[str | None, Field(description="Send it as `cursor` for the rest; null: this was the end.")]
 Nats = Annotated[float, Field(description="In nats.")]
@@ -248,66 +248,3 @@ class ComparisonResource(BaseModel):
     rows_only_in_other: int
     chunks_only_in_version: list[int]
     chunks_only_in_other: list[int]
-
-
-class AliasResource(BaseModel):
-    model: str
-    alias: str = Field(examples=["head"])
-    version: int
-    seq: int = Field(description="Counts the alias' moves; the ETag.")
-    moved_by: str
-    reason: str
-    moved_at: datetime
-
-
-class AliasList(BaseModel):
-    aliases: list[AliasResource]
-
-
-class MoveResource(BaseModel):
-    seq: int
-    version: int | None = Field(description="null: the alias was removed.")
-    previous: int | None
-    kind: MoveKind
-    moved_by: str
-    reason: str
-    moved_at: datetime
-
-
-class MoveList(BaseModel):
-    moves: list[MoveResource]
-    next_cursor: NextCursor
-
-
-class KeyResource(BaseModel):
-    """A key without the key: that was shown once."""
-
-    name: str = Field(examples=["dashboard"])
-    scopes: list[Scope] = Field(examples=[["predict"]])
-    models: str = Field(description="Pattern of the models that it is for.", examples=["team-*"])
-    requests_per_minute: int | None = Field(description="null: as many as the service's setting says.")
-    created_by: str
-    created_at: datetime
-    expires_at: datetime | None = Field(description="null: it counts until it is revoked.")
-    revoked_at: datetime | None
-
-
-class NewKeyResource(KeyResource):
-    key: str = Field(description="Shown this once.", examples=[f"posterity_{'A' * 43}"])
-
-
-class KeyList(BaseModel):
-    keys: list[KeyResource]
-    next_cursor: NextCursor
-
-
-class RollbackResource(BaseModel):
-    """Where head points now; the next request is answered by it."""
-
-    model: str
-    head: int
-    previous: int | None
-    seq: int
-    reason: str
-    moved_by: str
-    moved_at: datetime
