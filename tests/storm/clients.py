@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -178,13 +179,29 @@ class Closer(Person):
     pause_seconds = 2.0
 
     def act(self) -> None:
-        model = self.choices.choice(MODELS)
+        self.close(self.choices.choice(MODELS))
+
+    def close(self, model: str) -> None:
         try:
             if self.ask(lambda client: client.update(model)) is not None:
                 self.journal.count("chunks closed on demand")
         except ServiceProblem as problem:
             if problem.code != "nothing-pending":
                 raise
+
+
+class LastCloser(Closer):
+    """When everybody has finished, closes what is still pending, of each model."""
+
+    def finish(self) -> None:
+        until = time.monotonic() + 60.0
+        for model in MODELS:
+            while (shown := self.ask(partial(Client.model, name=model))) is None or shown.pending.batches:
+                if time.monotonic() > until:
+                    raise TimeoutError("no service answers any more")
+                if shown is not None:
+                    self.close(model)
+                time.sleep(0.05)
 
 
 class Mover(Person):
