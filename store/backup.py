@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, select
 from store.blobs import Blobs
 from store.engine import connect
 from store.errors import BlobMissing
-from store.folder import Folder
+from store.folder import Folder, flush_folder
 from store.schema import versions
 from store.tombstones import KEPT_ROWS, named_by_priors
 
@@ -63,7 +63,7 @@ def back_up(engine: Engine, blobs: Blobs, folder: Path) -> BackedUp:
                 raise
             continue
         copy.replace(folder / LEDGER)
-        _flush(folder)
+        flush_folder(folder)
         for listed in list(copies.listed()):
             if listed.digest not in named:
                 copies.delete(listed.digest)
@@ -120,11 +120,3 @@ def _digests(connection: Connection) -> Iterator[str]:
     yield from connection.execute(select(versions.c.digest)).scalars()
     yield from connection.execute(KEPT_ROWS).scalars()
     yield from named_by_priors(connection)
-
-
-def _flush(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

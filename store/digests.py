@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from abc import abstractmethod
 from dataclasses import dataclass
 from io import BufferedIOBase
 
@@ -23,6 +24,7 @@ class Listed:
 class Opened(BufferedIOBase):
     """The stored bytes of a digest as a file that can be sought."""
 
+    @abstractmethod
     def verify(self) -> None:
         """The bytes that this file reads have the digest, all of them; where the file is read from is left alone.
 
@@ -32,7 +34,6 @@ class Opened(BufferedIOBase):
             BlobCorrupt: they have another.
             BlobStoreError: they cannot be read.
         """
-        raise NotImplementedError
 
 
 def digest_of(data: bytes | bytearray | memoryview) -> str:

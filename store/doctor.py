@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, Engine, exists, func, select
+from sqlalchemy import Column, Connection, Engine, func, select
 
 from store.blobs import Blobs
 from store.engine import for_examining
@@ -13,9 +13,9 @@ from store.errors import BlobCorrupt, BlobMissing
 from store.evidence import EvidenceOfHead, evidence_of_head
 from store.invariants import violations
 from store.migrate import require_current
-from store.queries import to_model
-from store.schema import batches, deletions, models, tombstones, versions
-from store.tombstones import named_among
+from store.queries import IS_DELETED, to_model
+from store.schema import batches, models, tombstones, versions
+from store.tombstones import PRIOR_BLOBS, named_among
 from store.values import ModelRow
 
 
@@ -60,16 +60,15 @@ def _of_priors(found: Sequence[ModelRow]) -> Iterator[Named]:
     """The bytes that priors name, as weights learned elsewhere: an update from the root may need them."""
     for model in found:
         prior = model.description.get("prior", {})
-        yield from (Named(f"{model.name}: prior.{key}", prior[key]) for key in ("blob", "batch") if key in prior)
+        yield from (Named(f"{model.name}: prior.{key}", prior[key]) for key in PRIOR_BLOBS if key in prior)
 
 
 def _of_rows(connection: Connection) -> Iterator[Named]:
     """The bytes that versions and batches name."""
-    is_deleted = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
     for table, noun in ((versions, "version"), (batches, "batch")):
         query = select(models.c.name, table.c.number, table.c.digest).join(models, models.c.id == table.c.model_id)
         if table is batches:
-            query = query.where(~is_deleted)
+            query = query.where(~IS_DELETED)
         for row in connection.execute(query.order_by(models.c.name, table.c.number)):
             yield Named(f"{row.name}: {noun} {row.number}", row.digest)
 

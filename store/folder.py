@@ -51,10 +51,10 @@ class Folder:
                 folder.mkdir(parents=True, exist_ok=True)
             self._write({path: data for path, data in paths.items() if not self._keeps(path, data)})
             for folder in folders:
-                _flush_folder(folder)
+                flush_folder(folder)
             if not folders <= self._flushed:
                 for above in (self.root, self.root.parent):
-                    _flush_folder(above)
+                    flush_folder(above)
                 # Last, as other threads rely on it.
                 self._flushed |= folders
         return [digest_of(data) for data in blobs] if len(named) < len(blobs) else list(named)
@@ -136,7 +136,7 @@ class Folder:
             try:
                 path.unlink(missing_ok=True)
                 # Also where it was gone: whoever removed it may not have come so far.
-                _flush_folder(path.parent)
+                flush_folder(path.parent)
             except (FileNotFoundError, IsADirectoryError):
                 return
 
@@ -227,7 +227,7 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result | None:
             return None
 
 
-def _flush_folder(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -18,9 +18,7 @@ from sqlalchemy import Connection, Row, Select, Table, select
 from store.lines import Lines
 from store.schema import batches, chunks, deletions, models, moves, updates, versions
 from store.tombstones import named_and_buried
-from store.values import HEAD, MoveKind, UpdateState
-
-OPEN = {UpdateState.QUEUED, UpdateState.RUNNING}
+from store.values import HEAD, OPEN, MoveKind, UpdateState
 
 Rows = Sequence[Row[Any]]
 

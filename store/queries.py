@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from sqlalchemy import CTE, Connection, Row, Select, and_, func, select
+from sqlalchemy import CTE, Connection, Row, Select, and_, exists, func, select
 from sqlalchemy.sql import ColumnElement
 
 from store.errors import ChunkNotFound, ModelNotFound, UpdateNotFound, VersionNotFound
@@ -23,6 +23,9 @@ from store.values import (
     UpdateState,
     VersionRow,
 )
+
+IS_DELETED = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
+"""True of a batch whose rows were given up."""
 
 
 def find_model(connection: Connection, name: str) -> ModelRow:

@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, Table, select
 
 from store.schema import batches, chunks, deletions, models, moves, updates, versions
-from store.values import Json, UpdateState
-
-OPEN = {UpdateState.QUEUED, UpdateState.RUNNING}
+from store.values import OPEN, Json
 
 Recorded = Mapping[tuple[object, ...], Json]
 """What must never change again, by its name: ("version", model, number) and the like, with all of its columns."""

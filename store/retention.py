@@ -12,13 +12,12 @@ from sqlalchemy import Connection, Engine, Row, and_, exists, func, insert, sele
 from store.collecting import Collecting
 from store.engine import Clock, database_clock, for_writing
 from store.errors import BatchNotFound, BatchWaiting
-from store.queries import batches_of, descendants_of, find_model, to_chunk, to_model
+from store.queries import IS_DELETED, batches_of, descendants_of, find_model, to_chunk, to_model
 from store.schema import batches, chunks, deletions, models, tombstones, updates, versions
 from store.tombstones import bury
-from store.values import ChunkRow, Deletion, DeletionKind, ModelRow, UpdateState
+from store.values import OPEN, ChunkRow, Deletion, DeletionKind, ModelRow
 from store.writes import lock_model
 
-OPEN = (UpdateState.QUEUED, UpdateState.RUNNING)
 DAY_SECONDS = 86_400.0
 
 
@@ -122,7 +121,7 @@ def _absorbed(connection: Connection, model: ModelRow) -> list[ChunkRow]:
         deletions.c.model_id == chunks.c.model_id,
         deletions.c.batch.between(chunks.c.batch_first, chunks.c.batch_last),
     )
-    gone = select(func.count()).where(*in_chunk).scalar_subquery()
+    gone = select(func.count()).where(*in_chunk)
     is_absorbed = exists().where(versions.c.model_id == chunks.c.model_id, versions.c.chunk == chunks.c.number)
     of_chunk = (updates.c.model_id == chunks.c.model_id, updates.c.chunk == chunks.c.number)
     waits = exists().where(*of_chunk, updates.c.state.in_(OPEN))
@@ -134,12 +133,11 @@ def _absorbed(connection: Connection, model: ModelRow) -> list[ChunkRow]:
 def _due(connection: Connection, model: ModelRow, chunk: ChunkRow, now: float) -> list[Row[Any]]:
     """The batches of the chunk whose rows the model does not keep any longer."""
     limit = now - model.description["retention"].get("days", 0.0) * DAY_SECONDS
-    is_deleted = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
     query = select(batches.c.number, batches.c.digest).where(
         batches.c.model_id == model.id,
         batches.c.number.between(chunk.batch_first, chunk.batch_last),
         batches.c.accepted_at <= limit,
-        ~is_deleted,
+        ~IS_DELETED,
     )
     return list(connection.execute(query.order_by(batches.c.number)))
 

@@ -17,14 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from sqlalchemy import Connection, CursorResult, delete, exists, insert, select, text, update
+from sqlalchemy import Connection, CursorResult, delete, insert, select, text, update
 
 from store.errors import BlobBuried
-from store.schema import batches, deletions, models, tombstones, versions
+from store.queries import IS_DELETED
+from store.schema import batches, models, tombstones, versions
 
-KEPT_ROWS = select(batches.c.digest).where(
-    ~exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
-)
+KEPT_ROWS = select(batches.c.digest).where(~IS_DELETED)
 """The digests of batches whose rows were not given up."""
 
 PRIOR_BLOBS = ("blob", "batch")

@@ -24,6 +24,10 @@ class UpdateState(StrEnum):
     CANCELLED = "cancelled"
 
 
+OPEN = (UpdateState.QUEUED, UpdateState.RUNNING)
+"""The states of an update that has not ended."""
+
+
 class MoveKind(StrEnum):
     CREATE = "create"
     PUBLISH = "publish"
