@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, exists, func, insert, select
+from sqlalchemy import Connection, Engine, Row, Select, and_, exists, func, insert, select
 
 from store.collecting import Collecting
 from store.engine import Clock, database_clock, for_writing
@@ -87,7 +87,7 @@ class Retention:
 
     def _apply(self, model: ModelRow) -> list[int]:
         with self.reading.begin() as connection:
-            absorbed = _absorbed(connection, model)
+            absorbed = [to_chunk(row) for row in connection.execute(_absorbed(model))]
         given_up: list[int] = []
         for chunk in absorbed:
             given_up += self._apply_to(model, chunk)
@@ -101,8 +101,8 @@ class Retention:
         with self.engine.begin() as connection:
             lock_model(connection, model.name)
             # Since the look a replay may have begun to wait for the rows.
-            is_absorbed = any(one.number == chunk.number for one in _absorbed(connection, model))
-            due = _due(connection, model, chunk, self.clock(connection)) if is_absorbed else []
+            this = connection.execute(_absorbed(model).where(chunks.c.number == chunk.number)).one_or_none()
+            due = [] if this is None else _due(connection, model, chunk, self.clock(connection))
             self._give_up(connection, model, due, Deleting(DeletionKind.RETENTION, "worker", reason))
         return [row.number for row in due]
 
@@ -115,7 +115,7 @@ class Retention:
             bury(connection, {row.digest for row in given_up}, now)
 
 
-def _absorbed(connection: Connection, model: ModelRow) -> list[ChunkRow]:
+def _absorbed(model: ModelRow) -> Select[Any]:
     """Chunks that a version has learned from, that no update waits for, and that have rows left; the oldest first."""
     in_chunk = (
         deletions.c.model_id == chunks.c.model_id,
@@ -127,7 +127,7 @@ def _absorbed(connection: Connection, model: ModelRow) -> list[ChunkRow]:
     waits = exists().where(*of_chunk, updates.c.state.in_(OPEN))
     query = select(chunks).where(chunks.c.model_id == model.id, is_absorbed, ~waits)
     query = query.where(gone.scalar_subquery() < chunks.c.batch_last - chunks.c.batch_first + 1)
-    return [to_chunk(row) for row in connection.execute(query.order_by(chunks.c.number))]
+    return query.order_by(chunks.c.number)
 
 
 def _due(connection: Connection, model: ModelRow, chunk: ChunkRow, now: float) -> list[Row[Any]]:
