@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, Engine, func, select
+from sqlalchemy import Column, Connection, Engine, Select, func, select
 
 from store.blobs import Blobs
 from store.engine import for_examining
@@ -49,10 +49,10 @@ def examine(engine: Engine, blobs: Blobs) -> Findings:
         wrong = violations(connection)
         found = [to_model(row) for row in connection.execute(select(models).order_by(models.c.id))]
         named = [*_of_priors(found), *_of_rows(connection)]
-        removed = _removed(connection)
+        removed = list(connection.execute(_removed()).scalars())
         evidence = [] if wrong else [evidence_of_head(connection, model) for model in found]
         counts = [_size(connection, column) for column in (versions.c.number, batches.c.number)]
-    wrong += [*_examine_blobs(engine, named, blobs), *_examine_removed(removed, blobs)]
+    wrong += [*_examine_blobs(engine, named, blobs), *_examine_removed(engine, removed, blobs)]
     return Findings(len(found), counts[0], counts[1], tuple(evidence), tuple(wrong))
 
 
@@ -73,16 +73,18 @@ def _of_rows(connection: Connection) -> Iterator[Named]:
             yield Named(f"{row.name}: {noun} {row.number}", row.digest)
 
 
-def _removed(connection: Connection) -> list[str]:
-    """The digests whose bytes were removed."""
-    query = select(tombstones.c.digest).where(tombstones.c.removed_at.is_not(None)).order_by(tombstones.c.digest)
-    return list(connection.execute(query).scalars())
+def _removed() -> Select[str]:
+    """The digests whose bytes were removed, and that nobody has named again."""
+    return select(tombstones.c.digest).where(tombstones.c.removed_at.is_not(None)).order_by(tombstones.c.digest)
 
 
-def _examine_removed(removed: Sequence[str], blobs: Blobs) -> Iterator[str]:
+def _examine_removed(engine: Engine, removed: Sequence[str], blobs: Blobs) -> Iterator[str]:
     """What was removed is not there, as bytes written again for a batch whose rows are deleted would be."""
-    for digest in removed:
-        if blobs.holds(digest):
+    for digest in filter(blobs.holds, removed):
+        # It may have been posted again since the moment of the books.
+        with engine.begin() as connection:
+            is_removed = connection.execute(_removed().where(tombstones.c.digest == digest)).one_or_none() is not None
+        if is_removed:
             yield f"the blob {digest} was removed and is there again; `posterity collect` removes what nothing names"
 
 

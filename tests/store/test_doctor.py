@@ -8,19 +8,27 @@ import pytest
 from sqlalchemy import Engine, delete, event
 
 from store.__main__ import main
+from store.collecting import Collecting
 from store.doctor import examine
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
 from store.folder import Folder
 from store.leases import Leases
 from store.ledger import Ledger
+from store.retention import Retention
 from store.schema import moves
+from tests.conftest import FakeClock
 from tests.store.given import DESCRIPTION, claimed
 
 
 @pytest.fixture
 def blobs(tmp_path: Path) -> Folder:
     return Folder(tmp_path / "blobs")
+
+
+@pytest.fixture
+def retention(engine: Engine, blobs: Folder, clock: FakeClock) -> Retention:
+    return Retention(engine, Collecting(engine, blobs, clock=clock), clock=clock)
 
 
 def accept_and_close(ledger: Ledger, blobs: Folder, key: bytes) -> None:
@@ -63,6 +71,32 @@ def test_lost_weights_of_a_prior_are_named(engine: Engine, ledger: Ledger, blobs
     (missing,) = examine(engine, blobs).wrong
     assert "letters: prior.blob" in missing
     assert star in missing
+
+
+def test_rows_that_are_back_after_their_deletion_are_named(engine: Engine, blobs: Folder, retention: Retention) -> None:
+    retention.delete("digits", 1, actor="ann")
+    assert examine(engine, blobs).wrong == ()
+
+    digest = blobs.put(b"a")
+
+    (returned,) = examine(engine, blobs).wrong
+    assert f"{digest} was removed and is there again" in returned
+
+
+def test_rows_that_are_posted_again_while_the_doctor_looks_are_no_fault(
+    engine: Engine, ledger: Ledger, blobs: Folder, retention: Retention, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retention.delete("digits", 1, actor="ann")
+    holds = blobs.holds
+
+    def posted_before_the_look(digest: str) -> bool:
+        ledger.readmit([digest], settle_seconds=0.0)
+        ledger.accept("digits", key="again", digest=blobs.put(b"a"), rows=1, label_counts={})
+        return holds(digest)
+
+    monkeypatch.setattr(blobs, "holds", posted_before_the_look)
+
+    assert examine(engine, blobs).wrong == ()
 
 
 def test_a_gap_in_a_history_is_named(engine: Engine, blobs: Folder) -> None:
