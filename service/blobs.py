@@ -68,10 +68,13 @@ def contents_of(raw: bytes) -> BlobResource:
         raise invalid_body("body", f"has a header of more than {HEADER_BYTES_MAX} bytes")
     try:
         found = load(raw)
-    except (SafetensorError, ValueError, TypeError) as error:
+    except SafetensorError as error:
         raise invalid_body("body", f"is not safetensors: {error}") from None
     except KeyError as error:
         raise invalid_body("body", f"has a tensor of the type {error.args[0]}, which is not supported") from None
+    except (RuntimeError, TypeError, ValueError):
+        # Shapes that hold nothing and that torch cannot count, as 0 x 2^62 x 2^62; it says so with its own traceback.
+        raise invalid_body("body", "has a tensor of a shape that is not supported") from None
     tensors = {
         name: TensorResource(dtype=str(tensor.dtype).removeprefix("torch."), shape=list(tensor.shape))
         for name, tensor in sorted(found.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 
 import numpy as np
 import pytest
@@ -56,15 +57,22 @@ def test_posterior_and_batch_are_blobs_too(live: Live, model: str) -> None:
 HUGE_HEADER = (2**20 + 8).to_bytes(8, "little") + b" " * (2**20 + 9)
 
 
+def of_no_values(*shape: int) -> bytes:
+    header = json.dumps({"x": {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}}).encode()
+    return len(header).to_bytes(8, "little") + header
+
+
 @pytest.mark.parametrize(
     "raw",
-    [b"", b"{}", b"\xff" * 100, weights(1.0)[:-1], HUGE_HEADER],
-    ids=["nothing", "JSON", "junk", "cut off", "a huge header"],
+    [b"", b"{}", b"\xff" * 100, weights(1.0)[:-1], HUGE_HEADER, of_no_values(0, 2**62, 2**62), of_no_values(0, 2**63)],
+    ids=["nothing", "JSON", "junk", "cut off", "a huge header", "a shape beyond counting", "a side beyond counting"],
 )
 def test_what_is_no_safetensors_file_is_refused(live: Live, raw: bytes) -> None:
     answer = live.client.post("/v1/blobs", content=raw, headers=SAFETENSORS)
 
-    assert expect_problem(answer, "body-invalid")["errors"][0]["where"] == "body"
+    (fault,) = expect_problem(answer, "body-invalid")["errors"]
+    assert fault["where"] == "body"
+    assert "\n" not in fault["message"]
 
 
 def test_other_media_types_and_bodies_over_the_limit_are_refused(narrow: Live) -> None:
