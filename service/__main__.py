@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, OperationalError
 from service.app import create_app
 from service.children import Children
 from service.listening import allow_files, config_of
-from service.names import is_loopback
+from service.names import is_local, is_loopback
 from store import logs
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
@@ -172,7 +172,7 @@ def _require_key(settings: Settings) -> None:
     Raises:
         UnusableError: the service would be anybody's, or nobody's.
     """
-    if is_loopback(settings.host):
+    if is_local(settings):
         return
     engine = connect(settings.database)
     try:
@@ -182,10 +182,12 @@ def _require_key(settings: Settings) -> None:
         raise UnusableError(f"the database cannot be used: {error.orig}") from None
     finally:
         engine.dispose()
+    where, instead = f"host {settings.host} can be reached", "use --host 127.0.0.1"
+    if is_loopback(settings.host):
+        where, instead = f"a service named {', '.join(sorted(settings.host_names))} is reached", "unset POSTERITY_HOSTS"
     raise UnusableError(
-        f"host {settings.host} can be reached from other machines, and there is no key that tells who may call. Make "
-        "one here, with the same settings, by `posterity keys create NAME --scope admin --local`; or use --host "
-        "127.0.0.1."
+        f"{where} from other machines, and there is no key that tells who may call. Make one here, with the same "
+        f"settings, by `posterity keys create NAME --scope admin --local`; or {instead}."
     )
 
 

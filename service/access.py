@@ -1,6 +1,7 @@
 """The door: whoever comes through has a key that allows what is asked, before anything else looks at the request.
 
-Without keys the door is open, and only a service that nobody but this machine can reach is ever without.
+As long as no key was ever made the door of a service that nobody but this machine can reach is open. It closes with the
+first key, and revoking the last one does not open it again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.callers import KEY, outside
 from service.house import House
-from service.names import is_loopback
+from service.names import is_local
 from service.needs import Need, need_of
 from service.problems import respond
 from service.rates import Rates
@@ -30,7 +31,7 @@ class Access:
         self._app = app
         self._known = house.known_keys
         self._rates = Rates(requests_per_minute=house.settings.requests_per_minute)
-        self._is_local = is_loopback(house.settings.host)
+        self._is_local = is_local(house.settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":  # There are none here.
@@ -60,7 +61,7 @@ class Access:
         in_force, is_current = await self._known.now()
         if in_force is None:
             raise _unsure()
-        if not in_force.by_hash and self._is_local:
+        if in_force.is_unclaimed and self._is_local:
             if not is_current:
                 raise _unsure()
             return None

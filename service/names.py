@@ -55,6 +55,11 @@ class Names:
             raise OriginForeign(origin=origin.decode("latin-1")[:100])
 
 
+def is_local(settings: Settings) -> bool:
+    """True when only this machine can reach the service, by its address and by the names that it is told to have."""
+    return is_loopback(settings.host) and all(map(_is_local, settings.host_names))
+
+
 def is_loopback(host: str) -> bool:
     """True when only this machine can reach the address."""
     if host == "localhost":

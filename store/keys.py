@@ -45,6 +45,8 @@ class InForce:
 
     by_hash: Mapping[str, KeyRow] = field(repr=False)
     read_at: float
+    is_unclaimed: bool
+    """No key was ever made: nobody has said who may call."""
 
     def find(self, presented: str, *, now: float) -> KeyRow | None:
         """Whose key this is; None: it is unknown, revoked or expired."""
@@ -135,11 +137,12 @@ class Keys:
         return to_key(row)
 
     def in_force(self) -> InForce:
-        """The keys that are not revoked now. Expired ones are among them: they keep the door closed."""
+        """The keys that are not revoked now, expired ones among them."""
         with self.engine.begin() as connection:
             now = self.clock(connection)
             found = [to_key(row) for row in connection.execute(select(keys).where(keys.c.revoked_at.is_(None)))]
-        return InForce({row.hash: row for row in found}, now)
+            was_made = bool(found) or connection.execute(select(keys.c.id).limit(1)).first() is not None
+        return InForce({row.hash: row for row in found}, now, is_unclaimed=not was_made)
 
 
 def hash_of(key: str) -> str:

@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     hosts: str = Field(
         default="",
         description="Names, with commas between them, under which callers may address the service, and whose pages "
-        "may call it; on loopback its own names always may. * is any name.",
+        "may call it; on loopback its own names always may. * is any name. Others than localhost need a key.",
     )
     connections_max: int = Field(default=2000, ge=1, description="Most connections; further ones are refused.")
     header_seconds: float = Field(

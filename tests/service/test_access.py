@@ -121,22 +121,27 @@ def test_only_one_bearer_in_one_header_is_a_key(own: Live) -> None:
     assert own.client.get(f"/v1/models?key={key}").status_code == 401
 
 
-def test_expired_keys_keep_the_door_closed_and_revoking_the_last_one_opens_it_on_loopback(
-    tmp_path: Path, clock: FakeClock
+def test_the_door_stays_closed_when_the_last_key_has_expired_and_when_it_is_revoked(
+    tmp_path: Path, clock: FakeClock, database_url: str
 ) -> None:
-    with running(tmp_path) as live:
+    with running(tmp_path, database_url=database_url) as live:
         early = Keys(live.house.engine, clock=clock)
         early.create("old", scopes=[Scope.ADMIN], created_by="test", expires_at=clock.seconds + 1)
         expect_problem(live.client.get("/v1/models"), "key-missing")
 
         live.house.keys.revoke("old")
+        forget(live)
 
-        assert live.client.get("/v1/models").status_code == 200
+        expect_problem(live.client.get("/v1/models"), "key-missing")
+        expect_problem(live.client.post("/v1/keys", json={"name": "mine", "scopes": ["admin"]}), "key-missing")
 
 
+@pytest.mark.parametrize("place", [{"host": EVERYWHERE}, {"hosts": "models.example"}, {"hosts": "*"}], ids=str)
 @pytest.mark.parametrize("how", ["never made", "revoked", "expired"])
-def test_a_service_that_others_can_reach_is_never_open(tmp_path: Path, clock: FakeClock, how: str) -> None:
-    with running(tmp_path, host=EVERYWHERE) as live:
+def test_a_service_that_others_can_reach_is_never_open(
+    tmp_path: Path, clock: FakeClock, how: str, place: dict[str, str]
+) -> None:
+    with running(tmp_path, **place) as live:
         if how != "never made":
             early = Keys(live.house.engine, clock=clock)
             early.create("last", scopes=[Scope.ADMIN], created_by="test", expires_at=clock.seconds + 1)

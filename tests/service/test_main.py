@@ -76,6 +76,20 @@ def test_an_address_that_others_can_reach_is_refused_as_long_as_no_key_tells_who
     assert "--host 127.0.0.1" in said.err
 
 
+@pytest.mark.parametrize("names", ["models.example", "localhost,models.example", "*"])
+def test_a_name_by_which_others_call_is_refused_as_long_as_no_key_tells_who_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], names: str
+) -> None:
+    monkeypatch.setenv("POSTERITY_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("POSTERITY_HOSTS", names)
+
+    assert main(["--port", "0", "--workers", "0"]) == 2
+
+    said = capsys.readouterr().err
+    assert said.startswith(f"posterity: a service named {', '.join(sorted(names.split(',')))} is reached from other")
+    assert "unset POSTERITY_HOSTS" in said
+
+
 def test_with_a_key_it_listens_where_others_can_reach_it_and_stays_closed_when_the_key_is_revoked(
     tmp_path: Path, clock: FakeClock
 ) -> None:
