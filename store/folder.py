@@ -16,6 +16,7 @@ from store.errors import BlobCorrupt, BlobMissing, BlobStoreError
 
 TEMPORARY = ".writing-"
 HASHED_BYTES = 2**20
+PROBE_BYTES = 4096
 
 
 class Folder:
@@ -106,11 +107,12 @@ class Folder:
         return self.root / name_of(digest)
 
     def is_writable(self) -> bool:
-        """True when a blob could be written now."""
+        """True when a blob could be written now: a few bytes just were."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                return True
+            # A full disk still makes empty files. Unflushed, as anybody may ask, and as often as they like.
+            with tempfile.TemporaryFile(dir=self.root, buffering=0) as file:
+                return file.write(bytes(PROBE_BYTES)) == PROBE_BYTES
         except OSError:
             return False
 
