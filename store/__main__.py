@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -45,13 +46,20 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring the database to this release's tables")
     commands.add_parser("doctor", help="examine the ledger and every blob that it names")
     collect = commands.add_parser("collect", help="remove the bytes that nothing names")
-    collect.add_argument("--older-than-hours", type=float, default=YOUNG_HOURS, help="spare what is younger (24)")
+    collect.add_argument("--older-than-hours", type=_hours, default=YOUNG_HOURS, help="spare what is younger (24)")
     collect.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     backup = commands.add_parser("backup", help="copy the SQLite ledger and all that it names into a folder")
     backup.add_argument("folder", type=Path)
     commands.add_parser("keys", help="make, list and revoke keys on the machine that has the database")
     commands.add_parser("settings", help="list every setting")
     return parser
+
+
+def _hours(word: str) -> float:
+    hours = float(word)
+    if not 0 <= hours * HOUR_SECONDS < math.inf:
+        raise argparse.ArgumentTypeError("must be a number of hours, 0 or more")
+    return hours
 
 
 def settings_table() -> str:

@@ -82,6 +82,15 @@ def test_where_nothing_was_served_from_nothing_is_made(command: list[str], tmp_p
     assert not (tmp_path / "nowhere").exists()
 
 
+@pytest.mark.parametrize("hours", ["-1", "nan", "inf", "1e308"])
+def test_an_age_that_is_no_number_of_hours_removes_nothing(hours: str, data: Path) -> None:
+    refused = store("collect", f"--older-than-hours={hours}", data=data)
+
+    assert refused.returncode == 2
+    assert "must be a number of hours, 0 or more" in refused.stderr
+    assert len(list(Folder(data / "blobs").listed())) == 2
+
+
 @pytest.mark.parametrize("command", [[], ["collcet"], ["backup"], ["collect", "--older-than-hours", "soon"]])
 def test_what_it_does_not_understand_it_does_not_do(command: list[str], data: Path) -> None:
     refused = store(*command, data=data)
