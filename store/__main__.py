@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from store.backup import BackupOvertaken, back_up
 from store.blobs import open_blobs
 from store.collecting import Collecting
+from store.configured import SettingsUnusable, configured
 from store.doctor import Findings, examine
 from store.engine import connect
 from store.errors import Problem
@@ -35,9 +37,9 @@ def main(arguments: list[str]) -> int:
         "settings": _settings,
     }
     if arguments[:1] == ["keys"]:
-        return keys_command(arguments[1:], Settings())
+        return keys_command(arguments[1:], configured())
     asked = _parser().parse_args(arguments)
-    return commands[asked.command](Settings(), asked)
+    return commands[asked.command](configured(), asked)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -154,5 +156,8 @@ def _say(line: str) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except (Problem, OperationalError, OSError, BackupOvertaken) as error:
+    except (OperationalError, sqlite3.OperationalError) as error:
+        # Without the statement, and the link to a manual that nobody here needs.
+        sys.exit(f"posterity: the database cannot be used: {getattr(error, 'orig', error)}")
+    except (Problem, OSError, BackupOvertaken, SettingsUnusable) as error:
         sys.exit(f"posterity: {error}")

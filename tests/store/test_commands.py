@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,12 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def store(*arguments: str | Path, data: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+def store(
+    *arguments: str | Path, data: Path, wrapped: Sequence[str] = (), **settings: str
+) -> subprocess.CompletedProcess[str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("POSTERITY_")}
     environment = plain | {"POSTERITY_DATA_DIR": str(data)} | settings
-    command = [sys.executable, "-m", "store", *map(str, arguments)]
+    command = [*wrapped, sys.executable, "-m", "store", *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -89,6 +92,24 @@ def test_an_age_that_is_no_number_of_hours_removes_nothing(hours: str, data: Pat
     assert refused.returncode == 2
     assert "must be a number of hours, 0 or more" in refused.stderr
     assert len(list(Folder(data / "blobs").listed())) == 2
+
+
+def test_settings_that_cannot_be_used_are_told_in_a_line(data: Path) -> None:
+    for command in (["migrate"], ["keys", "list"]):
+        refused = store(*command, data=data, POSTERITY_DATABASE_URL="sqlite:///:memory:")
+
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("posterity: database_url: ")
+        assert "an embedded ledger is a file" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_disk_that_takes_no_more_is_told_in_a_line(tmp_path: Path) -> None:
+    refused = store("migrate", data=tmp_path / "new", wrapped=["sh", "-c", 'ulimit -f 16; exec "$@"', "sh"])
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("posterity: the database cannot be used: ")
+    assert len(refused.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", [[], ["collcet"], ["backup"], ["collect", "--older-than-hours", "soon"]])
