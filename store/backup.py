@@ -15,6 +15,7 @@ from store.blobs import Blobs
 from store.engine import connect
 from store.errors import BlobMissing
 from store.folder import Folder, flush_folder
+from store.private import create, make_folder
 from store.schema import versions
 from store.tombstones import KEPT_ROWS, named_by_priors
 
@@ -47,7 +48,7 @@ def back_up(engine: Engine, blobs: Blobs, folder: Path) -> BackedUp:
         BackupOvertaken: rows went faster than they could be copied, several times.
         OSError: the folder cannot be written to, or the store does not answer.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     copies = Folder(folder / BLOBS)
     # First what is there now, which takes long; so that little is left between the copy of the ledger and its blobs.
     copied = _copy(_named(engine), blobs, copies, engine)
@@ -73,6 +74,7 @@ def back_up(engine: Engine, blobs: Blobs, folder: Path) -> BackedUp:
 
 def _copy_ledger(engine: Engine, target: Path) -> None:
     """SQLite's online backup: the target is the ledger as of one commit, whoever writes meanwhile."""
+    create(target)
     borrowed = engine.raw_connection()
     try:
         with closing(sqlite3.connect(target)) as copy:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from store.private import create, make_folder
 
 Clock = Callable[[Connection], float]
 """Reads the time, in seconds since 1970 (UTC), inside a transaction."""
@@ -46,8 +49,9 @@ def connect(url: str) -> Engine:
     if parsed.get_backend_name() == "postgresql":
         return create_engine(parsed, connect_args=POSTGRES, pool_pre_ping=True, **POOL, max_overflow=20)
     assert parsed.database, "settings name a file"
-    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(parsed.database).parent)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, **POOL, max_overflow=40)
+    event.listen(engine, "do_connect", _create_sqlite)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
@@ -76,6 +80,12 @@ def is_lock_timeout(error: OperationalError) -> bool:
 def database_clock(connection: Connection) -> float:
     """The time by the database, which every worker on every host agrees on."""
     return float(connection.execute(_NOW[connection.dialect.name]).scalar_one())
+
+
+def _create_sqlite(_dialect: object, _record: object, arguments: list[str], _named: object) -> None:
+    # SQLite's other files take the mode of this one. Where it cannot be made, SQLite says so by an error of its own.
+    with suppress(OSError):
+        create(Path(arguments[0]))
 
 
 def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
