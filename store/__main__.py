@@ -137,8 +137,14 @@ def _backup(settings: Settings, asked: argparse.Namespace) -> int:
     engine = connect(settings.database)
     require_current(engine)
     done = back_up(engine, open_blobs(settings), asked.folder)
-    _say(f"{asked.folder} holds the ledger and the {done.blobs:,} blobs that it names, {done.copied:,} of them new.")
-    return 0
+    for sentence in done.lacking:
+        _say(f"lacking: {sentence}")
+    lacking, named = len(done.lacking), f"the {done.blobs:,} blobs that it names"
+    held = f"{done.blobs - lacking:,} of {named}" if lacking else named
+    _say(f"{asked.folder} holds the ledger and {held}, {done.copied:,} of them new.")
+    if lacking:
+        _say("`posterity doctor` says whose those are that are lacking.")
+    return 1 if lacking else 0
 
 
 def _missing_ledger(settings: Settings) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from store.backup import BackupOvertaken, back_up
 from store.collecting import Collecting
 from store.doctor import Findings, examine
 from store.engine import connect
-from store.errors import BlobCorrupt, BlobMissing
+from store.errors import BlobStoreError
 from store.folder import Folder
 from store.leases import Leases
 from store.ledger import Ledger
@@ -141,14 +142,64 @@ def test_a_backup_of_a_busy_installation_is_sound_at_every_turn(installation: In
     assert versions[0].versions < versions[2].versions
 
 
-def test_a_backup_of_damaged_bytes_is_no_backup(installation: Installation, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["other bytes", "gone", "unreadable"])
+def test_all_but_what_is_damaged_is_copied_and_that_is_named(
+    installation: Installation, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     installation.learn(0)
-    path = installation.blobs.path(installation.blobs.put(b"rows digits 0"))
-    path.write_bytes(b"other")
-    with pytest.raises(BlobCorrupt):
-        back_up(installation.engine, installation.blobs, tmp_path / "copy")
-    path.unlink()
-    with pytest.raises(BlobMissing):
+    digest = installation.blobs.put(b"rows digits 0")
+    spoil(installation.blobs, digest, damage, monkeypatch)
+
+    done = back_up(installation.engine, installation.blobs, tmp_path / "copy")
+
+    assert (done.blobs, done.copied) == (4, 3)
+    assert [digest.removeprefix("sha256:") in sentence for sentence in done.lacking] == [True]
+    (wrong,) = examined(tmp_path / "copy").wrong
+    assert wrong.startswith(f"digits: batch 1: The blob {digest} is named")
+
+
+def spoil(blobs: Folder, digest: str, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    really, path = Folder.get, blobs.path(digest)
+
+    def get(self: Folder, asked: str) -> bytes:
+        if self is blobs and asked == digest:
+            raise BlobStoreError(errno.EIO, "Input/output error", str(path))
+        return really(self, asked)
+
+    match damage:
+        case "other bytes":
+            path.write_bytes(b"other")
+        case "gone":
+            path.unlink()
+        case "unreadable":
+            monkeypatch.setattr(Folder, "get", get)
+
+
+def test_what_was_copied_whole_stays_so_and_what_is_damaged_there_is_copied_again(
+    installation: Installation, tmp_path: Path
+) -> None:
+    installation.learn(0)
+    back_up(installation.engine, installation.blobs, tmp_path / "copy")
+    copies = Folder(tmp_path / "copy" / "blobs")
+    rows, posterior = installation.blobs.put(b"rows digits 0"), installation.blobs.put(b"posterior digits 0")
+    installation.blobs.path(rows).write_bytes(b"damaged in the installation")
+    copies.path(posterior).write_bytes(b"damaged in the copy")
+
+    done = back_up(installation.engine, installation.blobs, tmp_path / "copy")
+
+    assert (done.blobs, done.copied, done.lacking) == (4, 1, ())
+    assert examined(tmp_path / "copy").wrong == ()
+
+
+def test_a_store_that_does_not_answer_is_no_damage(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(_self: Folder, _digest: str) -> bytes:
+        raise BlobStoreError(errno.ETIMEDOUT, "The store does not answer")
+
+    monkeypatch.setattr(Folder, "get", get)
+
+    with pytest.raises(BlobStoreError, match="does not answer"):
         back_up(installation.engine, installation.blobs, tmp_path / "copy")
 
 
@@ -156,13 +207,13 @@ def test_rows_that_go_faster_than_they_are_copied_are_told_of(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = iter(range(1000))
-    real = Folder.holds
+    real = Folder.verify
 
-    def holds(self: Folder, digest: str) -> bool:
+    def verify(self: Folder, digest: str) -> None:
         # Each time the copy is asked about a blob, rows are learned from and deleted once more.
         if self.root.parent.name == "copy":
             installation.retention.apply()
-        return real(self, digest)
+        real(self, digest)
 
     def copy_ledger(engine: Engine, target: Path) -> None:
         installation.learn(next(turns), "passing")
@@ -170,7 +221,7 @@ def test_rows_that_go_faster_than_they_are_copied_are_told_of(
 
     original = backup._copy_ledger
     monkeypatch.setattr(backup, "_copy_ledger", copy_ledger)
-    monkeypatch.setattr(Folder, "holds", holds)
+    monkeypatch.setattr(Folder, "verify", verify)
 
     with pytest.raises(BackupOvertaken):
         back_up(installation.engine, installation.blobs, tmp_path / "copy")

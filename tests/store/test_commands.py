@@ -67,6 +67,20 @@ def test_a_backup_is_a_data_folder_that_the_doctor_finds_sound(data: Path, tmp_p
     assert restored.stdout.startswith("digits: head is version 0, learned from 0 rows in 0 chunks; evidence sha256:")
 
 
+def test_a_backup_that_lacks_something_says_what_and_fails(data: Path, tmp_path: Path) -> None:
+    root = Folder(data / "blobs").put(b"root")
+    Folder(data / "blobs").path(root).write_bytes(b"Root")
+
+    done = store("backup", tmp_path / "copy", data=data)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith(f"lacking: The blob {root} holds other bytes")
+    assert "0 of the 1 blobs that it names" in done.stdout
+    assert "`posterity doctor` says whose" in done.stdout
+    assert "digits: version 0: The blob" in store("doctor", data=data).stdout
+    assert (tmp_path / "copy" / "ledger.sqlite").is_file()
+
+
 def test_a_backup_of_postgresql_is_left_to_its_own_program(data: Path, tmp_path: Path) -> None:
     url = "postgresql+psycopg://nobody@127.0.0.1:1/ledger"
     refused = store("backup", tmp_path / "copy", data=data, POSTERITY_DATABASE_URL=url)
