@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from store.backup import BackupOvertaken, back_up
+from store.backup_folder import BackupRefused
 from store.blobs import open_blobs
 from store.collecting import Collecting
 from store.configured import SettingsUnusable, configured
@@ -91,7 +92,7 @@ def _settings(_read: Settings, _asked: argparse.Namespace) -> int:
 def _doctor(settings: Settings, _asked: argparse.Namespace) -> int:
     if missing := _missing_ledger(settings):
         return missing
-    findings = examine(connect(settings.database), open_blobs(settings))
+    findings = examine(connect(settings.database, is_read_only=True), open_blobs(settings))
     for line in _findings(findings):
         _say(line)
     return 1 if findings.wrong else 0
@@ -165,5 +166,5 @@ if __name__ == "__main__":
     except (OperationalError, sqlite3.OperationalError) as error:
         # Without the statement, and the link to a manual that nobody here needs.
         sys.exit(f"posterity: the database cannot be used: {getattr(error, 'orig', error)}")
-    except (Problem, OSError, BackupOvertaken, SettingsUnusable) as error:
+    except (Problem, OSError, BackupOvertaken, BackupRefused, SettingsUnusable) as error:
         sys.exit(f"posterity: {error}")

@@ -12,17 +12,14 @@ from pathlib import Path
 
 from sqlalchemy import Connection, Engine, select
 
+from store.backup_folder import BLOBS, LEDGER, claimed, replace_ledger
 from store.blobs import Blobs, BlobStoreError
 from store.engine import connect
 from store.errors import BlobCorrupt, BlobMissing
-from store.folder import Folder, flush_folder
-from store.private import create, make_folder
+from store.folder import Folder
+from store.private import create
 from store.schema import versions
 from store.tombstones import KEPT_ROWS, named_by_priors
-
-LEDGER = "ledger.sqlite"
-BLOBS = "blobs"
-"""What an installation calls them in its data folder, so that a copy is one."""
 
 ATTEMPTS = 5
 
@@ -71,15 +68,13 @@ class Copying:
                 self.copied += 1
         return lacking
 
-    def remove_all_but(self, digests: Collection[str]) -> None:
-        """The copy holds no other blobs.
+    def others(self, digests: Collection[str]) -> list[str]:
+        """What the copy holds beside these.
 
         Raises:
-            BlobStoreError: the copy cannot be written to.
+            BlobStoreError: the copy cannot be read.
         """
-        for listed in list(self.copies.listed()):
-            if listed.digest not in digests:
-                self.copies.delete(listed.digest)
+        return [listed.digest for listed in self.copies.listed() if listed.digest not in digests]
 
     def _is_whole(self, digest: str) -> bool:
         try:
@@ -96,25 +91,36 @@ def back_up(engine: Engine, blobs: Blobs, folder: Path) -> BackedUp:
     copies what is new, or damaged there, and removes what is no longer named.
 
     Raises:
+        BackupRefused: the folder is used for something else; its ledger and its blobs are as they were.
         BackupOvertaken: rows went faster than they could be copied, several times.
         OSError: the folder cannot be written to, or the store does not answer.
     """
-    make_folder(folder)
-    copying = Copying(blobs, Folder(folder / BLOBS))
-    # First what is there now, which takes long; so that little is left between the copy of the ledger and its blobs.
-    copying.copy(_named(engine))
-    for _ in range(ATTEMPTS):
+    assert engine.url.database is not None
+    places = [Path(engine.url.database).parent, *([blobs.root] if isinstance(blobs, Folder) else [])]
+    with claimed(folder, engine, places):
+        copying = Copying(blobs, Folder(folder / BLOBS))
+        # First what is there now, which takes long; so that little is left between the copy of ledger and its blobs.
+        copying.copy(_named(engine))
         copy = folder / f".{LEDGER}"
+        try:
+            return _finish(engine, copying, copy, folder)
+        finally:
+            copy.unlink(missing_ok=True)
+
+
+def _finish(engine: Engine, copying: Copying, copy: Path, folder: Path) -> BackedUp:
+    for _ in range(ATTEMPTS):
         copy.unlink(missing_ok=True)
         _copy_ledger(engine, copy)
         named = _named_in(copy)
         lacking = copying.copy(named)
-        if not lacking.keys() <= _named(engine):
-            continue
-        copy.replace(folder / LEDGER)
-        flush_folder(folder)
-        copying.remove_all_but(named)
-        return BackedUp(len(named), copying.copied, tuple(lacking.values()))
+        if lacking.keys() <= _named(engine):
+            # Those that are there now, and none that somebody puts there who uses the folder from here on.
+            others = copying.others(named)
+            replace_ledger(folder, copy)
+            for digest in others:
+                copying.copies.delete(digest)
+            return BackedUp(len(named), copying.copied, tuple(lacking.values()))
     raise BackupOvertaken("Rows were deleted faster than they were copied. Run it again when less is learned.")
 
 
@@ -141,7 +147,7 @@ def _named(engine: Engine) -> set[str]:
 
 
 def _named_in(ledger: Path) -> set[str]:
-    engine = connect(f"sqlite:///{ledger}")
+    engine = connect(f"sqlite:///{ledger}", is_read_only=True)
     try:
         return _named(engine)
     finally:

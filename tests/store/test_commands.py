@@ -67,6 +67,19 @@ def test_a_backup_is_a_data_folder_that_the_doctor_finds_sound(data: Path, tmp_p
     assert restored.stdout.startswith("digits: head is version 0, learned from 0 rows in 0 chunks; evidence sha256:")
 
 
+def test_a_backup_into_a_folder_that_is_used_is_refused(data: Path, tmp_path: Path) -> None:
+    into_itself = store("backup", data, data=data)
+    done = store("backup", tmp_path / "copy", data=data)
+    again = store("backup", tmp_path / "copy", data=data)
+    served = store("keys", "list", data=tmp_path / "copy")
+    into_served = store("backup", tmp_path / "copy", data=data)
+
+    assert [one.returncode for one in (into_itself, done, again, served, into_served)] == [1, 0, 0, 0, 1]
+    assert into_itself.stderr.startswith(f"posterity: {data} is, holds or lies in {data}, where the installation")
+    assert "is not as the last backup left it" in into_served.stderr
+    assert store("doctor", data=data).returncode == 0
+
+
 def test_a_backup_that_lacks_something_says_what_and_fails(data: Path, tmp_path: Path) -> None:
     root = Folder(data / "blobs").put(b"root")
     Folder(data / "blobs").path(root).write_bytes(b"Root")
