@@ -9,12 +9,10 @@ import signal
 import socket
 import sys
 import threading
-import tomllib
 from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
-from pydantic import ValidationError
 from sqlalchemy.exc import ArgumentError, OperationalError
 
 from service.app import create_app
@@ -22,11 +20,12 @@ from service.children import Children
 from service.listening import allow_files, config_of
 from service.names import is_local, is_loopback
 from store import logs
+from store.configured import SettingsUnusable, configured
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
 from store.keys import Keys
 from store.migrate import require_current, upgrade
-from store.settings import Settings, config_file
+from store.settings import Settings
 
 DRAIN_SECONDS = 25
 """Running requests may take so long to finish; after that, what still computes is answered with 503."""
@@ -144,13 +143,9 @@ def _stated(arguments: Sequence[str] | None) -> dict[str, Any]:
 
 def _settings(stated: dict[str, Any]) -> Settings:
     try:
-        settings = Settings(**stated)
-    except ValidationError as error:
-        faults = [": ".join([*map(str, fault["loc"][:1]), fault["msg"]]) for fault in error.errors(include_url=False)]
-        raise UnusableError("; ".join(faults)) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise UnusableError(f"{config_file()} cannot be read: {error}") from None
-    return settings
+        return configured(**stated)
+    except SettingsUnusable as error:
+        raise UnusableError(str(error)) from None
 
 
 def _prepare(settings: Settings) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +13,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import OperationalError
 
 from store.backup import BackupOvertaken, back_up
+from store.backup_folder import BackupRefused
 from store.blobs import open_blobs
 from store.collecting import Collecting
+from store.configured import SettingsUnusable, configured
 from store.doctor import Findings, examine
 from store.engine import connect
 from store.errors import Problem
@@ -34,9 +38,9 @@ def main(arguments: list[str]) -> int:
         "settings": _settings,
     }
     if arguments[:1] == ["keys"]:
-        return keys_command(arguments[1:], Settings())
+        return keys_command(arguments[1:], configured())
     asked = _parser().parse_args(arguments)
-    return commands[asked.command](Settings(), asked)
+    return commands[asked.command](configured(), asked)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -45,13 +49,20 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("migrate", help="bring the database to this release's tables")
     commands.add_parser("doctor", help="examine the ledger and every blob that it names")
     collect = commands.add_parser("collect", help="remove the bytes that nothing names")
-    collect.add_argument("--older-than-hours", type=float, default=YOUNG_HOURS, help="spare what is younger (24)")
+    collect.add_argument("--older-than-hours", type=_hours, default=YOUNG_HOURS, help="spare what is younger (24)")
     collect.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     backup = commands.add_parser("backup", help="copy the SQLite ledger and all that it names into a folder")
     backup.add_argument("folder", type=Path)
     commands.add_parser("keys", help="make, list and revoke keys on the machine that has the database")
     commands.add_parser("settings", help="list every setting")
     return parser
+
+
+def _hours(word: str) -> float:
+    hours = float(word)
+    if not 0 <= hours * HOUR_SECONDS < math.inf:
+        raise argparse.ArgumentTypeError("must be a number of hours, 0 or more")
+    return hours
 
 
 def settings_table() -> str:
@@ -81,7 +92,7 @@ def _settings(_read: Settings, _asked: argparse.Namespace) -> int:
 def _doctor(settings: Settings, _asked: argparse.Namespace) -> int:
     if missing := _missing_ledger(settings):
         return missing
-    findings = examine(connect(settings.database), open_blobs(settings))
+    findings = examine(connect(settings.database, is_read_only=True), open_blobs(settings))
     for line in _findings(findings):
         _say(line)
     return 1 if findings.wrong else 0
@@ -127,8 +138,14 @@ def _backup(settings: Settings, asked: argparse.Namespace) -> int:
     engine = connect(settings.database)
     require_current(engine)
     done = back_up(engine, open_blobs(settings), asked.folder)
-    _say(f"{asked.folder} holds the ledger and the {done.blobs:,} blobs that it names, {done.copied:,} of them new.")
-    return 0
+    for sentence in done.lacking:
+        _say(f"lacking: {sentence}")
+    lacking, named = len(done.lacking), f"the {done.blobs:,} blobs that it names"
+    held = f"{done.blobs - lacking:,} of {named}" if lacking else named
+    _say(f"{asked.folder} holds the ledger and {held}, {done.copied:,} of them new.")
+    if lacking:
+        _say("`posterity doctor` says whose those are that are lacking.")
+    return 1 if lacking else 0
 
 
 def _missing_ledger(settings: Settings) -> int:
@@ -146,5 +163,8 @@ def _say(line: str) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except (Problem, OperationalError, OSError, BackupOvertaken) as error:
+    except (OperationalError, sqlite3.OperationalError) as error:
+        # Without the statement, and the link to a manual that nobody here needs.
+        sys.exit(f"posterity: the database cannot be used: {getattr(error, 'orig', error)}")
+    except (Problem, OSError, BackupOvertaken, BackupRefused, SettingsUnusable) as error:
         sys.exit(f"posterity: {error}")

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from store.private import create, make_folder
 
 Clock = Callable[[Connection], float]
 """Reads the time, in seconds since 1970 (UTC), inside a transaction."""
@@ -24,6 +28,7 @@ POSTGRES = {
     "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
 }
 """Nobody waits for ever: not for a server, not for a lock, not for a client that died in a transaction."""
+READS = "-c default_transaction_read_only=on"
 
 POOL: dict[str, Any] = {"pool_size": 20, "hide_parameters": True}
 """Errors do not say what a statement was about: their words get into logs."""
@@ -37,18 +42,27 @@ _NOW = {
 }
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, *, is_read_only: bool = False) -> Engine:
     """An engine for this URL; a SQLite file's folder exists afterwards.
 
     SQLite runs in WAL mode with foreign keys on, waits up to 30 s for a writer, and flushes each commit to the disk.
+    Read only, nothing is made or changed, not even how a SQLite file keeps its journal.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(parsed, connect_args=POSTGRES, pool_pre_ping=True, **POOL, max_overflow=20)
-    if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+        options = POSTGRES | {"options": f"{POSTGRES['options']} {READS}"} if is_read_only else POSTGRES
+        return create_engine(parsed, connect_args=options, pool_pre_ping=True, **POOL, max_overflow=20)
+    file = parsed.database
+    assert file, "settings name a file"
+    if is_read_only:
+        # Named by a URI, SQLite may be told not to make the file.
+        parsed = parsed.set(database=f"file:{quote(file)}", query={"mode": "rw", "uri": "true"})
+    else:
+        make_folder(Path(file).parent)
     engine = create_engine(parsed, connect_args={"timeout": BUSY_SECONDS}, **POOL, max_overflow=40)
-    event.listen(engine, "connect", _prepare_sqlite)
+    if not is_read_only:
+        event.listen(engine, "do_connect", _create_sqlite)
+    event.listen(engine, "connect", _read_sqlite if is_read_only else _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
 
@@ -78,10 +92,21 @@ def database_clock(connection: Connection) -> float:
     return float(connection.execute(_NOW[connection.dialect.name]).scalar_one())
 
 
+def _create_sqlite(_dialect: object, _record: object, arguments: list[str], _named: object) -> None:
+    # SQLite's other files take the mode of this one. Where it cannot be made, SQLite says so by an error of its own.
+    with suppress(OSError):
+        create(Path(arguments[0]))
+
+
 def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
     raw.isolation_level = None  # We emit BEGIN ourselves, in `_begin_sqlite`.
     for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         raw.execute(f"PRAGMA {pragma}")
+
+
+def _read_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
+    raw.isolation_level = None
+    raw.execute("PRAGMA query_only=ON")
 
 
 def _begin_sqlite(connection: Connection) -> None:

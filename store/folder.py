@@ -13,9 +13,11 @@ from uuid import uuid4
 
 from store.digests import Listed, Opened, digest_in, digest_of, name_of
 from store.errors import BlobCorrupt, BlobMissing, BlobStoreError
+from store.private import make_folder, opener
 
 TEMPORARY = ".writing-"
 HASHED_BYTES = 2**20
+PROBE_BYTES = 4096
 
 
 class Folder:
@@ -48,7 +50,7 @@ class Folder:
         folders = {path.parent for path in paths}
         with _the_disk():
             for folder in folders - self._flushed:
-                folder.mkdir(parents=True, exist_ok=True)
+                make_folder(folder)
             self._write({path: data for path, data in paths.items() if not self._keeps(path, data)})
             for folder in folders:
                 flush_folder(folder)
@@ -106,11 +108,12 @@ class Folder:
         return self.root / name_of(digest)
 
     def is_writable(self) -> bool:
-        """True when a blob could be written now."""
+        """True when a blob could be written now: a few bytes just were."""
         try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.root):
-                return True
+            make_folder(self.root)
+            # A full disk still makes empty files. Unflushed, as anybody may ask, and as often as they like.
+            with tempfile.TemporaryFile(dir=self.root, buffering=0) as file:
+                return file.write(bytes(PROBE_BYTES)) == PROBE_BYTES
         except OSError:
             return False
 
@@ -169,7 +172,7 @@ class Folder:
             written: list[tuple[Path, Path, BufferedWriter]] = []
             for path, data in blobs.items():
                 temporary = path.with_name(f"{TEMPORARY}{uuid4().hex}")
-                file = undo.enter_context(temporary.open("xb"))
+                file = undo.enter_context(open(temporary, "xb", opener=opener))
                 undo.callback(temporary.unlink, missing_ok=True)
                 file.write(data)
                 file.flush()

@@ -154,6 +154,11 @@ class Settings(BaseSettings):
     def names_a_known_engine(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None and _backend(url.get_secret_value()) not in {"sqlite", "postgresql"}:
             raise ValueError("the ledger runs on sqlite:///… and on postgresql+psycopg://…")
+        if url is not None and not _names_its_file(url.get_secret_value()):
+            raise ValueError(
+                "an embedded ledger is a file that its processes share: sqlite:///folder/ledger.sqlite, not in memory "
+                "and no file: URI"
+            )
         return url
 
     @field_validator("blob_url")
@@ -235,6 +240,13 @@ def _backend(url: str) -> str | None:
         return make_url(url).get_backend_name()
     except ArgumentError:
         return None
+
+
+def _names_its_file(url: str) -> bool:
+    """False for a SQLite database that has no file, or has it under another name than the URL's path."""
+    parsed = make_url(url)
+    file = parsed.database or ":memory:"
+    return parsed.get_backend_name() != "sqlite" or not file.startswith((":memory:", "file:"))
 
 
 def _folder_of(url: str) -> Path | None:

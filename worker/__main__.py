@@ -19,6 +19,7 @@ from bayes.errors import DeviceUnusable
 from store import logs
 from store.blobs import open_blobs
 from store.collecting import Collecting
+from store.configured import SettingsUnusable, configured
 from store.engine import connect
 from store.errors import DatabaseNotCurrent
 from store.history import History
@@ -26,7 +27,6 @@ from store.leases import Leases
 from store.ledger import Ledger
 from store.migrate import require_current
 from store.retention import Retention
-from store.settings import Settings
 from worker.loop import Worker
 from worker.priority import step_back
 
@@ -35,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="posterity worker", description=__doc__)
     parser.add_argument("--child", action="store_true", help="stop when standard input ends: the parent is gone")
     arguments = parser.parse_args()
-    settings = Settings()
+    settings = configured()
     logs.configure(settings)
     torch.set_num_threads(settings.thread_count)
     step_back(settings.worker_nice)
@@ -85,5 +85,7 @@ def _stop_with_parent(stop: threading.Event) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except (DatabaseNotCurrent, DeviceUnusable, OperationalError) as error:
+    except OperationalError as error:
+        sys.exit(f"posterity worker: the database cannot be used: {error.orig}")
+    except (DatabaseNotCurrent, DeviceUnusable, SettingsUnusable) as error:
         sys.exit(f"posterity worker: {error}")

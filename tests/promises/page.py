@@ -111,7 +111,12 @@ PROMISES = (
     ),
     Promise(
         "A copy that was taken while the installation was used has the same evidence",
-        ("store/test_backup.py", "store/test_copies_of_postgresql.py", "store/test_commands.py"),
+        (
+            "store/test_backup.py",
+            "store/test_backup_folder.py",
+            "store/test_copies_of_postgresql.py",
+            "store/test_commands.py",
+        ),
     ),
     Promise(
         "Every migration keeps every row; posteriors of every released format are read",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import errno
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,40 +12,10 @@ from sqlalchemy import Engine
 
 from store import backup
 from store.backup import BackupOvertaken, back_up
-from store.collecting import Collecting
-from store.doctor import Findings, examine
-from store.engine import connect
-from store.errors import BlobCorrupt, BlobMissing
+from store.doctor import examine
+from store.errors import BlobStoreError
 from store.folder import Folder
-from store.leases import Leases
-from store.ledger import Ledger
-from store.migrate import upgrade
-from store.retention import Retention
-from tests.store.given import DESCRIPTION, claimed
-
-
-class Installation:
-    """A data folder with one model, which learns in the way of a worker."""
-
-    def __init__(self, folder: Path) -> None:
-        self.engine = connect(f"sqlite:///{folder / 'ledger.sqlite'}")
-        upgrade(self.engine)
-        self.blobs = Folder(folder / "blobs")
-        self.ledger = Ledger(self.engine)
-        self.leases = Leases(self.engine, lease_seconds=15.0, attempts_max=3, retry_seconds=0.0)
-        self.retention = Retention(self.engine, Collecting(self.engine, self.blobs))
-        kept = {"retention": {"kind": "delete-after-absorb"}}
-        star = self.blobs.put(b"star")
-        prior = {"prior": {"kind": "weights", "blob": star}}
-        self.ledger.create_model("digits", DESCRIPTION, self.blobs.put(b"root"))
-        self.ledger.create_model("passing", DESCRIPTION | kept | prior, self.blobs.put(b"root"))
-
-    def learn(self, turn: int, model: str = "digits") -> None:
-        rows = self.blobs.put(f"rows {model} {turn}".encode())
-        self.ledger.accept(model, key=str(turn), digest=rows, rows=1, label_counts={})
-        self.ledger.close(model)
-        posterior = self.blobs.put(f"posterior {model} {turn}".encode())
-        self.leases.publish(claimed(self.leases), digest=posterior, kl_nats=1.0, report={})
+from tests.store.installation import Installation, examined
 
 
 @pytest.fixture
@@ -53,17 +23,6 @@ def installation(tmp_path: Path) -> Iterator[Installation]:
     own = Installation(tmp_path / "data")
     yield own
     own.engine.dispose()
-
-
-def examined(folder: Path) -> Findings:
-    """What the doctor says of a copy, moved elsewhere as a restore would."""
-    restored = folder.with_name(f"{folder.name}-restored")
-    shutil.copytree(folder, restored)
-    engine = connect(f"sqlite:///{restored / 'ledger.sqlite'}")
-    try:
-        return examine(engine, Folder(restored / "blobs"))
-    finally:
-        engine.dispose()
 
 
 def test_a_restored_copy_has_the_same_evidence(installation: Installation, tmp_path: Path) -> None:
@@ -141,14 +100,64 @@ def test_a_backup_of_a_busy_installation_is_sound_at_every_turn(installation: In
     assert versions[0].versions < versions[2].versions
 
 
-def test_a_backup_of_damaged_bytes_is_no_backup(installation: Installation, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["other bytes", "gone", "unreadable"])
+def test_all_but_what_is_damaged_is_copied_and_that_is_named(
+    installation: Installation, tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     installation.learn(0)
-    path = installation.blobs.path(installation.blobs.put(b"rows digits 0"))
-    path.write_bytes(b"other")
-    with pytest.raises(BlobCorrupt):
-        back_up(installation.engine, installation.blobs, tmp_path / "copy")
-    path.unlink()
-    with pytest.raises(BlobMissing):
+    digest = installation.blobs.put(b"rows digits 0")
+    spoil(installation.blobs, digest, damage, monkeypatch)
+
+    done = back_up(installation.engine, installation.blobs, tmp_path / "copy")
+
+    assert (done.blobs, done.copied) == (4, 3)
+    assert [digest.removeprefix("sha256:") in sentence for sentence in done.lacking] == [True]
+    (wrong,) = examined(tmp_path / "copy").wrong
+    assert wrong.startswith(f"digits: batch 1: The blob {digest} is named")
+
+
+def spoil(blobs: Folder, digest: str, damage: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    really, path = Folder.get, blobs.path(digest)
+
+    def get(self: Folder, asked: str) -> bytes:
+        if self is blobs and asked == digest:
+            raise BlobStoreError(errno.EIO, "Input/output error", str(path))
+        return really(self, asked)
+
+    match damage:
+        case "other bytes":
+            path.write_bytes(b"other")
+        case "gone":
+            path.unlink()
+        case "unreadable":
+            monkeypatch.setattr(Folder, "get", get)
+
+
+def test_what_was_copied_whole_stays_so_and_what_is_damaged_there_is_copied_again(
+    installation: Installation, tmp_path: Path
+) -> None:
+    installation.learn(0)
+    back_up(installation.engine, installation.blobs, tmp_path / "copy")
+    copies = Folder(tmp_path / "copy" / "blobs")
+    rows, posterior = installation.blobs.put(b"rows digits 0"), installation.blobs.put(b"posterior digits 0")
+    installation.blobs.path(rows).write_bytes(b"damaged in the installation")
+    copies.path(posterior).write_bytes(b"damaged in the copy")
+
+    done = back_up(installation.engine, installation.blobs, tmp_path / "copy")
+
+    assert (done.blobs, done.copied, done.lacking) == (4, 1, ())
+    assert examined(tmp_path / "copy").wrong == ()
+
+
+def test_a_store_that_does_not_answer_is_no_damage(
+    installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def get(_self: Folder, _digest: str) -> bytes:
+        raise BlobStoreError(errno.ETIMEDOUT, "The store does not answer")
+
+    monkeypatch.setattr(Folder, "get", get)
+
+    with pytest.raises(BlobStoreError, match="does not answer"):
         back_up(installation.engine, installation.blobs, tmp_path / "copy")
 
 
@@ -156,13 +165,13 @@ def test_rows_that_go_faster_than_they_are_copied_are_told_of(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = iter(range(1000))
-    real = Folder.holds
+    real = Folder.verify
 
-    def holds(self: Folder, digest: str) -> bool:
+    def verify(self: Folder, digest: str) -> None:
         # Each time the copy is asked about a blob, rows are learned from and deleted once more.
         if self.root.parent.name == "copy":
             installation.retention.apply()
-        return real(self, digest)
+        real(self, digest)
 
     def copy_ledger(engine: Engine, target: Path) -> None:
         installation.learn(next(turns), "passing")
@@ -170,7 +179,7 @@ def test_rows_that_go_faster_than_they_are_copied_are_told_of(
 
     original = backup._copy_ledger
     monkeypatch.setattr(backup, "_copy_ledger", copy_ledger)
-    monkeypatch.setattr(Folder, "holds", holds)
+    monkeypatch.setattr(Folder, "verify", verify)
 
     with pytest.raises(BackupOvertaken):
         back_up(installation.engine, installation.blobs, tmp_path / "copy")

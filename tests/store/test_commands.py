@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -33,10 +34,12 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def store(*arguments: str | Path, data: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+def store(
+    *arguments: str | Path, data: Path, wrapped: Sequence[str] = (), **settings: str
+) -> subprocess.CompletedProcess[str]:
     plain = {name: value for name, value in os.environ.items() if not name.startswith("POSTERITY_")}
     environment = plain | {"POSTERITY_DATA_DIR": str(data)} | settings
-    command = [sys.executable, "-m", "store", *map(str, arguments)]
+    command = [*wrapped, sys.executable, "-m", "store", *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -64,6 +67,33 @@ def test_a_backup_is_a_data_folder_that_the_doctor_finds_sound(data: Path, tmp_p
     assert restored.stdout.startswith("digits: head is version 0, learned from 0 rows in 0 chunks; evidence sha256:")
 
 
+def test_a_backup_into_a_folder_that_is_used_is_refused(data: Path, tmp_path: Path) -> None:
+    into_itself = store("backup", data, data=data)
+    done = store("backup", tmp_path / "copy", data=data)
+    again = store("backup", tmp_path / "copy", data=data)
+    served = store("keys", "list", data=tmp_path / "copy")
+    into_served = store("backup", tmp_path / "copy", data=data)
+
+    assert [one.returncode for one in (into_itself, done, again, served, into_served)] == [1, 0, 0, 0, 1]
+    assert into_itself.stderr.startswith(f"posterity: {data} is, holds or lies in {data}, where the installation")
+    assert "is not as the last backup left it" in into_served.stderr
+    assert store("doctor", data=data).returncode == 0
+
+
+def test_a_backup_that_lacks_something_says_what_and_fails(data: Path, tmp_path: Path) -> None:
+    root = Folder(data / "blobs").put(b"root")
+    Folder(data / "blobs").path(root).write_bytes(b"Root")
+
+    done = store("backup", tmp_path / "copy", data=data)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith(f"lacking: The blob {root} holds other bytes")
+    assert "0 of the 1 blobs that it names" in done.stdout
+    assert "`posterity doctor` says whose" in done.stdout
+    assert "digits: version 0: The blob" in store("doctor", data=data).stdout
+    assert (tmp_path / "copy" / "ledger.sqlite").is_file()
+
+
 def test_a_backup_of_postgresql_is_left_to_its_own_program(data: Path, tmp_path: Path) -> None:
     url = "postgresql+psycopg://nobody@127.0.0.1:1/ledger"
     refused = store("backup", tmp_path / "copy", data=data, POSTERITY_DATABASE_URL=url)
@@ -80,6 +110,33 @@ def test_where_nothing_was_served_from_nothing_is_made(command: list[str], tmp_p
     assert refused.returncode == 1
     assert "There is no ledger at" in refused.stdout
     assert not (tmp_path / "nowhere").exists()
+
+
+@pytest.mark.parametrize("hours", ["-1", "nan", "inf", "1e308"])
+def test_an_age_that_is_no_number_of_hours_removes_nothing(hours: str, data: Path) -> None:
+    refused = store("collect", f"--older-than-hours={hours}", data=data)
+
+    assert refused.returncode == 2
+    assert "must be a number of hours, 0 or more" in refused.stderr
+    assert len(list(Folder(data / "blobs").listed())) == 2
+
+
+def test_settings_that_cannot_be_used_are_told_in_a_line(data: Path) -> None:
+    for command in (["migrate"], ["keys", "list"]):
+        refused = store(*command, data=data, POSTERITY_DATABASE_URL="sqlite:///:memory:")
+
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("posterity: database_url: ")
+        assert "an embedded ledger is a file" in refused.stderr
+        assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_disk_that_takes_no_more_is_told_in_a_line(tmp_path: Path) -> None:
+    refused = store("migrate", data=tmp_path / "new", wrapped=["sh", "-c", 'ulimit -f 16; exec "$@"', "sh"])
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("posterity: the database cannot be used: ")
+    assert len(refused.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", [[], ["collcet"], ["backup"], ["collect", "--older-than-hours", "soon"]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import threading
@@ -18,6 +19,8 @@ from store.ledger import Ledger
 from store.retention import Retention
 from tests.postgres import PostgresServer
 from tests.store.given import DESCRIPTION, claimed
+
+PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
 
 
 def program(server: PostgresServer, name: str) -> str:
@@ -84,6 +87,16 @@ def test_a_dump_and_two_copies_of_the_blobs_are_a_copy_of_the_installation(
         assert (one == other) == (one.version == other.version)
     postgres.drop_database(restored)
     postgres.drop_database(url)
+
+
+def test_the_page_says_what_pg_dump_is_given() -> None:
+    url = "postgresql+psycopg://ada:a+psycopg@db.example:5433/posterity?sslmode=require"
+    (line,) = re.findall(r"^LEDGER=.*$", PAGE.read_text(), re.MULTILINE)
+
+    shell = ["sh", "-c", f'{line}\nprintf %s "$LEDGER"']
+    said = subprocess.run(shell, env={"POSTERITY_DATABASE_URL": url}, capture_output=True, text=True, check=True)
+
+    assert said.stdout == libpq(url)
 
 
 def keep_learning(url: str, folder: Path, over: threading.Event, learned: threading.Event) -> None:

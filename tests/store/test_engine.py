@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import Engine, insert, text
-from sqlalchemy.exc import IntegrityError
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 
-from store.engine import database_clock
-from store.schema import batches
+import pytest
+from sqlalchemy import Engine, delete, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+
+from store.engine import connect, database_clock, for_examining
+from store.schema import batches, models
 
 
 def test_each_engine_keeps_its_promises_about_commits_and_locks(engine: Engine) -> None:
@@ -26,6 +30,40 @@ def test_a_row_that_refers_to_nothing_is_refused(engine: Engine) -> None:
 
     with pytest.raises(IntegrityError), engine.begin() as connection:
         connection.execute(insert(batches).values(orphan))
+
+
+def test_read_only_nothing_is_written(engine: Engine, database_url: str) -> None:
+    reading = connect(database_url, is_read_only=True)
+
+    with for_examining(reading).begin() as connection:
+        assert connection.execute(select(models)).all() == []
+    with pytest.raises(DBAPIError), reading.begin() as connection:
+        connection.execute(delete(models))
+
+    reading.dispose()
+
+
+def test_read_only_a_sqlite_file_stays_as_it_is_to_the_byte(tmp_path: Path) -> None:
+    path = tmp_path / "the ledger of 100 %.sqlite"
+    with closing(sqlite3.connect(path)) as plain:
+        plain.execute("CREATE TABLE models (id INTEGER)")
+    before = path.read_bytes()
+
+    reading = connect(f"sqlite:///{path}", is_read_only=True)
+    with reading.begin() as connection:
+        assert connection.execute(text("SELECT count(*) FROM models")).scalar_one() == 0
+    reading.dispose()
+
+    assert path.read_bytes() == before
+    assert [found.name for found in tmp_path.iterdir()] == [path.name]
+
+
+def test_read_only_a_sqlite_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    reading = connect(f"sqlite:///{tmp_path / 'folder' / 'ledger.sqlite'}", is_read_only=True)
+
+    with pytest.raises(OperationalError, match="unable to open"), reading.begin() as connection:
+        connection.execute(select(models))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_databases_clock_goes_forward_within_a_transaction(engine: Engine) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator
+from io import FileIO
 from itertools import count
 from pathlib import Path
 
@@ -43,6 +45,22 @@ def test_a_write_that_fails_leaves_nothing_behind(blobs: Folder, monkeypatch: py
         blobs.put(b"posterior")
 
     assert files(blobs) == []
+
+
+def test_a_full_disk_is_not_writable(blobs: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert blobs.is_writable()
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full_disk)
+    assert not blobs.is_writable()
+
+    monkeypatch.undo()
+    assert blobs.is_writable()
+    assert files(blobs) == []
+
+
+def full_disk(**_stated: object) -> FileIO:
+    """A new file where there is no room: it can be made, and takes no byte."""
+    return FileIO("/dev/full", "w")
 
 
 @pytest.fixture

@@ -83,6 +83,14 @@ def test_a_url_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         Settings()
 
 
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file:ledger?mode=memory&uri=true"])
+def test_a_ledger_that_is_no_file_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("POSTERITY_DATABASE_URL", url)
+
+    with pytest.raises(ValidationError, match="an embedded ledger is a file"):
+        Settings()
+
+
 def test_a_misspelled_variable_is_refused_with_the_one_that_was_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("POSTERITY_DATADIR", "elsewhere")
 
