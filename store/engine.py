@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 Clock = Callable[[Connection], float]
@@ -28,8 +30,8 @@ POSTGRES = {
 POOL: dict[str, Any] = {"pool_size": 20, "hide_parameters": True}
 """Errors do not say what a statement was about: their words get into logs."""
 
-DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
-"""What a database that does not answer, or answers too late, is seen by."""
+DATABASE_DOWN = (OperationalError, InterfaceError, InternalError, PoolTimeout)
+"""What a database that does not answer, answers too late, or takes no writes for now, is seen by."""
 
 _NOW = {
     "sqlite": text("SELECT (julianday('now') - 2440587.5) * 86400.0"),
@@ -73,6 +75,24 @@ def is_lock_timeout(error: OperationalError) -> bool:
     return isinstance(error.orig, psycopg.errors.LockNotAvailable)
 
 
+@contextmanager
+def driver_errors(doing: str) -> Iterator[None]:
+    """What the driver itself raises within is raised as one of DATABASE_DOWN, as SQLAlchemy does where it is asked.
+
+    For connections that are used without SQLAlchemy, or asked of its pool by `raw_connection`.
+    """
+    try:
+        yield
+    except (psycopg.Error, sqlite3.Error) as error:
+        raise OperationalError(doing, None, error) from error
+
+
+def sign_of(outage: Exception) -> str:
+    """What the database's driver says of an outage, in one line and without the statement that met it."""
+    said = str(getattr(outage, "orig", None) or outage).strip()
+    return said.splitlines()[0] if said else type(outage).__name__
+
+
 def database_clock(connection: Connection) -> float:
     """The time by the database, which every worker on every host agrees on."""
     return float(connection.execute(_NOW[connection.dialect.name]).scalar_one())
@@ -80,8 +100,12 @@ def database_clock(connection: Connection) -> float:
 
 def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
     raw.isolation_level = None  # We emit BEGIN ourselves, in `_begin_sqlite`.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        raw.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            raw.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        raw.close()  # Nobody else has it yet.
+        raise
 
 
 def _begin_sqlite(connection: Connection) -> None:

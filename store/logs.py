@@ -10,10 +10,13 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any
 
 from store.settings import Settings
@@ -35,7 +38,10 @@ Fields = dict[str, Any]
 
 
 def configure(settings: Settings) -> None:
-    """Every logger of this process writes to stderr, as the settings say; one that has been told otherwise does not."""
+    """Every logger of this process writes to stderr, as the settings say; one that has been told otherwise does not.
+
+    What nobody catches, in whichever thread, is a line of the log as well.
+    """
     if logging.root.handlers:
         return
     handler = logging.StreamHandler()
@@ -45,6 +51,20 @@ def configure(settings: Settings) -> None:
     logging.getLogger(OURS).setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    sys.excepthook = _ended
+    threading.excepthook = _thread_ended
+
+
+def _ended(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    logging.getLogger(OURS).critical("the process ends by an error that nobody caught", exc_info=error)
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+        name = "?" if ended.thread is None else ended.thread.name
+        logging.getLogger(OURS).critical(
+            "the thread %s ends by an error that nobody caught", name, exc_info=ended.exc_value
+        )
 
 
 def formatter(settings: Settings) -> logging.Formatter:

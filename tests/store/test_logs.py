@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -127,3 +128,32 @@ def test_what_the_system_says_is_told_and_what_led_to_an_exception_too() -> None
     assert "RuntimeError" in made
     assert "FileNotFoundError: No such file or directory" in made
     assert SECRET not in made
+
+
+ENDING = """
+import sys, threading
+from store import logs
+from store.settings import Settings
+
+logs.configure(Settings(log_format="json"))
+def end():
+    float(sys.argv[1])
+thread = threading.Thread(target=end, name="watch")
+thread.start()
+thread.join()
+end()
+"""
+
+
+def test_what_nobody_caught_is_a_line_without_its_words_in_the_main_thread_and_in_others() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDING, SECRET], capture_output=True, text=True, check=False)
+
+    in_thread, in_main = map(json.loads, ended.stderr.splitlines())
+    assert ended.returncode == 1
+    assert SECRET not in ended.stderr
+    assert "thread watch ends" in in_thread["event"]
+    assert "the process ends" in in_main["event"]
+    for said in (in_thread, in_main):
+        assert said["level"] == "critical"
+        assert said["exception"][0] == "builtins.ValueError"
+        assert said["exception"][-1].endswith(" in end")
