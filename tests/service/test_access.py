@@ -373,6 +373,12 @@ def test_no_key_is_in_any_line_of_the_log_nor_in_an_answer(
     assert hashed not in said
 
 
+def test_a_request_id_that_looks_like_a_key_is_replaced(own: Live) -> None:
+    for stated in (UNKNOWN, f"a:{UNKNOWN}:b", UNKNOWN[:-3]):
+        answer = own.client.get("/livez", headers={"X-Request-Id": stated})
+        assert "posterity_" not in answer.headers["X-Request-Id"]
+
+
 def test_the_caller_is_in_the_state_of_the_request_for_who_writes_the_log(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     upgrade(connect(settings.database))

@@ -92,6 +92,7 @@ def test_a_name_is_used_once(live: Live) -> None:
         ({"key": "posterity_mine"}, "body-invalid"),
         ({"name": "a b"}, "key-unusable"),
         ({"name": "worker"}, "key-unusable"),
+        ({"name": f"posterity_{'A' * 43}"}, "key-unusable"),
         ({"name": "x" * 129}, "key-unusable"),
         ({"models": ""}, "key-unusable"),
         ({"models": "a\0"}, "key-unusable"),
