@@ -32,6 +32,7 @@ from service.rejected import (
     QueryInvalid,
     RateLimited,
     Rejected,
+    RequestInvalid,
     Unavailable,
 )
 from store.engine import DATABASE_DOWN, sign_of
@@ -101,7 +102,7 @@ def headers_of(problem: Problem) -> dict[str, str]:
     if problem.status == 503:
         return {"Retry-After": "1"}
     # The rest of the body stays unread.
-    return {"Connection": "close"} if isinstance(problem, BodyTooLarge) else {}
+    return {"Connection": "close"} if isinstance(problem, BodyTooLarge | RequestInvalid) else {}
 
 
 def as_bytes(problem: Problem, instance: str, *, request_id: str) -> bytes:
