@@ -42,7 +42,7 @@ class Access:
                 state[KEY] = key = await self._caller(scope)
                 state["caller"] = None if key is None else key.name
                 if key is not None:
-                    await self._rates.count(key)
+                    self._rates.count(key)
                     _require(key, need, scope)
             except Problem as problem:
                 await respond(problem, scope["path"], _headers(problem))(scope, receive, send)
