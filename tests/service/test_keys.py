@@ -96,6 +96,7 @@ def test_a_name_is_used_once(live: Live) -> None:
         ({"name": "x" * 129}, "key-unusable"),
         ({"models": ""}, "key-unusable"),
         ({"models": "a\0"}, "key-unusable"),
+        ({"models": "team-a, team-b"}, "key-unusable"),
         ({"expires_at": "2001-01-01T00:00:00Z"}, "key-unusable"),
         ({"expires_at": "9999-12-31T23:59:59-12:00"}, "key-unusable"),
         ({"expires_at": "0001-01-01T00:00:00+12:00"}, "key-unusable"),

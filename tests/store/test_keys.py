@@ -175,6 +175,26 @@ def test_a_name_that_is_none_or_means_somebody_else_is_refused(keys: Keys, name:
 
 
 @pytest.mark.parametrize(
+    "models",
+    [" *", "* ", "a b", "a, b", "a,b", "[", "a[", "a]", "[]", "[!]", "[a", ".a*", "-a", "_*", "a/*", "é*", "a{b,c}"],
+)
+def test_a_pattern_that_fits_no_name_of_a_model_is_refused(keys: Keys, models: str) -> None:
+    with pytest.raises(KeyUnusable, match="fits no name of a model"):
+        make(keys, models=models)
+
+    assert keys.list() == []
+
+
+@pytest.mark.parametrize(
+    "models", ["*", "?", "team-*", "team-a", "[ab]*", "[!a-c]x", "A.b_c-9", "m" * 255, "*.*", "??-[0-9]"]
+)
+def test_a_pattern_that_fits_names_of_models_is_taken(keys: Keys, models: str) -> None:
+    make(keys, models=models)
+
+    assert keys.list()[0].models == models
+
+
+@pytest.mark.parametrize(
     "facts",
     [
         {"scopes": frozenset[Scope]()},
