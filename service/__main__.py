@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import uvicorn
-from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from service.app import create_app
 from service.children import Children
@@ -21,7 +21,7 @@ from service.listening import allow_files, config_of
 from service.names import is_local, is_loopback
 from store import logs
 from store.configured import SettingsUnusable, configured
-from store.engine import connect
+from store.engine import connect, sign_of
 from store.errors import DatabaseNotCurrent
 from store.keys import Keys
 from store.migrate import require_current, upgrade
@@ -153,8 +153,8 @@ def _prepare(settings: Settings) -> None:
         prepare_database(settings)
     except DatabaseNotCurrent as error:
         raise UnusableError(str(error)) from None
-    except OperationalError as error:
-        raise UnusableError(f"the database cannot be used: {error.orig}") from None
+    except DBAPIError as error:
+        raise UnusableError(f"the database cannot be used: {sign_of(error)}") from None
     except (ArgumentError, ImportError) as error:
         raise UnusableError(f"database_url: {error}") from None
     except OSError as error:
@@ -173,8 +173,8 @@ def _require_key(settings: Settings) -> None:
     try:
         if Keys(engine).in_force().is_usable():
             return
-    except OperationalError as error:
-        raise UnusableError(f"the database cannot be used: {error.orig}") from None
+    except DBAPIError as error:
+        raise UnusableError(f"the database cannot be used: {sign_of(error)}") from None
     finally:
         engine.dispose()
     where, instead = f"host {settings.host} can be reached", "use --host 127.0.0.1"

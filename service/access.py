@@ -11,10 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.callers import KEY, outside
 from service.house import House
 from service.names import is_local
-from service.needs import Need, need_of
+from service.needs import Need, methods_at, need_of
 from service.problems import respond
 from service.rates import Rates
-from service.rejected import KeyInvalid, KeyMissing, KeyNotAllowed, RateLimited, Unavailable
+from service.rejected import KeyInvalid, KeyMissing, KeyNotAllowed, MethodNotAllowed, RateLimited, Unavailable
 from store.errors import Problem
 from store.values import KeyRow
 
@@ -43,7 +43,7 @@ class Access:
                 state[KEY] = key = await self._caller(scope)
                 state["caller"] = None if key is None else key.name
                 if key is not None:
-                    await self._rates.count(key)
+                    self._rates.count(key)
                     _require(key, need, scope)
             except Problem as problem:
                 await respond(problem, scope["path"], _headers(problem))(scope, receive, send)
@@ -91,14 +91,26 @@ def _require(key: KeyRow, need: Need, scope: Scope) -> None:
 
     Raises:
         KeyNotAllowed: it does not, and there is not a word about whether what is asked for exists.
+        MethodNotAllowed: nobody can do this at the path, which the key may call by other methods.
     """
+    method, path = scope["method"], scope["path"]
     if not key.scopes & need.scopes:
         has, needs = (" and ".join(sorted(scopes)) for scopes in (key.scopes, need.scopes))
         needs = needs.replace(" and ", " or ")
-        asked = f"{scope['method']} {scope['path'][:200]}"
-        raise KeyNotAllowed(reason=f"The key '{key.name}' has the scope {has}; {asked} needs {needs}")
+        raise KeyNotAllowed(reason=f"The key '{key.name}' has the scope {has}; {method} {path[:200]} needs {needs}")
     if not (key.is_for_all or (key.is_for(need.model) if need.model is not None else not need.is_of_all)):
-        raise outside(key)
+        raise _outside(key, need, method, path)
+
+
+def _outside(key: KeyRow, need: Need, method: str, path: str) -> Problem:
+    """Why a key for some models does not allow this; it goes no further, whatever the router would say."""
+    methods, model = methods_at(path) if need.is_of_all else (frozenset[str](), need.model)
+    if model is not None and not key.is_for(model):
+        return outside(key)
+    if methods:
+        return MethodNotAllowed(method=method, path=path, allowed=", ".join(sorted(methods)))
+    reason = f"The key '{key.name}' is for the models '{key.models}'; {method} {path[:200]} needs a key for all"
+    return KeyNotAllowed(reason=reason)
 
 
 def _unsure() -> Unavailable:
@@ -111,5 +123,7 @@ def _headers(problem: Problem) -> dict[str, str]:
             return CHALLENGE
         case RateLimited():
             return {"Retry-After": str(problem.facts["seconds"])}
+        case MethodNotAllowed():
+            return {"Allow": str(problem.facts["allowed"])}
         case _:
             return {}

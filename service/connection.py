@@ -137,7 +137,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn calls it so
         """The answer, instead of uvicorn's own, to bytes that it cannot read."""
-        self._refuse(self._refusal or RequestInvalid())
+        self._refuse(self._refusal or RequestInvalid(reason="What was sent cannot be read"))
 
     def resume_writing(self) -> None:
         self._leaving = None

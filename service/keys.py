@@ -16,7 +16,7 @@ from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, MediaTypeUn
 from service.requests import JsonOnly, PageAsked, RawBody, TheHouse
 from service.resources import NextCursor, moment
 from service.schemas import KeyBody
-from store.errors import KeyExists, KeyNotFound, KeyUnusable
+from store.errors import KeyExists, KeyGiven, KeyNotFound, KeyUnusable
 from store.values import KeyRow, Scope
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
@@ -79,7 +79,7 @@ def list_keys(page: PageAsked, house: TheHouse) -> KeyList:
     return KeyList(keys=[_resource(row) for row in shown], next_cursor=next_cursor)
 
 
-@router.delete("/{name}", operation_id="revoke_key", responses=declared(KeyNotFound))
+@router.delete("/{name}", operation_id="revoke_key", responses=declared(KeyNotFound, KeyGiven))
 def revoke_key(name: KeyName, house: TheHouse) -> KeyResource:
     """The key opens nothing any more; its name stays in the history, and is not used again."""
     row = house.keys.revoke(name)

@@ -77,6 +77,16 @@ def need_of(method: str, path: str) -> Need:
     return _kept(method, path) if len(path) <= PATH_LENGTH_MAX else _looked_up(method, path)
 
 
+def methods_at(path: str) -> tuple[frozenset[str], str | None]:
+    """The methods that the table has at this path, without those that are of all models; and the model it names."""
+    methods, model = set[str](), None
+    for method, template, pattern, _ in _TABLE:
+        if not template.startswith(OF_ALL_MODELS) and (found := pattern.match(path)):
+            methods |= {method, "HEAD"} if method == "GET" else {method}
+            model = found.groupdict().get("model")
+    return frozenset(methods), model
+
+
 def _looked_up(method: str, path: str) -> Need:
     for of_method, template, pattern, scopes in _TABLE:
         if of_method == method and (found := pattern.match(path)):

@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 
 from service.computing import Question
 from service.loaded import Loaded
-from store.engine import DATABASE_DOWN
+from store.engine import DATABASE_DOWN, sign_of
 from store.resolving import Resolver
 from store.waker import Waker, waker_for
 
@@ -38,6 +38,7 @@ class Preloading:
         self._asked: OrderedDict[Question, str | None] = OrderedDict()
         self._lock = threading.Lock()
         self._stopping = threading.Event()
+        self._is_out = False
         self._thread = threading.Thread(target=self._run, name="preload", daemon=True)
 
     def start(self) -> None:
@@ -99,7 +100,13 @@ class Preloading:
             try:
                 with waker_for(self._engine) as waker:
                     self._watch(waker)
-            except DATABASE_DOWN:
+            except DATABASE_DOWN as error:
+                if not self._is_out:
+                    logger.warning("heads that move are not made ready until the database answers: %s", sign_of(error))
+                self._is_out = True
+                self._stopping.wait(LOOK_SECONDS)
+            except Exception as error:  # Whatever it was: nobody would start this thread anew.
+                logger.error("heads that move are not made ready; trying again in %s s", LOOK_SECONDS, exc_info=error)
                 self._stopping.wait(LOOK_SECONDS)
 
     def _watch(self, waker: Waker) -> None:
@@ -108,3 +115,4 @@ class Preloading:
             if waker.wait(STOP_SECONDS) or self._clock() - looked > LOOK_SECONDS:
                 looked = self._clock()
                 self.look()
+                self._is_out = False

@@ -32,9 +32,10 @@ from service.rejected import (
     QueryInvalid,
     RateLimited,
     Rejected,
+    RequestInvalid,
     Unavailable,
 )
-from store.engine import DATABASE_DOWN
+from store.engine import DATABASE_DOWN, sign_of
 from store.errors import BlobStoreError, Problem
 
 MEDIA_TYPE = "application/problem+json"
@@ -101,7 +102,7 @@ def headers_of(problem: Problem) -> dict[str, str]:
     if problem.status == 503:
         return {"Retry-After": "1"}
     # The rest of the body stays unread.
-    return {"Connection": "close"} if isinstance(problem, BodyTooLarge) else {}
+    return {"Connection": "close"} if isinstance(problem, BodyTooLarge | RequestInvalid) else {}
 
 
 def as_bytes(problem: Problem, instance: str, *, request_id: str) -> bytes:
@@ -125,7 +126,7 @@ def as_bytes(problem: Problem, instance: str, *, request_id: str) -> bytes:
 def problem_of(error: Exception) -> Problem | None:
     """What the error tells a client; None: nothing, it is a fault of ours."""
     if isinstance(error, DATABASE_DOWN):
-        logger.warning("the database does not answer: %s", error)
+        logger.warning("the database does not answer: %s", sign_of(error))
         return Unavailable(reason="The database does not answer")
     if isinstance(error, BlobStoreError):
         logger.error("the store of the blobs does not answer: %s", error)

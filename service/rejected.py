@@ -189,7 +189,7 @@ class MethodNotAllowed(Rejected):
 
 class RequestInvalid(Rejected):
     code, status, title = "request-invalid", 400, "The request is no HTTP"
-    message = "The bytes cannot be read as an HTTP/1.1 request, and the connection ends."
+    message = "{reason}, so it is no request of HTTP/1.1, and the connection ends."
 
 
 class HeadTooLarge(Rejected):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import secrets
 
+from store.keys import LIKE_A_KEY
+
 SANE = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
@@ -14,5 +16,7 @@ def new() -> str:
 
 
 def of(stated: bytes | None) -> str:
-    """The id that the client stated; a new one where it stated none, or one that a log or a header could not carry."""
-    return stated.decode() if stated is not None and SANE.fullmatch(stated) else new()
+    """The id that the client stated; a new one where it stated none, or one that a log or a header should not carry."""
+    if stated is None or not SANE.fullmatch(stated) or LIKE_A_KEY.search(id_ := stated.decode()):
+        return new()
+    return id_

@@ -77,7 +77,9 @@ class KeyBody(Body):
         }
     )
 
-    name: str = Field(description="1 to 128 of A-Z, a-z, 0-9, '.', '_', '@' and '-'; never used again.")
+    name: str = Field(
+        description="1 to 128 of A-Z, a-z, 0-9, '.', '_', '@' and '-', not beginning as keys do; never used again."
+    )
     scopes: list[Scope] = Field(min_length=1, max_length=len(Scope))
     models: str = Field(
         ALL_MODELS, max_length=255, description="Pattern of the models that it is for: `*`, `?`, `[ab]`."

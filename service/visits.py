@@ -13,7 +13,7 @@ from service.bodies_at_once import Bodies
 from service.names import Names
 from service.pages import told
 from service.problems import GONE, respond
-from service.rejected import Internal, Overloaded
+from service.rejected import Internal, Overloaded, RequestInvalid
 from store.errors import Problem
 from store.logs import REQUEST_ID
 
@@ -37,13 +37,16 @@ class Visits:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        stated = {name: value for name, value in scope["headers"] if name in STATED}
+        said = [(name, value) for name, value in scope["headers"] if name in STATED]
+        stated = dict(said)
         request_id = request_ids.of(stated.get(b"x-request-id"))
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST_ID.set(request_id)
         visit = Visit(scope, request_id, self._bodies, receive=receive, send=send)
         began = time.perf_counter()
         try:
+            if len(stated) < len(said) or b"host" not in stated:
+                _must_name_one_host(scope, [name for name, _ in said])
             self._names.check(stated.get(b"host"), stated.get(b"origin"))
             await self._app(scope, visit.receive, visit.send)
         except Exception as error:
@@ -136,6 +139,19 @@ class Visit:
         if self.status is None:
             await respond(problem, scope["path"])(scope, self.receive, self.send)
         return self.is_over
+
+
+def _must_name_one_host(scope: Scope, names: list[bytes]) -> None:
+    """Nothing happens where a request says once for whom it is, and from where at most once.
+
+    Raises:
+        RequestInvalid: two programs could read it as two different requests; of HTTP/1.1 also, where it says nothing.
+    """
+    for name in (b"host", b"origin"):
+        if names.count(name) > 1:
+            raise RequestInvalid(reason=f"The request names {name.decode().title()} more than once")
+    if b"host" not in names and scope.get("http_version") == "1.1":
+        raise RequestInvalid(reason="The request names no Host")
 
 
 def _write(scope: Scope, visit: Visit, seconds: float) -> None:

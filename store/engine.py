@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -11,7 +12,7 @@ from urllib.parse import quote
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from store.private import create, make_folder
@@ -33,8 +34,8 @@ READS = "-c default_transaction_read_only=on"
 POOL: dict[str, Any] = {"pool_size": 20, "hide_parameters": True}
 """Errors do not say what a statement was about: their words get into logs."""
 
-DATABASE_DOWN = (OperationalError, InterfaceError, PoolTimeout)
-"""What a database that does not answer, or answers too late, is seen by."""
+DATABASE_DOWN = (OperationalError, InterfaceError, InternalError, PoolTimeout)
+"""What a database that does not answer, answers too late, or takes no writes for now, is seen by."""
 
 _NOW = {
     "sqlite": text("SELECT (julianday('now') - 2440587.5) * 86400.0"),
@@ -87,6 +88,24 @@ def is_lock_timeout(error: OperationalError) -> bool:
     return isinstance(error.orig, psycopg.errors.LockNotAvailable)
 
 
+@contextmanager
+def driver_errors(doing: str) -> Iterator[None]:
+    """What the driver itself raises within is raised as one of DATABASE_DOWN, as SQLAlchemy does where it is asked.
+
+    For connections that are used without SQLAlchemy, or asked of its pool by `raw_connection`.
+    """
+    try:
+        yield
+    except (psycopg.Error, sqlite3.Error) as error:
+        raise OperationalError(doing, None, error) from error
+
+
+def sign_of(outage: Exception) -> str:
+    """What the database's driver says of an outage, in one line and without the statement that met it."""
+    said = str(getattr(outage, "orig", None) or outage).strip()
+    return said.splitlines()[0] if said else type(outage).__name__
+
+
 def database_clock(connection: Connection) -> float:
     """The time by the database, which every worker on every host agrees on."""
     return float(connection.execute(_NOW[connection.dialect.name]).scalar_one())
@@ -100,8 +119,12 @@ def _create_sqlite(_dialect: object, _record: object, arguments: list[str], _nam
 
 def _prepare_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection
     raw.isolation_level = None  # We emit BEGIN ourselves, in `_begin_sqlite`.
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-        raw.execute(f"PRAGMA {pragma}")
+    try:
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            raw.execute(f"PRAGMA {pragma}")
+    except sqlite3.Error:
+        raw.close()  # Nobody else has it yet.
+        raise
 
 
 def _read_sqlite(raw: Any, _record: object) -> None:  # noqa: ANN401 - the driver's own connection

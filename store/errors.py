@@ -123,6 +123,14 @@ class KeyNotFound(Problem):
     message = "There is no key named '{name}'. GET /v1/keys lists the ones that were made."
 
 
+class KeyGiven(Problem):
+    code, status, title = "key-given", 422, "A key was given where its name belongs"
+    message = (
+        "This is a key and not the name of one; it is {whose}, and counts as before. Give its name, which GET /v1/keys "
+        "lists. What was sent as a path may stand in the logs of whatever it came through."
+    )
+
+
 class KeyUnusable(Problem):
     code, status, title = "key-unusable", 422, "No such key can be made"
     message = "{reason}. No key was made."

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Engine, Row, select, update
 
 from store.engine import Clock, database_clock, for_writing
-from store.errors import KeyExists, KeyNotFound, KeyUnusable
+from store.errors import KeyExists, KeyGiven, KeyNotFound, KeyUnusable
 from store.schema import keys
 from store.values import ALL_MODELS, KeyRow, Scope
 from store.writes import insert_once
@@ -22,8 +22,11 @@ PREFIX = "posterity_"
 """Tells people, and programs that look for leaked secrets, what this is."""
 KEY_BYTES = 32
 KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
+LIKE_A_KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{24,}}", re.ASCII)
+"""A key, or so much of one that what is left out could be found by trying."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}", re.ASCII)
-PATTERN = re.compile(r"[^\x00-\x1f\x7f]{1,255}")
+PATTERN = re.compile(r"(?![._-])(?=.{1,255}\Z)(?:[A-Za-z0-9._*?-]|\[!?[A-Za-z0-9._-]+\])+", re.ASCII)
+"""Fits some name that a model can have."""
 OURS = frozenset({"anonymous", "client", "local", "service", "worker"})
 """Names that the history uses for those who have no key."""
 EXPIRES_MAX = 32_503_680_000.0
@@ -84,13 +87,18 @@ class Keys:
 
         Raises:
             KeyExists: there is, or was, one of this name.
-            KeyUnusable: the name is none, or it would open nothing.
+            KeyUnusable: the name is none, or the key would open nothing.
         """
+        if name.startswith(PREFIX):
+            raise KeyUnusable(reason=f"A name that begins with {PREFIX} could be taken for a key")
         if not NAME.fullmatch(name) or name in OURS:
             reason = f"'{name[:200]}' cannot name a key: use 1 to 128 of A-Z, a-z, 0-9, ., _, @ and -"
             raise KeyUnusable(reason=f"{reason}, and none of {', '.join(sorted(OURS))}")
         if not PATTERN.fullmatch(models):
-            raise KeyUnusable(reason="A pattern of models has 1 to 255 characters, none of them a control character")
+            reason = f"The pattern '{models[:255]}' fits no name of a model: use 1 to 255 of A-Z, a-z, 0-9, ., _ and -"
+            raise KeyUnusable(
+                reason=f"{reason}, and *, ?, [ab] and [!ab]; it is one pattern, not a list, without spaces"
+            )
         if not scopes:
             raise KeyUnusable(reason="A key needs at least one of the scopes predict, ingest and admin")
         key = PREFIX + secrets.token_urlsafe(KEY_BYTES)
@@ -126,12 +134,16 @@ class Keys:
 
         Raises:
             KeyNotFound: there never was one.
+            KeyGiven: it is no name but a key.
         """
         named = keys.c.name == name
         with for_writing(self.engine).begin() as connection:
             now = self.clock(connection)
             connection.execute(update(keys).where(named, keys.c.revoked_at.is_(None)).values(revoked_at=now))
             row = connection.execute(select(keys).where(named)).one_or_none()
+            if row is None and KEY.fullmatch(name):
+                holder = connection.scalar(select(keys.c.name).where(keys.c.hash == hash_of(name)))
+                raise KeyGiven(whose="none of this service's" if holder is None else f"the key named '{holder}'")
         if row is None:
             raise KeyNotFound(name=name)
         return to_key(row)

@@ -1,8 +1,9 @@
 """Lines of the log, of services and workers alike: for people, or as JSON. What a client sends does not get into them.
 
 The text of an exception may be what a client sent, so of an exception is told which it is and where it was raised, not
-what it says. A line is one line: whatever could end it, or move a terminal's cursor, is written as an escape. Libraries
-are heard from "info" upward only, as their lines of debugging may hold anything.
+what it says. A line is one line: whatever could end it, or move a terminal's cursor, is written as an escape. What
+looks like a key is masked, wherever in a line it stands: a path may have one, by mistake. Libraries are heard from
+"info" upward only, as their lines of debugging may hold anything.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
 from contextvars import ContextVar
+from types import TracebackType
 from typing import Any
 
+from store.keys import LIKE_A_KEY, PREFIX
 from store.settings import Settings
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -27,6 +32,7 @@ FIRST = {"timestamp", "level", "logger", "event", "exception"}
 OF_RECORDS = vars(logging.LogRecord("", 0, "", 0, "", (), None)).keys() | {"taskName", "message", "color_message"}
 """What every record has, and uvicorn's sentence once more, in colours."""
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+MASKED = f"{PREFIX}***"
 BARE = re.compile(r"[\w.:/+@{}\[\]*,~-]+")
 
 ENCODER = json.JSONEncoder(default=str)
@@ -35,7 +41,10 @@ Fields = dict[str, Any]
 
 
 def configure(settings: Settings) -> None:
-    """Every logger of this process writes to stderr, as the settings say; one that has been told otherwise does not."""
+    """Every logger of this process writes to stderr, as the settings say; one that has been told otherwise does not.
+
+    What nobody catches, in whichever thread, is a line of the log as well.
+    """
     if logging.root.handlers:
         return
     handler = logging.StreamHandler()
@@ -45,6 +54,20 @@ def configure(settings: Settings) -> None:
     logging.getLogger(OURS).setLevel(level)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    sys.excepthook = _ended
+    threading.excepthook = _thread_ended
+
+
+def _ended(_kind: type[BaseException], error: BaseException, _trace: TracebackType | None) -> None:
+    logging.getLogger(OURS).critical("the process ends by an error that nobody caught", exc_info=error)
+
+
+def _thread_ended(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+        name = "?" if ended.thread is None else ended.thread.name
+        logging.getLogger(OURS).critical(
+            "the thread %s ends by an error that nobody caught", name, exc_info=ended.exc_value
+        )
 
 
 def formatter(settings: Settings) -> logging.Formatter:
@@ -74,7 +97,7 @@ class Lines(logging.Formatter):
             fields["request_id"] = request_id
         if record.exc_info and record.exc_info[1] is not None:
             fields["exception"] = traced(record.exc_info[1])
-        return self._render(fields)
+        return LIKE_A_KEY.sub(MASKED, self._render(fields))
 
     def _moment(self, second: int) -> str:
         known, said = self._second

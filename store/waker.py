@@ -6,11 +6,13 @@ import time
 from types import TracebackType
 from typing import Any, Protocol, Self
 
-import psycopg
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+
+from store.changes import VERSION
+from store.engine import driver_errors
 
 CHANNEL = "posterity"
+LISTEN = f"LISTEN {CHANNEL}"
 LOOK_SECONDS = 0.02
 
 
@@ -30,6 +32,11 @@ class Waker(Protocol):
 
 
 def waker_for(engine: Engine) -> Waker:
+    """A waker with a connection of its own, which it gives back when it is left.
+
+    Raises:
+        OperationalError, PoolTimeout: the database is gone.
+    """
     return SqliteWaker(engine) if engine.dialect.name == "sqlite" else PostgresWaker(engine)
 
 
@@ -48,15 +55,21 @@ class _Closing:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._connection.close()
+        with driver_errors("close"):
+            self._connection.close()
 
 
 class SqliteWaker(_Closing):
     """Watches SQLite's own change counter, `PRAGMA data_version`, which moves when another connection commits."""
 
     def __init__(self, engine: Engine) -> None:
-        self._connection = engine.raw_connection()
-        self._seen = self._version()
+        with driver_errors("connect"):
+            self._connection = engine.raw_connection()
+        try:
+            self._seen = self._version()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def wait(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
@@ -66,21 +79,26 @@ class SqliteWaker(_Closing):
         return now != before
 
     def _version(self) -> int:
-        return int(self._connection.cursor().execute("PRAGMA data_version").fetchone()[0])
+        with driver_errors(VERSION):
+            return int(self._connection.cursor().execute(VERSION).fetchone()[0])
 
 
 class PostgresWaker(_Closing):
     """Waits for `NOTIFY posterity` on a connection of its own."""
 
     def __init__(self, engine: Engine) -> None:
-        borrowed = engine.raw_connection()
+        with driver_errors("connect"):
+            borrowed = engine.raw_connection()
         self._connection = borrowed.driver_connection
         borrowed.detach()
-        self._connection.autocommit = True
-        self._connection.execute(f"LISTEN {CHANNEL}")
+        try:
+            with driver_errors(LISTEN):
+                self._connection.autocommit = True
+                self._connection.execute(LISTEN)
+        except BaseException:
+            self._connection.close()
+            raise
 
     def wait(self, seconds: float) -> bool:
-        try:
+        with driver_errors(LISTEN):
             return any(True for _ in self._connection.notifies(timeout=seconds, stop_after=1))
-        except psycopg.Error as error:
-            raise OperationalError(f"LISTEN {CHANNEL}", None, error) from error

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -59,6 +60,16 @@ class Cluster:
         command = ("-w", "-s", "-D", "data", "-l", "log", "-m", "immediate", "restart")
         _call(self.binaries / "pg_ctl", *command, folder=self.folder, identity=self.identity)
 
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """While entered, nobody answers at the server's address; afterwards the server does."""
+        ours = ("-w", "-s", "-D", "data", "-l", "log")
+        _call(self.binaries / "pg_ctl", *ours, "-m", "immediate", "stop", folder=self.folder, identity=self.identity)
+        try:
+            yield
+        finally:
+            _call(self.binaries / "pg_ctl", *ours, "start", folder=self.folder, identity=self.identity)
+
     def stop(self) -> None:
         """The server is down and its folder is gone."""
         try:
@@ -101,9 +112,17 @@ class PostgresServer:
         Raises:
             PostgresUnavailableError: the server is not ours to restart.
         """
-        if self.cluster is None:
-            raise PostgresUnavailableError(f"{URL_VARIABLE} names a server that the tests may not restart; unset it.")
-        self.cluster.restart()
+        self._ours().restart()
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """While entered, the server is down.
+
+        Raises:
+            PostgresUnavailableError: the server is not ours to stop.
+        """
+        with self._ours().away():
+            yield
 
     def stop(self) -> None:
         """The databases created here are gone and so is the server, where it was started here."""
@@ -112,6 +131,11 @@ class PostgresServer:
             return
         for name in tuple(self.created):
             self.drop_database(self.url(name))
+
+    def _ours(self) -> Cluster:
+        if self.cluster is None:
+            raise PostgresUnavailableError(f"{URL_VARIABLE} names a server that the tests may not restart; unset it.")
+        return self.cluster
 
     def _execute(self, statement: sql.Composed) -> None:
         conninfo = self.admin.set(drivername="postgresql").render_as_string(hide_password=False)

@@ -12,7 +12,7 @@ import threading
 from types import FrameType
 
 import torch
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from bayes.devices import usable
 from bayes.errors import DeviceUnusable
@@ -20,7 +20,7 @@ from store import logs
 from store.blobs import open_blobs
 from store.collecting import Collecting
 from store.configured import SettingsUnusable, configured
-from store.engine import connect
+from store.engine import connect, sign_of
 from store.errors import DatabaseNotCurrent
 from store.history import History
 from store.leases import Leases
@@ -85,7 +85,7 @@ def _stop_with_parent(stop: threading.Event) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main())
-    except OperationalError as error:
-        sys.exit(f"posterity worker: the database cannot be used: {error.orig}")
     except (DatabaseNotCurrent, DeviceUnusable, SettingsUnusable) as error:
         sys.exit(f"posterity worker: {error}")
+    except DBAPIError as error:
+        sys.exit(f"posterity worker: the database cannot be used: {sign_of(error)}")

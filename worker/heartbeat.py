@@ -8,8 +8,7 @@ from types import TracebackType
 from typing import Self
 
 import bayes
-from store.engine import DATABASE_DOWN
-from store.errors import Problem
+from store.engine import DATABASE_DOWN, sign_of
 from store.leases import Leases
 from store.values import Claim, Progress
 
@@ -35,7 +34,7 @@ class Heartbeat:
         self._claim = claim
         self._stop = stop
         self._newest: Progress | None = None
-        self._trouble: Problem | None = None
+        self._trouble: Exception | None = None
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -59,6 +58,7 @@ class Heartbeat:
         Raises:
             LeaseLost, HeadMoved: the last beat found that publishing would be refused.
             Stopping: the worker was told to stop.
+            Exception: the heart stopped for another reason, and nobody keeps the lease.
         """
         if self._trouble is not None:
             raise self._trouble
@@ -70,7 +70,9 @@ class Heartbeat:
             try:
                 self._leases.renew(self._claim, self._newest)
             except DATABASE_DOWN as error:
-                log.warning("The ledger did not take the heartbeat of update %s: %s", self._claim.update, error)
-            except Problem as trouble:
+                log.warning(
+                    "The ledger did not take the heartbeat of update %s: %s", self._claim.update, sign_of(error)
+                )
+            except Exception as trouble:  # noqa: BLE001 - Whatever it is, the work hears of it.
                 self._trouble = trouble
                 return

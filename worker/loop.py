@@ -13,7 +13,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_r
 
 from bayes import BayesError
 from store.blobs import Blobs
-from store.engine import DATABASE_DOWN
+from store.engine import DATABASE_DOWN, sign_of
 from store.errors import BlobBuried, HeadMoved, LeaseLost, Problem
 from store.history import History
 from store.leases import Leases
@@ -47,13 +47,17 @@ class Worker:
     stop: threading.Event
 
     def run(self) -> None:
-        """Absorbs whatever can be claimed until `stop` is set; outlives outages of the database."""
+        """Absorbs whatever can be claimed until `stop` is set; outlives whatever happens to the database meanwhile."""
         while not self.stop.is_set():
             try:
                 with waker_for(self.leases.reading) as waker:
                     self._work(waker)
             except DATABASE_DOWN as error:
-                log.warning("The ledger does not answer; trying again in %s s: %s", OUTAGE_SECONDS, error)
+                log.warning("The ledger does not answer; trying again in %s s: %s", OUTAGE_SECONDS, sign_of(error))
+                self.stop.wait(OUTAGE_SECONDS)
+            except SQLAlchemyError as error:
+                # A file that was replaced, tables that are being restored: it may pass, and nothing was done.
+                log.error("The ledger cannot be used; trying again in %s s", OUTAGE_SECONDS, exc_info=error)
                 self.stop.wait(OUTAGE_SECONDS)
 
     def _work(self, waker: Waker) -> None:

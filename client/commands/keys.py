@@ -1,5 +1,6 @@
 """`posterity keys`: who may do what."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
@@ -8,6 +9,8 @@ import typer
 from client.commands.options import LOCAL, AsJson, Url, service_at
 from client.commands.processes import become
 from client.tables import keys_table, print_json, print_resource, print_resources
+
+A_KEY = re.compile(r"posterity_[A-Za-z0-9_-]{43}", re.ASCII)
 
 app = typer.Typer(invoke_without_command=True, help="List the keys of the service; make or revoke one.")
 
@@ -72,5 +75,10 @@ def revoke_key(name: KeyName, *, local: OnThisMachine = False, url: Url = LOCAL,
     """Make a key open nothing any more; its name stays taken."""
     if local:
         become("store", "keys", "revoke", "--", name)
+    if A_KEY.fullmatch(name.strip()):
+        raise typer.BadParameter(
+            "This is a key and not the name of one, and was sent nowhere. 'posterity keys list' shows the names; "
+            "with --local, on the machine that has the database, this command says which is this key's."
+        )
     with service_at(url) as client:
         print_resource(client.revoke_key(name), keys_table, as_json=as_json)

@@ -224,6 +224,20 @@ def test_a_key_is_made_listed_used_and_revoked_from_the_command_line(house: Hous
     assert (again.exit_code, "key-exists" in again.stderr) == (1, True)
 
 
+def test_a_key_that_is_given_instead_of_its_name_is_sent_nowhere_and_on_the_machine_is_named(house: House) -> None:
+    key = local(house.environment, "create", "--scope", "predict", "leaked").stdout.strip()
+
+    sent = house.run("keys", "revoke", key, POSTERITY_KEY=house.operator)
+    named = local(house.environment, "revoke", key)
+
+    assert sent.exit_code == 2
+    assert "was sent nowhere" in " ".join(sent.stderr.replace("│", " ").split())
+    assert named.returncode == 1
+    assert "the key named 'leaked'" in named.stderr
+    assert key not in sent.stderr + named.stderr
+    assert house.run("models", POSTERITY_KEY=key).exit_code == 0
+
+
 def test_a_key_made_and_revoked_on_the_machine_counts_at_once(house: House) -> None:
     made = local(house.environment, "create", "--scope", "predict", "--requests-per-minute", "1", "local-1")
     assert "1 requests per minute" in made.stderr

@@ -256,6 +256,25 @@ def test_a_key_for_a_pattern_meets_the_same_refusal_whether_the_model_exists_or_
         assert own.client.post("/v1/models", json=TINY | {"name": "team-a-2"}).status_code == 201
 
 
+@pytest.mark.parametrize("method", ["PATCH", "OPTIONS", "PUT"])
+def test_a_key_for_a_pattern_is_told_as_any_other_what_cannot_be_done_at_its_own_paths(own: Live, method: str) -> None:
+    for name in ("mine-1", "other"):
+        own.client.post("/v1/models", json=TINY | {"name": name}).raise_for_status()
+    everything, limited = make_key(own, "all", "admin"), make_key(own, "mine", "admin", models="mine-*")
+
+    for path in ("/v1/models/mine-1", "/v1/models", "/v1/models/mine-9/batches/7", "/v1/blobs"):
+        by_the_router = own.client.request(method, path, headers=everything)
+        at_the_door = own.client.request(method, path, headers=limited)
+        expect_problem(at_the_door, "method-not-allowed")
+        assert at_the_door.content == by_the_router.content
+        assert at_the_door.headers["Allow"] == by_the_router.headers["Allow"]
+    asks_for_others = own.client.request(method, "/v1/models/other", headers=limited)
+    assert "asks for others" in expect_problem(asks_for_others, "key-not-allowed")["detail"]
+    for path in ("/v1/keys", "/nothing"):
+        of_all = own.client.request(method, path, headers=limited)
+        assert f"{method} {path} needs a key for all" in expect_problem(of_all, "key-not-allowed")["detail"]
+
+
 def test_a_list_of_models_has_only_those_of_the_key_and_no_page_is_short_before_the_last(own: Live) -> None:
     mine = [f"mine-{number:02}" for number in range(7)]
     for name in (*mine, *(f"a-{number:02}" for number in range(5)), *(f"mine-{number:02}x" for number in range(7))):
@@ -376,6 +395,12 @@ def test_no_key_is_in_any_line_of_the_log_nor_in_an_answer(
     assert "a fault of ours" in said
     assert secret[:-1] not in said
     assert hashed not in said
+
+
+def test_a_request_id_that_looks_like_a_key_is_replaced(own: Live) -> None:
+    for stated in (UNKNOWN, f"a:{UNKNOWN}:b", UNKNOWN[:-3]):
+        answer = own.client.get("/livez", headers={"X-Request-Id": stated})
+        assert "posterity_" not in answer.headers["X-Request-Id"]
 
 
 def test_the_caller_is_in_the_state_of_the_request_for_who_writes_the_log(tmp_path: Path) -> None:

@@ -29,7 +29,8 @@ from tests.service.wire import answer_in, in_time
 NUMBER = 31337.0625
 """An input that is nowhere else."""
 WORD = "m4rk3d-w0rd"
-SECRETS = [str(NUMBER), "31337", WORD]
+KEY = f"posterity_{'m4rk3d_' * 6}A"
+SECRETS = [str(NUMBER), "31337", WORD, "m4rk3d_m4rk3d"]
 DATABASE_PASSWORD = "m4rk3d-p4ss"  # noqa: S105
 LISTENS = "Posterity listens on "
 
@@ -116,6 +117,8 @@ def try_everything(client: httpx.Client) -> None:
         f"method={WORD}",
     ):
         client.get(f"{model}/predictions?{query}", headers=key)
+    for path in (f"/v1/keys/{KEY}", f"/v1/models/{KEY}/predictions", f"/{'a' * 150}{KEY}"):
+        client.delete(path, headers={"X-Request-Id": KEY})
     client.get(f"{model}/batches?cursor={WORD}", headers=key | {"If-Match": WORD})
     client.post(f"{model}/updates").raise_for_status()
     assert in_time(lambda: client.get(f"{model}/updates/1").json()["state"] == "published", seconds=60)

@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine
 
 from bayes import Ready
+from service import preload
 from service.computing import Question
 from service.loaded import Chosen
 from service.preload import OF_AN_ALIAS_MAX, REMEMBERED_MAX
+from store.waker import Waker, waker_for
+from tests.postgres import PostgresServer
 from tests.service.live import INPUTS, TINY, Live, running
+from tests.service.wire import in_time
 
 MOMENTS = Chosen("moments")
 
@@ -42,6 +47,32 @@ def test_a_published_version_is_ready_before_it_is_asked(own: Live) -> None:
     own.learn(model)
 
     assert becomes_ready(own, digest_of(own, model, 1))
+
+
+def test_after_an_outage_heads_are_made_ready_again(
+    tmp_path: Path,
+    postgres: PostgresServer,
+    migrated: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    tried = list[Engine]()
+
+    def trying(engine: Engine) -> Waker:
+        tried.append(engine)
+        return waker_for(engine)
+
+    monkeypatch.setattr(preload, "waker_for", trying)
+    with running(tmp_path, database_url=postgres.create_database(template=migrated)) as live:
+        model = live.create()
+        live.client.post(f"{model}/predictions", json=INPUTS)
+
+        with postgres.away():
+            assert in_time(lambda: len(tried) >= 4)
+        live.learn(model)
+
+        assert becomes_ready(live, digest_of(live, model, 1))
+    assert caplog.text.count("heads that move are not made ready until the database answers") == 1
 
 
 def test_every_way_in_which_an_alias_was_asked_is_made_ready(own: Live) -> None:

@@ -162,6 +162,7 @@ PROVOKED: dict[str, Call] = {
     "json-invalid": post("/batches", b'{"inputs": '),
     "json-too-large": many_values,
     "key-exists": named_as_a_key_before,
+    "key-given": lambda live, _model: live.client.delete(f"/v1/keys/posterity_{'A' * 43}"),
     "key-not-found": lambda live, _model: live.client.delete("/v1/keys/nobody"),
     "key-unusable": lambda live, _model: live.client.post("/v1/keys", json={"name": "client", "scopes": ["admin"]}),
     "label-dtype": rows(labels=[0.5, 1]),

@@ -161,6 +161,40 @@ def test_a_request_of_http_1_0_need_not_name_a_host(live: Live) -> None:
         assert rest_of(line).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize(
+    ("headers", "reason"),
+    [
+        ((), "names no Host"),
+        (("Host: evil.example", "Host: localhost"), "names Host more than once"),
+        (("Host: localhost", "Host: localhost"), "names Host more than once"),
+        (("Host: localhost", "HOST: localhost", "X-Request-Id: 7"), "names Host more than once"),
+        (("Host: localhost", "Origin: http://a.example", "Origin: http://localhost"), "names Origin more than once"),
+    ],
+)
+@pytest.mark.parametrize("path", ["/livez", "/v1/models"])
+def test_a_request_that_names_not_one_host_or_two_origins_is_none(
+    live: Live, headers: tuple[str, ...], reason: str, path: str
+) -> None:
+    with line_to(live) as line:
+        line.sendall("\r\n".join([f"GET {path} HTTP/1.1", *headers, "", ""]).encode())
+        answer = answer_in(rest_of(line), path)
+
+    assert reason in expect_problem(answer, "request-invalid")["detail"]
+    assert answer.headers["Connection"] == "close"
+
+
+def test_even_a_request_of_http_1_0_names_no_more_than_one_host(live: Live) -> None:
+    with line_to(live) as line:
+        line.sendall(b"GET /livez HTTP/1.0\r\nHost: evil.example\r\nHost: localhost\r\n\r\n")
+        assert rest_of(line).startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_request_id_that_is_stated_twice_harms_nobody(live: Live) -> None:
+    with line_to(live) as line:
+        line.sendall(head("GET", "/livez", "X-Request-Id: 1", "X-Request-Id: 2", "Connection: close"))
+        assert answer_in(rest_of(line)).headers["X-Request-Id"] == "2"
+
+
 def test_names_that_are_stated_may_be_asked_and_their_pages_may_call(tmp_path: Path) -> None:
     with running(tmp_path, hosts="posterity.example, other.example") as named:
         for host in ("posterity.example", "Other.Example:443", "localhost"):

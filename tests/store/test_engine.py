@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, delete, insert, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from store.engine import connect, database_clock, for_examining
+from store.engine import DATABASE_DOWN, connect, database_clock, for_examining, sign_of
 from store.schema import batches, models
 
 
@@ -72,3 +73,28 @@ def test_the_databases_clock_goes_forward_within_a_transaction(engine: Engine) -
 
     assert times == sorted(times)
     assert times[0] > 1.7e9
+
+
+def test_what_is_said_of_an_outage_is_a_line_without_the_statement(engine: Engine) -> None:
+    with pytest.raises(DATABASE_DOWN) as away, connect("postgresql+psycopg://me:secret@/x?host=/nowhere").connect():
+        pass
+    with engine.connect() as connection, pytest.raises(SQLAlchemyError) as refused:
+        connection.execute(text("SELECT 'secret' FROM elsewhere"))
+
+    assert len(str(away.value).splitlines()) > 1
+    assert "No such file or directory" in sign_of(away.value)
+    assert sign_of(refused.value) in {"no such table: elsewhere", 'relation "elsewhere" does not exist'}
+    assert sign_of(PoolTimeout("none is free")) == "none is free"
+    assert sign_of(OperationalError("SELECT 1", None, Exception())) == "OperationalError"
+    for outage in (away, refused):
+        assert len(sign_of(outage.value).splitlines()) == 1
+        assert "secret" not in sign_of(outage.value)
+
+
+def test_a_postgresql_that_takes_no_writes_is_an_outage(engine: Engine) -> None:
+    if engine.dialect.name == "sqlite":
+        return
+    with engine.begin() as connection:
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        with pytest.raises(DATABASE_DOWN):
+            connection.execute(text("DELETE FROM batches"))

@@ -13,7 +13,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import OperationalError
 
 from store.engine import connect
-from store.errors import KeyExists, KeyNotFound, KeyUnusable
+from store.errors import KeyExists, KeyGiven, KeyNotFound, KeyUnusable
 from store.key_ring import FRESH_SECONDS, KeyRing
 from store.keys import Keys
 from store.ledger import Ledger
@@ -128,6 +128,26 @@ def test_a_key_that_never_was_cannot_be_revoked(keys: Keys) -> None:
         keys.revoke("nobody")
 
 
+def test_what_is_given_instead_of_a_name_is_told_to_be_a_key_and_whose(keys: Keys, clock: FakeClock) -> None:
+    key, unknown = make(keys), f"posterity_{'A' * 43}"
+
+    for given, whose in ((key, "the key named 'ada'"), (unknown, "none of this service's")):
+        with pytest.raises(KeyGiven, match=whose) as refused:
+            keys.revoke(given)
+        assert given not in str(refused.value)
+    assert find(keys, key, clock) is not None
+
+
+def test_no_name_begins_as_keys_do(keys: Keys) -> None:
+    key = make(keys)
+
+    for name in (key, "posterity_", "posterity_mine"):
+        with pytest.raises(KeyUnusable, match="could be taken for a key") as refused:
+            make(keys, name)
+        assert key not in str(refused.value)
+    assert [row.name for row in keys.list()] == ["ada"]
+
+
 def test_a_name_is_given_once_even_to_many_at_the_same_time_and_after_a_revocation(keys: Keys) -> None:
     def attempt(_: int) -> bool:
         try:
@@ -152,6 +172,26 @@ def test_a_name_that_is_none_or_means_somebody_else_is_refused(keys: Keys, name:
         make(keys, name)
 
     assert keys.list() == []
+
+
+@pytest.mark.parametrize(
+    "models",
+    [" *", "* ", "a b", "a, b", "a,b", "[", "a[", "a]", "[]", "[!]", "[a", ".a*", "-a", "_*", "a/*", "é*", "a{b,c}"],
+)
+def test_a_pattern_that_fits_no_name_of_a_model_is_refused(keys: Keys, models: str) -> None:
+    with pytest.raises(KeyUnusable, match="fits no name of a model"):
+        make(keys, models=models)
+
+    assert keys.list() == []
+
+
+@pytest.mark.parametrize(
+    "models", ["*", "?", "team-*", "team-a", "[ab]*", "[!a-c]x", "A.b_c-9", "m" * 255, "*.*", "??-[0-9]"]
+)
+def test_a_pattern_that_fits_names_of_models_is_taken(keys: Keys, models: str) -> None:
+    make(keys, models=models)
+
+    assert keys.list()[0].models == models
 
 
 @pytest.mark.parametrize(

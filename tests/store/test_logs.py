@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -127,3 +128,56 @@ def test_what_the_system_says_is_told_and_what_led_to_an_exception_too() -> None
     assert "RuntimeError" in made
     assert "FileNotFoundError: No such file or directory" in made
     assert SECRET not in made
+
+
+ENDING = """
+import sys, threading
+from store import logs
+from store.settings import Settings
+
+logs.configure(Settings(log_format="json"))
+def end():
+    float(sys.argv[1])
+thread = threading.Thread(target=end, name="watch")
+thread.start()
+thread.join()
+end()
+"""
+
+
+def test_what_nobody_caught_is_a_line_without_its_words_in_the_main_thread_and_in_others() -> None:
+    ended = subprocess.run([sys.executable, "-c", ENDING, SECRET], capture_output=True, text=True, check=False)
+
+    in_thread, in_main = map(json.loads, ended.stderr.splitlines())
+    assert ended.returncode == 1
+    assert SECRET not in ended.stderr
+    assert "thread watch ends" in in_thread["event"]
+    assert "the process ends" in in_main["event"]
+    for said in (in_thread, in_main):
+        assert said["level"] == "critical"
+        assert said["exception"][0] == "builtins.ValueError"
+        assert said["exception"][-1].endswith(" in end")
+
+
+SHOWN = "posterity_" + "Zx-9_" * 8 + "abc"
+
+
+@pytest.mark.parametrize("log_format", ["plain", "json"])
+@pytest.mark.parametrize("left", [43, 42, 30, 24])
+def test_a_key_is_in_no_line_whatever_brought_it_there_and_no_more_of_one_than_is_of_no_use(
+    log_format: Literal["plain", "json"], left: int
+) -> None:
+    key = SHOWN[: len("posterity_") + left]
+    token = logs.REQUEST_ID.set(f"id:{key}")
+    try:
+        made = line(record(f"asked for /v1/keys/{key}", path=f"/v1/models/{key}", caller=key, model=None), log_format)
+    finally:
+        logs.REQUEST_ID.reset(token)
+
+    assert SHOWN[len("posterity_") :][:24] not in made
+    assert made.count("posterity_***") == 4
+    assert log_format == "plain" or json.loads(made)["caller"] == "posterity_***"
+
+
+def test_what_only_begins_like_a_key_is_said() -> None:
+    assert line(record("into posterity_production_eu")).endswith("into posterity_production_eu")

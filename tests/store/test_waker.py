@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from sqlalchemy import Engine
+import pytest
+from sqlalchemy import Engine, event, text
 
+from store.engine import DATABASE_DOWN, connect
 from store.ledger import Ledger
 from store.waker import waker_for
+from tests.postgres import PostgresServer
 from tests.store.given import a_model, accept
 
 LONG_SECONDS = 60.0
@@ -54,3 +59,78 @@ def test_where_nothing_happens_a_worker_sleeps_its_time_out(engine: Engine) -> N
         waker.wait(0.1)
 
         assert time.monotonic() - began >= 0.1
+
+
+@pytest.fixture
+def on_postgres(postgres: PostgresServer, migrated: str) -> Iterator[Engine]:
+    engine = connect(postgres.create_database(template=migrated))
+    yield engine
+    engine.dispose()
+
+
+def cut_off(engine: Engine) -> None:
+    """The server ends every connection to the database but the one that asks for it."""
+    with engine.connect() as connection:
+        connection.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+        )
+
+
+def test_a_postgresql_that_is_away_is_an_outage_like_any_other(postgres: PostgresServer, on_postgres: Engine) -> None:
+    with postgres.away(), pytest.raises(DATABASE_DOWN):
+        waker_for(on_postgres)
+
+
+def test_so_is_one_that_goes_away_between_connecting_and_listening(on_postgres: Engine) -> None:
+    other = connect(on_postgres.url.render_as_string(hide_password=False))
+    event.listen(on_postgres, "checkout", lambda *_: cut_off(other))
+
+    with pytest.raises(DATABASE_DOWN):
+        waker_for(on_postgres)
+    other.dispose()
+
+
+def test_so_is_one_that_goes_away_while_somebody_sleeps_and_a_new_waker_hears_again(on_postgres: Engine) -> None:
+    with waker_for(on_postgres) as waker:
+        cut_off(on_postgres)
+        with pytest.raises(DATABASE_DOWN):
+            waker.wait(LONG_SECONDS)
+    with waker_for(on_postgres) as waker, on_postgres.begin() as connection:
+        connection.execute(text("NOTIFY posterity"))
+        connection.commit()
+        assert waker.wait(LONG_SECONDS)
+
+
+def remove(file: Path) -> None:
+    file.parent.rename(file.parent.with_name("elsewhere"))
+
+
+def replace(file: Path) -> None:
+    file.write_bytes(b"no database" * 1000)
+
+
+def hold_wrongly(file: Path) -> None:
+    file.unlink()
+    file.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [remove, replace, hold_wrongly])
+def test_a_sqlite_file_that_cannot_be_used_is_an_outage_too(spoil: Callable[[Path], None], tmp_path: Path) -> None:
+    file = tmp_path / "data" / "ledger.sqlite"
+    engine = connect(f"sqlite:///{file}")
+    file.touch()
+    spoil(file)
+
+    with pytest.raises(DATABASE_DOWN):
+        waker_for(engine)
+
+
+def test_a_sqlite_connection_that_breaks_while_somebody_sleeps_is_an_outage_too(tmp_path: Path) -> None:
+    engine = connect(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    with waker_for(engine) as waker:
+        waker._connection.driver_connection.close()  # type: ignore[attr-defined]
+        with pytest.raises(DATABASE_DOWN):
+            waker.wait(0.1)

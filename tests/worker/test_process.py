@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -52,6 +53,17 @@ def ready(worker: subprocess.Popen[bytes]) -> None:
     raise AssertionError("the worker ended before it was ready")
 
 
+def says(worker: subprocess.Popen[bytes], word: bytes, *, times: int) -> list[bytes]:
+    """What it logs until a word was logged so many times."""
+    assert worker.stderr is not None
+    lines = list[bytes]()
+    for line in worker.stderr:
+        lines.append(line)
+        if sum(word in said for said in lines) == times:
+            return lines
+    raise AssertionError(f"the worker ended: {lines}")
+
+
 def head_becomes(history: History, version: int) -> None:
     deadline = time.monotonic() + WAIT_SECONDS
     while history.resolve("moons").version != version:
@@ -84,6 +96,24 @@ def test_a_database_restarted_under_an_idle_worker_costs_nothing(
         assert worker.poll() is None
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(WAIT_SECONDS) == 0
+
+
+def test_a_worker_outlives_an_outage_of_any_length_and_says_so_line_by_line(
+    postgres: PostgresServer, engine_on_postgres: Engine, tmp_path: Path
+) -> None:
+    engine = engine_on_postgres
+    ledger, history, blobs = Ledger(engine), History(engine), Folder(tmp_path / "blobs")
+    a_model(ledger, blobs)
+    with a_worker(engine.url.render_as_string(hide_password=False), tmp_path, POSTERITY_LOG_FORMAT="json") as worker:
+        ready(worker)
+
+        with postgres.away():
+            lines = says(worker, b"trying again", times=3)
+        accept(ledger, blobs, "a", rows(40, seed=1))
+        head_becomes(history, 1)
+
+        assert worker.poll() is None
+        assert {json.loads(line)["level"] for line in lines} == {"warning"}
 
 
 def test_a_child_told_to_stop_while_its_parent_lives_ends_cleanly(database_url: str, tmp_path: Path) -> None:
