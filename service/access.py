@@ -43,7 +43,7 @@ class Access:
                 state[KEY] = key = await self._caller(scope)
                 state["caller"] = None if key is None else key.name
                 if key is not None:
-                    self._rates.count(key)
+                    await self._rates.count(key)
                     _require(key, need, scope)
             except Problem as problem:
                 await respond(problem, scope["path"], _headers(problem))(scope, receive, send)

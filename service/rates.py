@@ -1,30 +1,26 @@
-"""How many requests a key may send: never more within any minute. Each process counts for itself, in memory."""
+"""How many requests a key may send. Each process counts for itself, in memory: a few numbers for each key."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from service.rejected import RateLimited
 from store.values import KeyRow
 
-MINUTE_SECONDS = 60.0
-
 
 class Rates:
-    """Remembers when the requests of the last minute were let in, so that the count is exact at every moment.
+    """Counts the requests of each key over the last minute, the minute before counting in proportion."""
 
-    Of a key that is as many numbers as it may send in a minute, at most; of one that has been silent for so long, none.
-    """
-
-    def __init__(self, *, requests_per_minute: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, requests_per_minute: int | None) -> None:
         self._otherwise = requests_per_minute
-        self._clock = clock
-        self._entered: OrderedDict[str, deque[float]] = OrderedDict()
+        self._limiter = SlidingWindowCounterRateLimiter(MemoryStorage())
 
-    def count(self, key: KeyRow) -> None:
+    async def count(self, key: KeyRow) -> None:
         """The request is one of those that the key may send.
 
         Raises:
@@ -33,23 +29,10 @@ class Rates:
         most = self._otherwise if key.requests_per_minute is None else key.requests_per_minute
         if most is None:
             return
-        now = self._clock()
-        self._forget_the_silent(now)
-        entered = self._entered.setdefault(key.name, deque())
-        while entered and entered[0] + MINUTE_SECONDS <= now:
-            entered.popleft()
-        if len(entered) >= most:
-            wait = entered[-most] + MINUTE_SECONDS - now
-            raise RateLimited(name=key.name, requests_per_minute=most, seconds=math.floor(wait) + 1)
-        entered.append(now)
-        self._entered.move_to_end(key.name)
-
-    @property
-    def remembered(self) -> int:
-        """How many requests are remembered, of all keys."""
-        return sum(map(len, self._entered.values()))
-
-    def _forget_the_silent(self, now: float) -> None:
-        # The first in order is the key that was let in longest ago; none is here that never was.
-        while self._entered and next(iter(self._entered.values()))[-1] + MINUTE_SECONDS <= now:
-            self._entered.popitem(last=False)
+        item = RateLimitItemPerMinute(most)
+        if await self._limiter.hit(item, key.name):
+            return
+        reset_time, _ = await self._limiter.get_window_stats(item, key.name)
+        # At the moment itself the count is still full, so the wait is longer than that, and in whole seconds.
+        seconds = max(0, math.floor(reset_time - time.time())) + 1
+        raise RateLimited(name=key.name, requests_per_minute=most, seconds=seconds)
