@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from bayes import Input
-from service.json_bounds import MEMBERS_MAX, must_be_bounded
+from service.json_bounds import MEMBERS_MAX, must_be_bounded, must_name_each_once, must_name_fields_once
 from service.lists import OfRows, array_of_lists, expecting
 from service.problems import faults_of, in_words
 from service.rejected import BodyInvalid, Fault, JsonInvalid, Rejected
@@ -45,12 +45,14 @@ def parse(
     """The JSON body as this schema.
 
     Raises:
-        JsonInvalid: it is not JSON.
+        JsonInvalid: it is not JSON, or an object in it has two members of one name.
         JsonTooLarge: it has too many values to be read, or too many members.
         BodyInvalid: it has other fields; or `invalid`, where the caller says so.
     """
     must_be_bounded(raw, members_max=members_max)
-    return _validated(schema, raw, invalid)
+    body = _validated(schema, raw, invalid)
+    must_name_each_once(raw)
+    return body
 
 
 def parse_rows(schema: type[OfRows], raw: bytes, *, of: Input) -> OfRows:
@@ -60,7 +62,9 @@ def parse_rows(schema: type[OfRows], raw: bytes, *, of: Input) -> OfRows:
         JsonInvalid, JsonTooLarge, BodyInvalid: as `parse`.
     """
     must_be_bounded(raw)
-    return _rows_at_once(schema, raw, of) or _validated(schema, raw, BodyInvalid)
+    body = _rows_at_once(schema, raw, of) or _validated(schema, raw, BodyInvalid)
+    must_name_fields_once(schema, raw)
+    return body
 
 
 def parse_list(raw: bytes, where: str) -> list[Any]:

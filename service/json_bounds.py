@@ -1,10 +1,14 @@
-"""What JSON may be before it is read: few values and few members."""
+"""What JSON may be before it is read: few values, few members, and no name twice."""
 
 from __future__ import annotations
 
+import json
 import re
+from functools import cache
 
-from service.rejected import JsonTooLarge
+from pydantic import BaseModel
+
+from service.rejected import WHERE_MAX, JsonInvalid, JsonTooLarge, shortened
 
 VALUES_MAX, OF_LIST = 2_000_000, 8
 """A value costs more memory than its digits, and nothing else runs in the process while JSON is read.
@@ -36,6 +40,28 @@ def must_be_bounded(raw: bytes, *, members_max: int = MEMBERS_MAX) -> None:
         raise JsonTooLarge(reason=JsonTooLarge.MEMBERS.format(members_max=members_max))
 
 
+def must_name_each_once(raw: bytes) -> None:
+    """Nothing happens where no object of the valid JSON has two members of one name.
+
+    Raises:
+        JsonInvalid: one has; readers of JSON do not agree which of them counts.
+    """
+    json.loads(raw, object_pairs_hook=_once)
+
+
+def must_name_fields_once(schema: type[BaseModel], raw: bytes) -> None:
+    """The same for the fields of a body that is valid by this schema, without a look at what is in them.
+
+    An unescaped quote, the name and a quote that a colon follows: that is a member and nothing in a string.
+
+    Raises:
+        JsonInvalid: one is there twice.
+    """
+    named: list[bytes] = _names(schema).findall(raw)
+    if len(set(named)) < len(named):
+        raise _twice(next(name for name in named if named.count(name) > 1).decode())
+
+
 def _has_more_members(raw: bytes, members_max: int) -> bool:
     members = 0
     for strings, found in enumerate(STRING.finditer(raw)):
@@ -44,3 +70,21 @@ def _has_more_members(raw: bytes, members_max: int) -> bool:
         if members > members_max or strings > VALUES_MAX + members_max:
             return True
     return False
+
+
+def _once(pairs: list[tuple[str, object]]) -> None:
+    named: set[str] = set()
+    for name, _ in pairs:
+        if name in named:
+            raise _twice(name)
+        named.add(name)
+
+
+def _twice(name: str) -> JsonInvalid:
+    return JsonInvalid(reason=f"{shortened(name, WHERE_MAX)!r} is in one object twice")
+
+
+@cache
+def _names(schema: type[BaseModel]) -> re.Pattern[bytes]:
+    names = "|".join(map(re.escape, schema.model_fields))
+    return re.compile(rb'"(%b)"\s*+:' % names.encode())
