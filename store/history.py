@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from itertools import islice
 
-from sqlalchemy import Engine, and_, func, literal, select, union
+from sqlalchemy import Engine, and_, bindparam, func, literal, select, union
 from sqlalchemy.sql import ColumnElement
 
+from store.accepting import batches_named
 from store.errors import AliasNotFound, BatchNotFound, ModelNotFound, VersionNotFound
 from store.queries import (
     batch_totals,
@@ -47,6 +49,12 @@ from store.values import (
 
 LIMIT = 100
 
+KNOWN = select(batches.c.key).where(
+    batches.c.model_id == select(models.c.id).where(models.c.name == bindparam("name")).scalar_subquery(),
+    batches.c.key.in_(bindparam("keys", expanding=True)),
+)
+"""Asked before every batch, and seldom answered: so it is built once."""
+
 
 class History:
     """Read-only answers from the ledger; each call is one transaction."""
@@ -70,6 +78,12 @@ class History:
                 chosen = models.c.name.in_(list(islice(fitting, limit)))
             query = select(models).where(chosen).order_by(models.c.name).limit(limit)
             return [to_model(row) for row in connection.execute(query)]
+
+    def batches_named(self, name: str, keys: Collection[str]) -> dict[str, BatchRow]:
+        """The batches of the model that these keys name, by key; none where there is no such model."""
+        with self.engine.begin() as connection:
+            known = list(connection.execute(KNOWN, {"name": name, "keys": list(keys)}).scalars())
+            return batches_named(connection, find_model(connection, name).id, known) if known else {}
 
     def models_of(self, digest: str) -> list[str]:
         """The models that have a version or a batch of this digest."""
