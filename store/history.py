@@ -32,6 +32,7 @@ from store.queries import (
     versions_of,
 )
 from store.schema import batches, models, moves, updates, versions
+from store.tombstones import holders_of
 from store.values import (
     ALL_MODELS,
     HEAD,
@@ -93,6 +94,11 @@ class History:
         query = select(models.c.name).join(owners, owners.c.model_id == models.c.id).order_by(models.c.name)
         with self.engine.begin() as connection:
             return list(connection.execute(query).scalars())
+
+    def holders_of(self, digest: str) -> list[str]:
+        """The models that need these bytes: for a version, for a batch that was not deleted, or for their prior."""
+        with self.engine.begin() as connection:
+            return holders_of(connection, digest)
 
     def counters(self, name: str) -> Counters:
         with self.engine.begin() as connection:
