@@ -1,6 +1,7 @@
 """Rows from a file or a pipe, whatever of the known formats they are in, fitted to a model's input."""
 
 import csv
+import hashlib
 import io
 import json
 import warnings
@@ -48,6 +49,11 @@ def read_rows(content: bytes, *, is_labeled: bool) -> Rows:
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
         raise UnusableArray(f"This is not npz, npy, safetensors, JSON or CSV of rows: {reason}") from error
+
+
+def key_of(content: bytes) -> str:
+    """The idempotency key of a file of rows: the same bytes have the same key, which belongs to a model alone."""
+    return f"file-sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def labels_of(rows: Rows) -> NDArray[Any]:

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service.gathering import Gathering, Waiting
-from service.keeping import keep_and_name
-from store.accepting import Posted
-from store.blobs import Blobs
+from service.keeping import discard, keep_and_name
+from store.accepting import Answer, Posted, needs_no_bytes
+from store.blobs import Blobs, digest_of
+from store.collecting import Collecting
+from store.history import History
 from store.ledger import Ledger
 from store.values import Accepted
 
@@ -31,9 +33,13 @@ class Batch:
 class Accepting:
     """Stores batches: one writer for each model at a time, with up to 64 of those who wait."""
 
-    def __init__(self, blobs: Blobs, ledger: Ledger, *, items_max: int, bytes_max: int) -> None:
+    def __init__(
+        self, blobs: Blobs, ledger: Ledger, history: History, collecting: Collecting, *, items_max: int, bytes_max: int
+    ) -> None:
         self._blobs = blobs
         self._ledger = ledger
+        self._history = history
+        self._collecting = collecting
         self._gathering: Gathering[str, Batch, Accepted] = Gathering(
             self._accept, threads=WRITERS, items_max=items_max, bytes_max=bytes_max, name="accept"
         )
@@ -62,10 +68,39 @@ class Accepting:
 
     def _accept(self, model: str, waiting: Sequence[Waiting[Batch, Accepted]]) -> Sequence[Accepted | BaseException]:
         batches = [one.item for one in waiting]
+        settled = self._settled(model, batches)
+        left = [batch for batch, answer in zip(batches, settled, strict=True) if answer is None]
+        written = iter(self._write(model, left) if left else ())
+        return [next(written) if answer is None else answer for answer in settled]
+
+    def _settled(self, model: str, batches: Sequence[Batch]) -> Sequence[Answer | None]:
+        """The answers to keys that are known and for which nothing is written; None: something may be."""
+        known = self._history.batches_named(model, [batch.key for batch in batches])
+        return [
+            needs_no_bytes(model, _posted(batch, digest_of(batch.data)), known[batch.key])
+            if batch.key in known
+            else None
+            for batch in batches
+        ]
+
+    def _write(self, model: str, batches: Sequence[Batch]) -> Sequence[Accepted | BaseException]:
+        posted: list[Posted] = []
 
         def write(digests: list[str]) -> Sequence[Accepted | BaseException]:
-            named = zip(batches, digests, strict=True)
-            posted = [Posted(batch.key, digest, batch.rows, batch.label_counts) for batch, digest in named]
+            posted[:] = map(_posted, batches, digests)
             return self._ledger.accept_all(model, posted)
 
-        return keep_and_name(self._blobs, self._ledger, [batch.data for batch in batches], write)
+        answers = keep_and_name(self._blobs, self._ledger, [batch.data for batch in batches], write)
+        # Since the look somebody may have used the key, or given the rows up.
+        named = zip(posted, answers, strict=True)
+        if needless := {one.digest for one, answer in named if not _keeps_rows(answer)}:
+            discard(self._collecting, needless)
+        return answers
+
+
+def _posted(batch: Batch, digest: str) -> Posted:
+    return Posted(batch.key, digest, batch.rows, batch.label_counts)
+
+
+def _keeps_rows(answer: Accepted | BaseException) -> bool:
+    return isinstance(answer, Accepted) and answer.batch.deleted_at is None

@@ -153,7 +153,7 @@ def delete_batch(
         deleted_by=found.deleted_by,
         reason=found.reason,
         deleted_at=moment(found.deleted_at),
-        bytes_removed=found.bytes_removed,
+        bytes_removed=caller.sees_removed(house, found),
         learned_by=list(found.learned_by),
     )
 

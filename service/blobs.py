@@ -37,10 +37,13 @@ Digest = Annotated[str, Path(alias="blob", max_length=100, examples=[f"sha256:{'
         also={200: {"model": BlobResource, "description": "These bytes were here already."}},
     ),
 )
-def put_blob(raw: RawBody, house: TheHouse, response: Response) -> BlobResource:
-    """Keeps a safetensors file under the digest of its bytes, so that the prior of a model can name it."""
+def put_blob(raw: RawBody, caller: TheCaller, house: TheHouse, response: Response) -> BlobResource:
+    """Keeps a safetensors file under the digest of its bytes, so that the prior of a model can name it.
+
+    Bytes that only models of others have are answered as new.
+    """
     described = contents_of(raw)
-    was_here = house.blobs.holds(described.blob)
+    was_here = caller.may_read(house, described.blob) and house.blobs.holds(described.blob)
     house.keep(raw)
     response.status_code = 200 if was_here else 201
     response.headers["Location"] = f"{router.prefix}/{described.blob}"

@@ -15,9 +15,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from bayes import Input
+from service.json_bounds import MEMBERS_MAX, must_be_bounded, must_name_each_once, must_name_fields_once
 from service.lists import OfRows, array_of_lists, expecting
 from service.problems import faults_of, in_words
-from service.rejected import BodyInvalid, Fault, JsonInvalid, JsonTooLarge, Rejected
+from service.rejected import BodyInvalid, Fault, JsonInvalid, Rejected
 from service.schemas import AXES_MAX, Encoded
 
 Array = NDArray[Any]
@@ -32,35 +33,26 @@ Body = TypeVar("Body", bound=BaseModel)
 NUMBERS = "iuf"
 """numpy's letters for the kinds of types that hold numbers."""
 
-JSON_VALUES_MAX, OF_LIST = 2_000_000, 8
-"""A value costs more memory than its digits, and nothing else runs in the process while JSON is read.
-
-A list costs several times as much as a number. Base64 is one value, however long.
-"""
-
 SAFETENSORS_HEADER_BYTES_MAX = 64 * 2**10
 """Room for every name that a call takes, and too little for a million tensors."""
 
 LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 
 
-def parse(schema: type[Body], raw: bytes, invalid: type[Rejected] = BodyInvalid) -> Body:
+def parse(
+    schema: type[Body], raw: bytes, invalid: type[Rejected] = BodyInvalid, *, members_max: int = MEMBERS_MAX
+) -> Body:
     """The JSON body as this schema.
 
     Raises:
-        JsonInvalid: it is not JSON.
-        JsonTooLarge: it has too many values to be read.
+        JsonInvalid: it is not JSON, or an object in it has two members of one name.
+        JsonTooLarge: it has too many values to be read, or too many members.
         BodyInvalid: it has other fields; or `invalid`, where the caller says so.
     """
-    must_have_few_values(raw)
-    try:
-        return schema.model_validate_json(raw, strict=True)
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_context=False, include_input=False)
-        if errors[0]["type"] == "json_invalid":
-            raise JsonInvalid(reason=errors[0]["msg"].removeprefix("Invalid JSON: ")) from None
-        faults = faults_of(errors)
-        raise invalid(faults=faults, reason=in_words(faults)) from None
+    must_be_bounded(raw, members_max=members_max)
+    body = _validated(schema, raw, invalid)
+    must_name_each_once(raw)
+    return body
 
 
 def parse_rows(schema: type[OfRows], raw: bytes, *, of: Input) -> OfRows:
@@ -69,15 +61,10 @@ def parse_rows(schema: type[OfRows], raw: bytes, *, of: Input) -> OfRows:
     Raises:
         JsonInvalid, JsonTooLarge, BodyInvalid: as `parse`.
     """
-    must_have_few_values(raw)
-    axes = 1 + len(of.shape)
-    if axes <= AXES_MAX:
-        expected: type[OfRows] = expecting(schema, axes, of.dtype)
-        try:
-            return expected.model_validate_json(raw, strict=True)
-        except ValidationError:
-            pass
-    return parse(schema, raw)
+    must_be_bounded(raw)
+    body = _rows_at_once(schema, raw, of) or _validated(schema, raw, BodyInvalid)
+    must_name_fields_once(schema, raw)
+    return body
 
 
 def parse_list(raw: bytes, where: str) -> list[Any]:
@@ -86,7 +73,7 @@ def parse_list(raw: bytes, where: str) -> list[Any]:
     Raises:
         JsonInvalid, JsonTooLarge, BodyInvalid: it is no JSON, or has too many values, or is no list.
     """
-    must_have_few_values(raw)
+    must_be_bounded(raw)
     try:
         return LISTS.validate_json(raw, strict=True)
     except ValidationError as error:
@@ -94,18 +81,6 @@ def parse_list(raw: bytes, where: str) -> list[Any]:
         if found["type"] == "json_invalid":
             raise JsonInvalid(reason=f"{where}: {found['msg'].removeprefix('Invalid JSON: ')}") from None
         raise invalid_body(where, "is no JSON list") from None
-
-
-def must_have_few_values(raw: bytes) -> None:
-    """Nothing happens where the JSON can be read in little time and memory; what is in strings counts as well.
-
-    Raises:
-        JsonTooLarge: it cannot.
-    """
-    if len(raw) > JSON_VALUES_MAX // OF_LIST:
-        values = raw.count(b",") + OF_LIST * (raw.count(b"[") + raw.count(b"{"))
-        if values > JSON_VALUES_MAX:
-            raise JsonTooLarge(values_max=f"{JSON_VALUES_MAX:,}", of_list=OF_LIST)
 
 
 def array_of(posted: Posted, where: str) -> Array:
@@ -177,7 +152,31 @@ def is_names(posted: object) -> TypeGuard[list[str]]:
 
 
 def invalid_body(where: str, message: str) -> BodyInvalid:
-    return BodyInvalid(faults=[Fault(where, message)], reason=f"{where} {message}")
+    fault = Fault(where, message)
+    return BodyInvalid(faults=[fault], reason=f"{fault.where} {fault.message}")
+
+
+def _rows_at_once(schema: type[OfRows], raw: bytes, of: Input) -> OfRows | None:
+    """None: the inputs are no lists as the model takes them."""
+    axes = 1 + len(of.shape)
+    if axes > AXES_MAX:
+        return None
+    expected: type[OfRows] = expecting(schema, axes, of.dtype)
+    try:
+        return expected.model_validate_json(raw, strict=True)
+    except ValidationError:
+        return None
+
+
+def _validated(schema: type[Body], raw: bytes, invalid: type[Rejected]) -> Body:
+    try:
+        return schema.model_validate_json(raw, strict=True)
+    except ValidationError as error:
+        errors = error.errors(include_url=False, include_context=False, include_input=False)
+        if errors[0]["type"] == "json_invalid":
+            raise JsonInvalid(reason=errors[0]["msg"].removeprefix("Invalid JSON: ")) from None
+        faults = faults_of(errors)
+        raise invalid(faults=faults, reason=in_words(faults, found=len(errors))) from None
 
 
 def _of_base64(encoded: Encoded, where: str) -> Array:

@@ -10,7 +10,7 @@ from fastapi.requests import HTTPConnection
 
 from service.house import House
 from service.rejected import KeyNotAllowed
-from store.values import KeyRow
+from store.values import Deletion, KeyRow
 
 ANYBODY = "client"
 """Who it was, for the history, where no key says who that was."""
@@ -48,6 +48,16 @@ class Caller:
             return True
         owners = house.history.models_of(digest)
         return not owners or any(map(self.key.is_for, owners))
+
+    def sees_removed(self, house: House, deletion: Deletion) -> bool:
+        """True where the bytes of the deleted rows are gone; or where models of others need them, and none of theirs.
+
+        What models hold that are not theirs is not told, nor which of the two it is.
+        """
+        if deletion.bytes_removed or self.key is None or self.key.is_for_all:
+            return deletion.bytes_removed
+        holders = house.history.holders_of(deletion.digest)
+        return bool(holders) and not any(map(self.key.is_for, holders))
 
 
 def outside(key: KeyRow) -> KeyNotAllowed:

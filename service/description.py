@@ -16,9 +16,11 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 from bayes import FamilyName, InvalidDescription, Model
 from service.bodies import parse
 from service.problems import in_words
-from service.rejected import DescriptionInvalid, Fault
+from service.rejected import FAULTS_MAX, DescriptionInvalid, Fault
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+MEMBERS_MAX = 2_000
+"""In the objects of a description: the layers of the longest net have 1,280."""
 CLASS_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
 DIGITS: dict[str, JsonValue] = {
     "name": "digits",
@@ -35,6 +37,12 @@ PAIRS: dict[str, JsonValue] = {
     "output": {"kind": "categorical", "classes": ["low", "high"]},
 }
 """The model that the examples of rows are for: two numbers, small enough to type."""
+
+
+FIRST_FAULT = Field(fail_fast=True)
+"""Of a list without a bound on its length, the first item that is wrong is told."""
+
+Numbers = Annotated[list[float], FIRST_FAULT]
 
 
 class Part(BaseModel):
@@ -108,13 +116,15 @@ class Input(Part):
 
     shape: list[int] = Field(max_length=8, description="Without the axis of the rows.")
     dtype: Literal["uint8", "float32"] = "float32"
-    mean: float | list[float] = Field(0.0, description="In raw units; one number, or one per index of the first axis.")
-    std: float | list[float] | None = Field(None, description="As `mean`. Absent: 255 for uint8, 1 for float32.")
+    mean: float | Numbers = Field(0.0, description="In raw units; one number, or one per index of the first axis.")
+    std: float | Numbers | None = Field(None, description="As `mean`. Absent: 255 for uint8, 1 for float32.")
 
 
 class Categorical(Part):
     kind: Literal["categorical"]
-    classes: int | list[str] = Field(description="How many, or their names of at most 200 characters.")
+    classes: int | Annotated[list[str], FIRST_FAULT] = Field(
+        description="How many, or their names of at most 200 characters."
+    )
 
 
 class Gaussian(Part):
@@ -143,7 +153,7 @@ class WeightsPrior(Part):
     kind: Literal["weights"]
     blob: Digest = Field(description="Weights, as POST /v1/blobs names them; or the digest of a version.")
     sigma: float | None = None
-    sigmas: list[float] | None = Field(None, description="Instead of sigma: the first chunk chooses one of these.")
+    sigmas: Numbers | None = Field(None, description="Instead of sigma: the first chunk chooses one of these.")
     head: Head = "keep"
 
 
@@ -242,7 +252,7 @@ def read_description(raw: bytes) -> tuple[Model, dict[str, Any], dict[str, Any]]
         JsonInvalid: the body is not JSON.
         DescriptionInvalid: it describes no model; the problem says where.
     """
-    body = parse(ModelBody, raw, DescriptionInvalid)
+    body = parse(ModelBody, raw, DescriptionInvalid, members_max=MEMBERS_MAX)
     _check_class_names(body.output)
     stated = body.model_dump(exclude_unset=True, exclude_none=True)
     with refused_as_a_problem():
@@ -273,10 +283,8 @@ def refused_as_a_problem() -> Iterator[None]:
 def _check_class_names(output: Categorical | Gaussian) -> None:
     # Not in the schema, which answers too: a model that exists is shown whatever its classes are called.
     names = output.classes if isinstance(output, Categorical) and isinstance(output.classes, list) else []
-    faults = [
-        Fault(f"output.classes.{index}", "must be 1 to 200 characters, none of them a control character")
-        for index, name in enumerate(names)
-        if not CLASS_NAME.fullmatch(name)
-    ]
-    if faults:
-        raise DescriptionInvalid(faults=faults, reason=in_words(faults))
+    bad = [index for index, name in enumerate(names) if not CLASS_NAME.fullmatch(name)]
+    if bad:
+        said = "must be 1 to 200 characters, none of them a control character"
+        faults = [Fault(f"output.classes.{index}", said) for index in bad[:FAULTS_MAX]]
+        raise DescriptionInvalid(faults=faults, reason=in_words(faults, found=len(bad)))

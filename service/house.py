@@ -51,6 +51,7 @@ class House:
     accepting: Accepting
     predicting: AtOnce[Question, Asked, bytes]
     preloading: Preloading
+    collecting: Collecting
     retention: Retention
     bodies: Bodies
     reading: CapacityLimiter
@@ -108,6 +109,7 @@ def open_house(settings: Settings) -> House:
         items_max=settings.queue_max,
         bytes_max=settings.queue_bytes_max,
     )
+    collecting = Collecting(engine, blobs)
     ledger, keys, most = (
         Ledger(engine),
         Keys(engine),
@@ -125,10 +127,11 @@ def open_house(settings: Settings) -> House:
         keys=keys,
         known_keys=KnownKeys(KeyRing(keys)),
         resolver=resolver,
-        accepting=Accepting(blobs, ledger, **most),
+        accepting=Accepting(blobs, ledger, history, collecting, **most),
         predicting=predicting,
         preloading=preloading,
-        retention=Retention(engine, Collecting(engine, blobs)),
+        collecting=collecting,
+        retention=Retention(engine, collecting),
         bodies=Bodies(settings.bodies_bytes_max),
         reading=CapacityLimiter(READERS),
         computing=threading.BoundedSemaphore(cores),

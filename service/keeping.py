@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from service.rejected import Unavailable
-from store.blobs import Blobs
+from store.blobs import Blobs, digest_of
+from store.collecting import Collecting
+from store.engine import DATABASE_DOWN
 from store.errors import BlobBuried
 from store.ledger import Ledger
 
@@ -29,6 +32,15 @@ def keep_all(blobs: Blobs, data: Sequence[bytes]) -> list[str]:
         raise Unavailable(reason="The store of the blobs cannot be written to") from None
 
 
+def discard(collecting: Collecting, digests: Collection[str]) -> None:
+    """Bytes that were written for what was refused then are gone, unless a row names them.
+
+    Where the database or the store does not answer now, they stay: until a worker sweeps, or until they are collected.
+    """
+    with suppress(OSError, *DATABASE_DOWN):
+        collecting.discard(digests)
+
+
 def keep_and_name(
     blobs: Blobs, ledger: Ledger, data: Sequence[bytes], write: Callable[[list[str]], Written]
 ) -> Written:
@@ -40,6 +52,9 @@ def keep_and_name(
         Unavailable: the store cannot be written to.
         BlobBuried: they are being removed at this moment.
     """
+    if blobs.settle_seconds:
+        # Such a store may carry out a removal long after it was asked for: what is refused for it is not written first.
+        ledger.readmit(list(map(digest_of, data)), settle_seconds=blobs.settle_seconds)
     try:
         return write(keep_all(blobs, data))
     except BlobBuried as buried:

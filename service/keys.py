@@ -12,7 +12,7 @@ from service.bodies import parse
 from service.callers import ANYBODY, TheCaller
 from service.openapi import takes
 from service.problems import declared
-from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, MediaTypeUnsupported, QueryInvalid
+from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
 from service.requests import JsonOnly, PageAsked, RawBody, TheHouse
 from service.resources import NextCursor, moment
 from service.schemas import KeyBody
@@ -53,7 +53,9 @@ KeyName = Annotated[str, Path(alias="name", pattern=r"^[^\x00-\x1f\x7f]{1,128}$"
     status_code=201,
     dependencies=[JsonOnly],
     openapi_extra=takes(KeyBody),
-    responses=declared(JsonInvalid, BodyInvalid, BodyTooLarge, MediaTypeUnsupported, KeyExists, KeyUnusable),
+    responses=declared(
+        *(JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported, KeyExists, KeyUnusable)
+    ),
 )
 def create_key(raw: RawBody, caller: TheCaller, house: TheHouse, response: Response) -> NewKeyResource:
     """Makes a key and shows it, this once: only its hash is stored. From the first key on, every request needs one."""

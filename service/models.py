@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from fastapi import APIRouter, Response
 
@@ -10,7 +11,7 @@ from bayes import GaussianPrior, Model, Pretrained, root
 from service.callers import Caller, TheCaller
 from service.description import ModelBody, read_description, refused_as_a_problem
 from service.house import House
-from service.keeping import keep_and_name
+from service.keeping import discard, keep_and_name
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import (
@@ -25,8 +26,9 @@ from service.rejected import (
 )
 from service.requests import JsonOnly, ModelName, PageAsked, RawBody, TheHouse
 from service.resources import ModelList, ModelResource, Pending, moment
+from store.blobs import digest_of
 from store.errors import BlobBuried, BlobCorrupt, BlobMissing, ModelExists, ModelNotFound
-from store.values import HEAD, ModelRow
+from store.values import HEAD, Json, ModelRow
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -48,12 +50,18 @@ def create_model(raw: RawBody, caller: TheCaller, house: TheHouse, response: Res
     model, description, posted = read_description(raw)
     name, actor = str(description["name"]), caller.name("service")
     caller.require(name)
+    _must_not_be_another(house, name, description, posted)
     parts = _of_prior(house, caller, model)
 
     def write(digests: list[str]) -> tuple[ModelRow, bool]:
         return house.ledger.create_model(name, description, digests[0], posted=posted, actor=actor)
 
-    row, created = keep_and_name(house.blobs, house.ledger, [_root(house, model, parts), *parts.values()], write)
+    made = _root(house, model, parts)
+    try:
+        row, created = keep_and_name(house.blobs, house.ledger, [made, *parts.values()], write)
+    except ModelExists:
+        discard(house.collecting, [digest_of(made)])
+        raise
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/models/{row.name}"
     return _resource(house, row)
@@ -71,6 +79,17 @@ def list_models(page: PageAsked, caller: TheCaller, house: TheHouse) -> ModelLis
 def get_model(model: ModelName, house: TheHouse) -> ModelResource:
     """A model's description, aliases and counters."""
     return _resource(house, house.history.model(model))
+
+
+def _must_not_be_another(house: House, name: str, description: Json, posted: Json) -> None:
+    """Nothing happens where the name is free or the model's own; so no bytes are written for one that is refused.
+
+    Raises:
+        ModelExists: it belongs to a model with another description.
+    """
+    with suppress(ModelNotFound):
+        if not house.history.model(name).is_described_by(description, posted):
+            raise ModelExists(model=name)
 
 
 def _of_prior(house: House, caller: Caller, model: Model) -> dict[str, bytes]:

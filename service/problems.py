@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -19,6 +19,8 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 
 from service.rejected import (
+    DETAIL_MAX,
+    FAULTS_MAX,
     BodyTooLarge,
     Fault,
     Internal,
@@ -34,6 +36,7 @@ from service.rejected import (
     Rejected,
     RequestInvalid,
     Unavailable,
+    shortened,
 )
 from store.engine import DATABASE_DOWN, sign_of
 from store.errors import BlobStoreError, Problem
@@ -70,7 +73,9 @@ class ProblemBody(BaseModel):
     detail: str = Field(description="What happened, to which thing, and what to do next.")
     instance: str = Field(description="The path that was asked.", examples=["/v1/models/digits"])
     code: str = Field(description="Stable name of the kind of problem.", examples=["model-not-found"])
-    errors: list[FaultBody] | None = Field(None, description="What is wrong where, when several things are.")
+    errors: list[FaultBody] | None = Field(
+        None, description=f"What is wrong where, of at most {FAULTS_MAX} things; `detail` counts the others."
+    )
 
 
 def respond(problem: Problem, instance: str, headers: dict[str, str] | None = None) -> JSONResponse:
@@ -88,7 +93,7 @@ def body_of(problem: Problem, instance: str) -> dict[str, object]:
         "type": f"{TYPE_PREFIX}{problem.code}",
         "title": problem.title,
         "status": problem.status,
-        "detail": str(problem),
+        "detail": shortened(str(problem), DETAIL_MAX),
         "instance": instance,
         "code": problem.code,
     }
@@ -189,16 +194,15 @@ def declared(
     return responses | {status: _declared(kinds) for status, kinds in sorted(by_status.items())}
 
 
-def faults_of(errors: Iterable[Any]) -> list[Fault]:
-    """The errors of pydantic as faults, with places in the words of the body: `net.layers.0.units`."""
-    return [Fault(_where(error["loc"]), str(error["msg"])) for error in errors]
+def faults_of(errors: Sequence[Any]) -> list[Fault]:
+    """The first errors of pydantic as faults, with places in the words of the body: `net.layers.0.units`."""
+    return [Fault(_where(error["loc"]), str(error["msg"])) for error in errors[:FAULTS_MAX]]
 
 
-def in_words(faults: list[Fault]) -> str:
-    """The first fault as a sentence, without its full stop."""
-    first = faults[0]
-    others = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{first.where}: {first.message.rstrip('.')}{others}"
+def in_words(faults: Sequence[Fault], *, found: int | None = None) -> str:
+    """The first fault as a sentence, without its full stop; and how many others were found."""
+    first, others = faults[0], (len(faults) if found is None else found) - 1
+    return f"{first.where}: {first.message.rstrip('.')}{f' (and {others:,} more)' if others else ''}"
 
 
 def _where(loc: tuple[int | str, ...]) -> str:
@@ -226,11 +230,12 @@ def _from_http(error: HTTPException, request: Request) -> Problem:
 
 
 def _from_validation(error: RequestValidationError, request: Request) -> Problem:
-    faults = faults_of(error.errors())
+    errors = error.errors()
     # A path that cannot name anything names nothing.
-    if any(found["loc"][0] == "path" for found in error.errors()):
+    if any(found["loc"][0] == "path" for found in errors):
         return NotFound(path=request.url.path)
-    return QueryInvalid(faults=faults, reason=in_words(faults))
+    faults = faults_of(errors)
+    return QueryInvalid(faults=faults, reason=in_words(faults, found=len(errors)))
 
 
 def _declared(kinds: list[type[Problem]]) -> dict[str, Any]:

@@ -7,20 +7,35 @@ from dataclasses import dataclass
 
 from store.errors import Problem
 
+FAULTS_MAX = 20
+"""So many faults of one request are told by themselves, and how many others there are."""
+
+WHERE_MAX, MESSAGE_MAX, DETAIL_MAX = 200, 500, 5_000
+"""Characters: what is told of a request may quote it, and is not as long as it."""
+
+
+def shortened(text: str, characters_max: int) -> str:
+    """The text, or its beginning and a sign that more followed."""
+    return text if len(text) <= characters_max else f"{text[: characters_max - 1]}…"
+
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that is wrong, and where: `net.layers.2`, `labels[7]`, `query.limit`."""
+    """One thing that is wrong, and where: `net.layers.2`, `labels[7]`, `query.limit`; both are shortened."""
 
     where: str
     message: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "where", shortened(self.where, WHERE_MAX))
+        object.__setattr__(self, "message", shortened(self.message, MESSAGE_MAX))
 
 
 class Rejected(Problem):
     """Root of the service's refusals; `faults` lists what is wrong where, when there is more to say than the detail."""
 
     def __init__(self, *, faults: Sequence[Fault] = (), **facts: object) -> None:
-        self.faults = tuple(faults)
+        self.faults = tuple(faults[:FAULTS_MAX])
         super().__init__(**facts)
 
 
@@ -79,10 +94,13 @@ class BatchEmpty(Rejected):
 
 class JsonTooLarge(Rejected):
     code, status, title = "json-too-large", 413, "The JSON has too many values"
-    message = (
-        "The JSON has more than {values_max} values, a list counting as {of_list}. Send the rows as base64, "
-        "safetensors or npz, or split them and send the parts."
+    message = "The JSON has more than {reason}."
+
+    VALUES = (
+        "{values_max:,} values, a list counting as {of_list}: send the rows as base64, safetensors or npz, or split "
+        "them and send the parts"
     )
+    MEMBERS = "{members_max:,} members in its objects, and no call takes so many fields: /docs shows those it takes"
 
 
 class IdempotencyKeyMissing(Rejected):

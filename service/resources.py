@@ -107,7 +107,8 @@ class DeletionResource(BaseModel):
     reason: str
     deleted_at: datetime
     bytes_removed: bool = Field(
-        description="false: a batch, version or prior has the same bytes, or a worker is about to remove them."
+        description="false: a batch, version or prior has the same bytes, or a worker is about to remove them. "
+        "A key for some models is told of these alone: true also where only others have the same bytes."
     )
     learned_by: list[int] = Field(description="The versions that have the batch in their evidence. They stay.")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection, and_, insert, select
@@ -44,9 +44,9 @@ def accept_in_order(
     Raises:
         BlobBuried: bytes that a new batch names are being removed; nothing was stored.
     """
-    known = _known(connection, model, [one.key for one in posted])
+    known = batches_named(connection, model.id, [one.key for one in posted])
     must_not_be_buried(connection, {one.digest for one in posted if one.key not in known})
-    # The bytes of a replay were written before anybody looked; those of deleted rows are to go again.
+    # The rows of a replay may have been deleted since somebody looked and wrote them; they are to go again.
     mark_returned(connection, {batch.digest for batch in known.values() if batch.deleted_at is not None})
     number = next_number(connection, model.id, batches.c.number)
     pending = pending_rows(connection, model.id)
@@ -54,7 +54,7 @@ def accept_in_order(
     new: list[BatchRow] = []
     for one in posted:
         if (batch := known.get(one.key)) is not None:
-            answers.append(_again(model, one, batch))
+            answers.append(_again(model.name, one, batch))
             continue
         batch = BatchRow(number=number + len(new), accepted_at=now, chunk=None, **vars(one))
         answers.append(Accepted(batch, is_replay=False))
@@ -68,6 +68,21 @@ def accept_in_order(
             known = {key: batch if batch.chunk else replace(batch, chunk=chunk) for key, batch in known.items()}
     _insert(connection, model, new)
     return answers
+
+
+def batches_named(connection: Connection, model_id: int, keys: Collection[str]) -> dict[str, BatchRow]:
+    """The batches of the model that these keys name, by key."""
+    found = connection.execute(batches_of(model_id).where(batches.c.key.in_(keys)))
+    return {row.key: to_batch(row) for row in found}
+
+
+def needs_no_bytes(name: str, posted: Posted, batch: BatchRow) -> Answer | None:
+    """The answer to a key that names this batch, where none of its bytes are to be written; None: they are.
+
+    Bytes that should be there are written again, as they may be damaged. Those of deleted rows are not.
+    """
+    is_settled = batch.digest != posted.digest or batch.deleted_at is not None
+    return _again(name, posted, batch) if is_settled else None
 
 
 def pending_rows(connection: Connection, model_id: int) -> int:
@@ -88,15 +103,10 @@ def overdue(connection: Connection, now: float) -> list[tuple[str, int]]:
     ]
 
 
-def _known(connection: Connection, model: ModelRow, keys: Sequence[str]) -> dict[str, BatchRow]:
-    found = connection.execute(batches_of(model.id).where(batches.c.key.in_(keys)))
-    return {row.key: to_batch(row) for row in found}
-
-
-def _again(model: ModelRow, posted: Posted, batch: BatchRow) -> Answer:
+def _again(name: str, posted: Posted, batch: BatchRow) -> Answer:
     """The answer to a key that names this batch."""
     if batch.digest != posted.digest:
-        return IdempotencyKeyReused(key=posted.key, batch=batch.number, model=model.name)
+        return IdempotencyKeyReused(key=posted.key, batch=batch.number, model=name)
     return Accepted(batch, is_replay=True)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -84,6 +84,14 @@ class Collecting:
                 is_buried_still = begin_removal(connection, digest, self.clock(connection))
             if is_buried_still:
                 self._remove(digest)
+
+    def discard(self, digests: Collection[str]) -> None:
+        """Those of these digests that no row names are gone: they were written for a row that was refused.
+
+        Raises:
+            OSError: the store does not remove; the next sweep does.
+        """
+        self.sweep(sorted(self._bury(list(digests))))
 
     def _now(self) -> float:
         with self.reading.begin() as connection:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from itertools import islice
 
-from sqlalchemy import Engine, and_, func, literal, select, union
+from sqlalchemy import Engine, and_, bindparam, func, literal, select, union
 from sqlalchemy.sql import ColumnElement
 
+from store.accepting import batches_named
 from store.errors import AliasNotFound, BatchNotFound, ModelNotFound, VersionNotFound
 from store.queries import (
     batch_totals,
@@ -30,6 +32,7 @@ from store.queries import (
     versions_of,
 )
 from store.schema import batches, models, moves, updates, versions
+from store.tombstones import holders_of
 from store.values import (
     ALL_MODELS,
     HEAD,
@@ -46,6 +49,12 @@ from store.values import (
 )
 
 LIMIT = 100
+
+KNOWN = select(batches.c.key).where(
+    batches.c.model_id == select(models.c.id).where(models.c.name == bindparam("name")).scalar_subquery(),
+    batches.c.key.in_(bindparam("keys", expanding=True)),
+)
+"""Asked before every batch, and seldom answered: so it is built once."""
 
 
 class History:
@@ -71,6 +80,12 @@ class History:
             query = select(models).where(chosen).order_by(models.c.name).limit(limit)
             return [to_model(row) for row in connection.execute(query)]
 
+    def batches_named(self, name: str, keys: Collection[str]) -> dict[str, BatchRow]:
+        """The batches of the model that these keys name, by key; none where there is no such model."""
+        with self.engine.begin() as connection:
+            known = list(connection.execute(KNOWN, {"name": name, "keys": list(keys)}).scalars())
+            return batches_named(connection, find_model(connection, name).id, known) if known else {}
+
     def models_of(self, digest: str) -> list[str]:
         """The models that have a version or a batch of this digest."""
         owners = union(
@@ -79,6 +94,11 @@ class History:
         query = select(models.c.name).join(owners, owners.c.model_id == models.c.id).order_by(models.c.name)
         with self.engine.begin() as connection:
             return list(connection.execute(query).scalars())
+
+    def holders_of(self, digest: str) -> list[str]:
+        """The models that need these bytes: for a version, for a batch that was not deleted, or for their prior."""
+        with self.engine.begin() as connection:
+            return holders_of(connection, digest)
 
     def counters(self, name: str) -> Counters:
         with self.engine.begin() as connection:

@@ -60,8 +60,7 @@ class Ledger:
             values = {"name": name, "description": description, "posted": posted, "created_at": now}
             if not insert_once(connection, models, values):
                 model = find_model(connection, name)
-                is_posted_again = posted is not None and posted == model.posted
-                if not is_posted_again and description != model.description:
+                if not model.is_described_by(description, posted):
                     raise ModelExists(model=name)
                 return model, False
             model = find_model(connection, name)

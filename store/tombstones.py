@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from sqlalchemy import Connection, CursorResult, delete, insert, select, text, update
+from sqlalchemy import Connection, CursorResult, delete, insert, select, text, union, update
 
 from store.errors import BlobBuried
 from store.queries import IS_DELETED
@@ -104,6 +104,17 @@ def named_among(connection: Connection, digests: Collection[str]) -> set[str]:
     named = set(connection.execute(select(versions.c.digest).where(versions.c.digest.in_(chosen))).scalars())
     named |= set(connection.execute(KEPT_ROWS.where(batches.c.digest.in_(chosen))).scalars())
     return named | set(named_by_priors(connection)).intersection(chosen)
+
+
+def holders_of(connection: Connection, digest: str) -> list[str]:
+    """The models that need these bytes, by name; as `named_among` asks it."""
+    own = (
+        select(table.c.model_id).where(table.c.digest == digest, *kept)
+        for table, kept in ((versions, ()), (batches, (~IS_DELETED,)))
+    )
+    found = connection.execute(select(models.c.name).where(models.c.id.in_(union(*own)))).scalars().all()
+    described = connection.execute(select(models.c.name, models.c.description))
+    return sorted({*found, *(row.name for row in described if digest in digests_of_prior(row.description))})
 
 
 def named_and_buried(connection: Connection) -> list[str]:

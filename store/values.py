@@ -69,6 +69,10 @@ class ModelRow:
     """As the client wrote it; None for models from before this was kept."""
     created_at: float
 
+    def is_described_by(self, description: Json, posted: Json | None) -> bool:
+        """True where this is the same model: as it was posted, or as it resolves."""
+        return description == self.description or (posted is not None and posted == self.posted)
+
 
 @dataclass(frozen=True)
 class Counters:

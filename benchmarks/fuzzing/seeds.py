@@ -94,6 +94,8 @@ def of_base64() -> list[bytes]:
     alone = [_json({"inputs": encoded(np.ones((1, 2), np.float32)), "samples": 4, "seed": 1, "method": "ensemble"})]
     nested = b'{"inputs": ' + b"[" * 40 + b"1" + b"]" * 40 + b', "labels": [1e999]}'
     twice = b'{"inputs": [[1, 2]], "inputs": [[3, 4]], "labels": [0], "labels": ["\\ud800"]}'
+    many = [_json({f"unknown-{number}": 1 for number in range(count)}) for count in (150, 300)]
+    wrong = [_json({"inputs": [["x"] * 300], "labels": [":"] * 300}), _json({"inputs": {"x" * 300: 1}, "labels": [{}]})]
     huge = b'{"inputs": {"b64": "AAAA", "dtype": "uint8", "shape": [1099511627776, 1099511627776, 0]}, "labels": [0]}'
     return [
         *coded,
@@ -101,6 +103,8 @@ def of_base64() -> list[bytes]:
         *alone,
         nested,
         twice,
+        *many,
+        *wrong,
         huge,
         b'{"inputs": [[' + b"9" * 400 + b', -0.0]], "labels": [1e400]}',
     ]

@@ -35,6 +35,11 @@ def key_of_environment() -> str | None:
     return contents(Path(file)).decode("latin-1").strip() if file else None
 
 
+def say(line: str) -> None:
+    """The line is on stderr, as it is."""
+    Console(stderr=True, highlight=False, markup=False).print(line, soft_wrap=True)
+
+
 @contextmanager
 def service_at(url: str) -> Iterator[Client]:
     """A client with the key of the environment.
@@ -45,7 +50,7 @@ def service_at(url: str) -> Iterator[Client]:
         with Client(url, key=key_of_environment(), attempts_max=3) as client:
             yield client
     except ClientProblem as error:
-        Console(stderr=True, highlight=False, markup=False).print(f"posterity: {error}", soft_wrap=True)
+        say(f"posterity: {error}")
         raise typer.Exit(1) from error
 
 

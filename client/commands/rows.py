@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from client.commands.options import LOCAL, AsJson, ModelName, Url, contents, service_at
-from client.files import fitted, labels_of, read_rows
+from client.commands.options import LOCAL, AsJson, ModelName, Url, contents, say, service_at
+from client.files import fitted, key_of, labels_of, read_rows
 from client.tables import batches_table, console, prediction_table, print_json, print_resource
 
 app = typer.Typer()
@@ -22,7 +22,13 @@ def ingest(
     model: ModelName,
     file: Rows,
     *,
-    key: Annotated[str | None, typer.Option(help="Idempotency key; a fresh one if not given.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="Idempotency key. If not given, that of the file's bytes: running it again counts nothing twice. "
+            "Another key posts the same rows once more."
+        ),
+    ] = None,
     close: Annotated[bool, typer.Option("--close", help="Close the pending rows into a chunk now.")] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Return when the batch is absorbed.")] = False,
     url: Url = LOCAL,
@@ -37,8 +43,12 @@ def ingest(
     much each row counts. A header may be left out; a first line 0,1,2,… is one, as pandas writes it.
     """
     with service_at(url) as client:
-        rows = fitted(read_rows(contents(file), is_labeled=True), client.model(model))
-        batch = client.ingest(model, rows.x, labels_of(rows), rows.weights, key=key)
+        content = contents(file)
+        rows = fitted(read_rows(content, is_labeled=True), client.model(model))
+        batch = client.ingest(model, rows.x, labels_of(rows), rows.weights, key=key or key_of(content))
+        if batch.is_replay:
+            said = f"posterity: these rows were posted before, as batch {batch.batch}: nothing is counted twice"
+            say(f"{said}. To post them once more, give another --key.")
         if close and client.batch(model, batch.batch).chunk is None:
             client.update(model)
         if wait:

@@ -81,6 +81,33 @@ def test_a_model_is_created_from_a_file(url: str, tmp_path: Path) -> None:
     assert (created["name"], created["head"]) == ("from-a-file", 0)
 
 
+def test_a_file_that_is_ingested_again_is_counted_once_and_it_says_so(url: str, model: str, npz: str) -> None:
+    first = run(url, "ingest", model, npz, "--json")
+    again = run(url, "ingest", model, npz, "--json")
+
+    assert (json.loads(again.stdout)["batch"], again.exit_code) == (json.loads(first.stdout)["batch"], 0)
+    assert first.stderr == ""
+    assert "posted before, as batch 1: nothing is counted twice" in again.stderr
+    assert json.loads(run(url, "models", "show", model).stdout)["rows"] == CHUNK_ROWS
+
+
+def test_a_file_is_posted_once_more_on_purpose_under_another_key(url: str, model: str, npz: str) -> None:
+    first, more = answer(url, "ingest", model, npz), answer(url, "ingest", model, npz, "--key", "once more")
+
+    assert (first["batch"], more["batch"], more["key"]) == (1, 2, "once more")
+
+
+def test_other_files_and_the_same_file_of_another_model_have_their_own_batches(url: str, model: str, npz: str) -> None:
+    answer(url, "models", "create", "--file", "-", stdin=json.dumps(description("another")).encode())
+    Path(npz).with_name("more.npz").write_bytes(Path(npz).read_bytes() + b"\0")
+
+    for name, file in ((model, npz), ("another", npz), (model, str(Path(npz).with_name("more.npz")))):
+        posted = run(url, "ingest", name, file, "--json")
+        assert (posted.exit_code, posted.stderr) == (0, "")
+
+    assert len(answer(url, "batches", model)) == 2
+
+
 def test_rows_come_from_a_pipe_and_classes_by_their_names(url: str, model: str) -> None:
     posted = answer(url, "ingest", model, "-", "--close", "--wait", stdin=b"a,b,label\n1,2,right\n-1,0,left\n")
     predicted = answer(url, "predict", model, "-", "--samples", "4", "--seed", "2", stdin=b"[[1, 2]]")

@@ -15,7 +15,7 @@ SQLITE, POSTGRESQL = (ENGINES[0],), (ENGINES[1],)
 
 ROW_LOCK: Edit = (writes.lock_model, ".with_for_update()", "")
 WRITE_LOCK: Edit = (engine._begin_sqlite, '"BEGIN IMMEDIATE" if writes else "BEGIN"', '"BEGIN"')
-LOOK: Edit = (accepting.accept_in_order, "_known(connection, model, [one.key for one in posted])", "{}")
+LOOK: Edit = (accepting.accept_in_order, "batches_named(connection, model.id, [one.key for one in posted])", "{}")
 FREE: Edit = (claims._oldest, ".where(*waiting, is_free)", ".where(*waiting)")
 
 MEETINGS = ("one key posted twice at once", "rows that come in during a close", "two movers who read the same state")

@@ -120,6 +120,11 @@ def test_a_key_twice_in_one_group_is_one_batch_or_a_conflict_for_the_later_one(
     assert (again[0], again[1], again[2]) == (202, first[1], True)
     assert (other[0], other[1]["code"]) == (422, "idempotency-key-reused")
     assert (next_[0], next_[1]["batch"]) == (202, first[1]["batch"] + 1)
+    named = {batch["digest"] for batch in own.client.get(f"{model}/batches").json()["batches"]}
+    assert {one.digest for one in own.folder.listed()} == {
+        *named,
+        own.client.get(f"{model}/versions/0").json()["digest"],
+    }
 
 
 def test_a_group_whose_bytes_cannot_be_written_is_refused_whole_and_nothing_is_counted(
@@ -168,8 +173,8 @@ def test_no_more_wait_than_the_bound_and_the_next_one_is_told_when_to_come_again
 
 
 def test_a_closed_one_takes_no_more_and_leaves_no_thread(own: Live) -> None:
-    before = set(threading.enumerate())
-    accepting = Accepting(own.house.blobs, own.house.ledger, items_max=10, bytes_max=10**6)
+    before, house = set(threading.enumerate()), own.house
+    accepting = Accepting(house.blobs, house.ledger, house.history, house.collecting, items_max=10, bytes_max=10**6)
 
     accepting.close()
 

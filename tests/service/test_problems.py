@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from bayes import Ready
-from service import bodies
+from service import json_bounds
 from service.loaded import Chosen
 from tests.service.expected import all_problems, expect_problem
 from tests.service.live import IMAGES, INPUTS, REAL, ROWS, TINY, Json, Live
@@ -127,7 +127,7 @@ def as_sent(sent: bytes) -> Call:
 
 
 def many_values(live: Live, model: str) -> httpx.Response:
-    with patch.object(bodies, "JSON_VALUES_MAX", 100):
+    with patch.object(json_bounds, "VALUES_MAX", 100):
         return post("/batches", b'{"inputs": [' + b"[]," * 100)(live, model)
 
 

@@ -9,6 +9,7 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -16,8 +17,10 @@ from sqlalchemy import select
 
 from benchmarks.fuzzing.mutations import bent, mutated
 from benchmarks.fuzzing.seeds import BOUNDARY, seeds
+from service import models
 from store.schema import metadata
-from tests.service.live import IMAGES, NAMED, TINY, Json, Live, running
+from tests.service.expected import expect_problem
+from tests.service.live import IMAGES, NAMED, ROWS, TINY, Json, Live, running
 
 SEEDS = {name: seeds(name) for name in ("safetensors", "npy", "base64", "raw", "forms")}
 TYPES = {
@@ -27,6 +30,7 @@ TYPES = {
     "raw": "application/octet-stream",
 }
 FREE: Json = {"inputs": [[1, 2]], "labels": [0]}
+OTHER: Json = {"inputs": [[7, 8]], "labels": [1]}
 NUMBERS = st.one_of(st.integers(-2, 3), st.integers(2**31 - 1, 2**64), st.none(), st.booleans(), st.floats(), st.text())
 WORDS = st.one_of(st.text(max_size=20), st.sampled_from(["head", "review", "a\0", "\ud800", "é" * 70, ".."]))
 _numbers = count(1)
@@ -46,7 +50,13 @@ class Books:
                 name: sorted(map(repr, connection.execute(select(table)).all()))
                 for name, table in metadata.tables.items()
             }
-        return rows, sorted(str(path.relative_to(self.blobs)) for path in self.blobs.rglob("*") if path.is_file())
+        return rows, self.blob_names()
+
+    def blob_names(self) -> list[str]:
+        return sorted(str(path.relative_to(self.blobs)) for path in self.blobs.rglob("*") if path.is_file())
+
+    def post(self, model: str, rows: Json, *, key: str) -> httpx.Response:
+        return self.live.client.post(f"/v1/models/{model}/batches", json=rows, headers={"Idempotency-Key": key})
 
 
 @pytest.fixture
@@ -149,6 +159,95 @@ def test_whatever_is_refused_leaves_nothing(
     assert answer.status_code < 500, answer.text
     if answer.status_code >= 400:
         assert books.written() == before
+
+
+def test_other_rows_under_a_known_key_write_nothing(books: Books) -> None:
+    before = books.written()
+
+    for model, rows in (("flat", OTHER), ("flat", ROWS | {"weights": [2, 1]})):
+        answer = books.post(model, rows, key="pending")
+
+        expect_problem(answer, "idempotency-key-reused")
+        assert books.written() == before
+
+
+def test_other_rows_under_a_key_that_somebody_used_since_the_look_do_not_stay(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = books.blob_names()
+    unaware(monkeypatch, books)
+
+    expect_problem(books.post("flat", OTHER, key="pending"), "idempotency-key-reused")
+
+    assert books.blob_names() == before
+    assert books.post("flat", OTHER, key="another").status_code == 202
+
+
+def test_rows_that_another_batch_has_stay_though_they_were_refused_under_a_key(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = books.post("flat", OTHER, key="other").json()["digest"]
+    unaware(monkeypatch, books)
+
+    expect_problem(books.post("flat", OTHER, key="pending"), "idempotency-key-reused")
+
+    assert books.live.house.blobs.get(digest)
+
+
+def test_a_late_retry_of_deleted_rows_writes_nothing(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = books.live.client.get("/v1/models/flat/batches/1").json()["key"]
+    books.live.client.delete("/v1/models/flat/batches/1").raise_for_status()
+    before = books.written()
+
+    assert books.post("flat", ROWS, key=key).headers["Idempotent-Replayed"] == "true"
+    assert books.written() == before
+
+    unaware(monkeypatch, books)
+    assert books.post("flat", ROWS, key=key).headers["Idempotent-Replayed"] == "true"
+    assert books.blob_names() == before[1]
+
+
+def test_rows_whose_removal_may_still_be_carried_out_are_refused_before_they_are_written(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    books.live.client.delete("/v1/models/flat/batches/1").raise_for_status()
+    before = books.written()
+    monkeypatch.setattr(type(books.live.house.blobs), "settle_seconds", 3600.0)
+
+    expect_problem(books.post("flat", ROWS, key="another"), "blob-buried")
+
+    assert books.written() == before
+
+
+def test_a_replay_heals_bytes_that_are_damaged_and_counts_nothing_twice(books: Books) -> None:
+    stored = books.live.client.get("/v1/models/flat/batches/2").json()
+    path, rows = books.live.folder.path(stored["digest"]), books.live.client.get("/v1/models/flat").json()["rows"]
+    before = books.written()
+    path.write_bytes(b"damaged")
+
+    answer = books.post("flat", FREE, key="pending")
+
+    assert (answer.status_code, answer.headers["Idempotent-Replayed"]) == (202, "true")
+    books.live.house.blobs.verify(stored["digest"])
+    assert books.written() == before
+    assert books.live.client.get("/v1/models/flat").json()["rows"] == rows
+
+
+def test_another_description_under_a_known_name_writes_no_root(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = books.written()
+    other = TINY | {"name": "flat", "net": {"kind": "mlp", "hidden": [5]}}
+
+    expect_problem(books.live.client.post("/v1/models", json=other), "model-exists")
+    assert books.written() == before
+
+    monkeypatch.setattr(models, "_must_not_be_another", lambda *_: None)
+    expect_problem(books.live.client.post("/v1/models", json=other), "model-exists")
+    assert books.blob_names() == before[1]
+
+
+def unaware(monkeypatch: pytest.MonkeyPatch, books: Books) -> None:
+    """Whoever looks for a key finds it free, as a moment before somebody else used it."""
+    monkeypatch.setattr(books.live.house.history, "batches_named", lambda *_: {})
 
 
 def _quoted(text: str) -> str:
