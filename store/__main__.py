@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import sqlite3
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -163,8 +162,8 @@ def _say(line: str) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except (OperationalError, sqlite3.OperationalError) as error:
+    except OperationalError as error:
         # Without the statement, and the link to a manual that nobody here needs.
-        sys.exit(f"posterity: the database cannot be used: {getattr(error, 'orig', error)}")
+        sys.exit(f"posterity: the database cannot be used: {error.orig}")
     except (Problem, OSError, BackupOvertaken, BackupRefused, SettingsUnusable) as error:
         sys.exit(f"posterity: {error}")

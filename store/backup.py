@@ -135,6 +135,8 @@ def _copy_ledger(engine: Engine, target: Path) -> None:
             source.backup(copy)
             # One file, whatever the journal of the ledger is.
             copy.execute("PRAGMA journal_mode=DELETE")
+    except sqlite3.Error as error:
+        raise OSError(f"the ledger cannot be copied into {target.parent}: {error}") from None
     finally:
         borrowed.close()
     with target.open("rb") as written:

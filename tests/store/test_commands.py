@@ -80,6 +80,18 @@ def test_a_backup_into_a_folder_that_is_used_is_refused(data: Path, tmp_path: Pa
     assert store("doctor", data=data).returncode == 0
 
 
+def test_a_folder_that_has_no_room_for_the_ledger_is_named(data: Path, tmp_path: Path) -> None:
+    engine = connect(f"sqlite:///{data / 'ledger.sqlite'}")
+    with engine.connect():  # What SQLite shares between processes is large enough then, and not made anew.
+        refused = store("backup", tmp_path / "copy", data=data, wrapped=["sh", "-c", 'ulimit -f 64; exec "$@"', "sh"])
+    engine.dispose()
+
+    assert refused.returncode == 1
+    assert refused.stderr.startswith(f"posterity: the ledger cannot be copied into {tmp_path / 'copy'}: ")
+    assert not (tmp_path / "copy" / "ledger.sqlite").exists()
+    assert store("backup", tmp_path / "copy", data=data).returncode == 0
+
+
 def test_a_backup_that_lacks_something_says_what_and_fails(data: Path, tmp_path: Path) -> None:
     root = Folder(data / "blobs").put(b"root")
     Folder(data / "blobs").path(root).write_bytes(b"Root")
