@@ -6,7 +6,6 @@ digest. The folder's marker has the digests that backups gave to the ledger ther
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
@@ -153,6 +152,10 @@ def _require_ancestor(folder: Path, engine: Engine) -> None:
 
 def _take(lock: IO[str], folder: Path) -> None:
     """No other backup goes into the folder until the file is closed."""
+    try:
+        import fcntl  # noqa: PLC0415 - Windows has none.
+    except ImportError:
+        return
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
