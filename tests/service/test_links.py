@@ -12,7 +12,8 @@ from safetensors.numpy import save
 
 from service.app import create_app
 from store.settings import Settings
-from tests.service.live import Json, Live
+from tests.service.keyed import make_key, shown
+from tests.service.live import Json, Live, running
 
 DOCUMENT: Json = create_app(Settings()).openapi()
 CALLS: dict[str, tuple[str, str, Json]] = {
@@ -45,11 +46,11 @@ BY_STATE = {
 """Links whose call is refused right after this answer, because of what has happened before."""
 
 
-@pytest.fixture(autouse=True)
-def nobody(live: Live) -> Iterator[None]:
-    """Keys that a test makes are shown in that test alone."""
-    yield
-    live.client.headers.pop("Authorization", None)
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A service of these tests' own, as links lead to keys, whose client shows a key for everything."""
+    with running(tmp_path_factory.mktemp("links")) as live, shown(live, make_key(live, "operator", "admin")):
+        yield live
 
 
 @pytest.fixture
@@ -80,9 +81,7 @@ def source(live: Live, model: str, call: str) -> tuple[httpx.Response, Json]:
         return live.client.post("/v1/models", json=described), {}
     if call == "create_key":
         named = {"name": f"{model.rpartition('/')[2]}-linked", "scopes": ["admin"]}
-        made = live.client.post("/v1/keys", json=named)
-        live.client.headers["Authorization"] = f"Bearer {made.json()['key']}"
-        return made, {}
+        return live.client.post("/v1/keys", json=named), {}
     if call == "put_blob":
         content = save({}, {"of": model})
         return live.client.post("/v1/blobs", content=content, headers={"Content-Type": "application/x-safetensors"}), {}

@@ -6,6 +6,8 @@ import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import httpx
@@ -15,7 +17,8 @@ from bayes import Ready
 from service import json_bounds
 from service.loaded import Chosen
 from tests.service.expected import all_problems, expect_problem
-from tests.service.live import IMAGES, INPUTS, REAL, ROWS, TINY, Json, Live
+from tests.service.keyed import make_key
+from tests.service.live import IMAGES, INPUTS, REAL, ROWS, TINY, Json, Live, running
 from tests.service.wire import answer_in, line_to, rest_of
 
 OF_WORKERS = {"lease-lost", "head-moved"}
@@ -92,12 +95,11 @@ def at_once_or_never(live: Live, model: str) -> httpx.Response:
     return live.client.post(f"{model}/predictions", json=INPUTS, headers={"Prefer": "wait=0.000001"})
 
 
-def named_as_a_key_before(live: Live, _model: str) -> httpx.Response:
-    """Of a second key of one name, after the first was revoked: a key in force would close the door to other tests."""
-    body = {"name": "twice", "scopes": ["admin"]}
-    key = live.client.post("/v1/keys", json=body).raise_for_status().json()["key"]
-    live.client.delete("/v1/keys/twice", headers={"Authorization": f"Bearer {key}"}).raise_for_status()
-    return live.client.post("/v1/keys", json=body)
+def named_as_a_key_before(_live: Live, _model: str) -> httpx.Response:
+    """Of a second key of one name, in a service of its own: the first closes the door for good."""
+    with TemporaryDirectory() as folder, running(Path(folder)) as own:
+        headers = make_key(own, "twice", "admin")
+        return own.client.post("/v1/keys", json={"name": "twice", "scopes": ["admin"]}, headers=headers)
 
 
 def deleted_and_rolled_back(live: Live, model: str) -> httpx.Response:
