@@ -26,6 +26,7 @@ WRITES = "posterity_writes"
 POSTGRES = {
     "connect_timeout": 10,
     "keepalives_idle": 30,
+    "tcp_user_timeout": 30_000,
     "options": "-c lock_timeout=10s -c idle_in_transaction_session_timeout=60s",
 }
 """Nobody waits for ever: not for a server, not for a lock, not for a client that died in a transaction."""
