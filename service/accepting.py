@@ -12,6 +12,7 @@ from service.keeping import discard, keep_and_name
 from store.accepting import Answer, Posted, needs_no_bytes
 from store.blobs import Blobs, digest_of
 from store.collecting import Collecting
+from store.errors import BlobBuried
 from store.history import History
 from store.ledger import Ledger
 from store.values import Accepted
@@ -84,6 +85,18 @@ class Accepting:
         ]
 
     def _write(self, model: str, batches: Sequence[Batch]) -> Sequence[Accepted | BaseException]:
+        """The answers; those whose bytes are being removed are refused, and the others are stored all the same."""
+        try:
+            return self._write_all(model, batches)
+        except BlobBuried as buried:
+            refused = [digest_of(batch.data) in buried.digests for batch in batches]
+            if not any(refused):
+                raise
+            left = [batch for batch, is_refused in zip(batches, refused, strict=True) if not is_refused]
+            written = iter(self._write(model, left) if left else ())
+            return [buried if is_refused else next(written) for is_refused in refused]
+
+    def _write_all(self, model: str, batches: Sequence[Batch]) -> Sequence[Accepted | BaseException]:
         posted: list[Posted] = []
 
         def write(digests: list[str]) -> Sequence[Accepted | BaseException]:

@@ -36,9 +36,11 @@ def discard(collecting: Collecting, digests: Collection[str]) -> None:
     """Bytes that were written for what was refused then are gone, unless a row names them.
 
     Where the database or the store does not answer now, they stay: until a worker sweeps, or until they are collected.
+    So do those in a store that may carry the removal out much later, as nobody could post them again meanwhile.
     """
-    with suppress(OSError, *DATABASE_DOWN):
-        collecting.discard(digests)
+    if not collecting.blobs.settle_seconds:
+        with suppress(OSError, *DATABASE_DOWN):
+            collecting.discard(digests)
 
 
 def keep_and_name(
@@ -55,8 +57,14 @@ def keep_and_name(
     if blobs.settle_seconds:
         # Such a store may carry out a removal long after it was asked for: what is refused for it is not written first.
         ledger.readmit(list(map(digest_of, data)), settle_seconds=blobs.settle_seconds)
+    digests = keep_all(blobs, data)
     try:
-        return write(keep_all(blobs, data))
+        written = write(digests)
     except BlobBuried as buried:
         ledger.readmit(buried.digests, settle_seconds=blobs.settle_seconds)
-        return write(keep_all(blobs, data))
+        written = write(keep_all(blobs, data))
+    # What was there already may have been removed before it was named, and readmitted for somebody else who wants it.
+    # Where removals take long to settle nobody could have readmitted it.
+    if not blobs.settle_seconds and (gone := [one for one in digests if not blobs.holds(one)]):
+        keep_all(blobs, [one for digest, one in zip(digests, data, strict=True) if digest in gone])
+    return written

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from store.backup import BackupOvertaken, back_up
 from store.backup_folder import BackupRefused
@@ -17,7 +17,7 @@ from store.blobs import open_blobs
 from store.collecting import Collecting
 from store.configured import SettingsUnusable, configured
 from store.doctor import Findings, examine
-from store.engine import connect
+from store.engine import connect, sign_of
 from store.errors import Problem
 from store.keys_command import main as keys_command
 from store.migrate import require_current, upgrade
@@ -162,8 +162,8 @@ def _say(line: str) -> None:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except OperationalError as error:
+    except DBAPIError as error:
         # Without the statement, and the link to a manual that nobody here needs.
-        sys.exit(f"posterity: the database cannot be used: {error.orig}")
+        sys.exit(f"posterity: the database cannot be used: {sign_of(error)}")
     except (Problem, OSError, BackupOvertaken, BackupRefused, SettingsUnusable) as error:
         sys.exit(f"posterity: {error}")

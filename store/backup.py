@@ -96,7 +96,8 @@ def back_up(engine: Engine, blobs: Blobs, folder: Path) -> BackedUp:
         OSError: the folder cannot be written to, or the store does not answer.
     """
     assert engine.url.database is not None
-    places = [Path(engine.url.database).parent, *([blobs.root] if isinstance(blobs, Folder) else [])]
+    ledger = Path(engine.url.database)
+    places = [ledger.parent, ledger.resolve().parent, *([blobs.root] if isinstance(blobs, Folder) else [])]
     with claimed(folder, engine, places):
         copying = Copying(blobs, Folder(folder / BLOBS))
         # First what is there now, which takes long; so that little is left between the copy of ledger and its blobs.

@@ -15,7 +15,7 @@ from typing import IO
 
 from sqlalchemy import Engine, select
 
-from store.digests import DIGEST
+from store.digests import DIGEST, digest_of
 from store.engine import connect
 from store.folder import flush_folder
 from store.private import make_folder, opener
@@ -27,11 +27,14 @@ BLOBS = "blobs"
 
 MARKER = "backup.txt"
 LOCK = ".backup-lock"
-OF_NOBODY = {LOCK, "lost+found"}
+OF_NOBODY = {LOCK, f".{MARKER}", "lost+found"}
 """What lies in an empty folder all the same."""
 
 OF_A_USER = ("-wal", "-shm", "-journal")
 """What SQLite keeps beside a file while it is used, or when that ended in a crash."""
+
+NOT_THERE = digest_of(b"")
+"""In the marker: there may be no ledger, as the first backup has not come so far."""
 
 EXPLAINED = "Backups go on into this folder while ledger.sqlite has one of these digests, so while nobody serves it.\n"
 ROWS_AT_ONCE = 1000
@@ -66,7 +69,7 @@ def claimed(folder: Path, engine: Engine, places: list[Path]) -> Iterator[None]:
         # Another backup may have ended meanwhile.
         _require_fit(folder, engine, places)
         if not (folder / MARKER).exists():
-            _mark(folder, [])
+            _mark(folder, [NOT_THERE])
         yield
 
 
@@ -120,10 +123,10 @@ def _is_backup(folder: Path) -> bool:
 
 
 def _require_unused(folder: Path, known: list[str]) -> None:
-    """The ledger in the folder is one of the known ones, and nobody has it open; where none is known, there is none."""
+    """The ledger in the folder is one of the known ones, and nobody has it open."""
     ledger = folder / LEDGER
     is_open = any((folder / f"{LEDGER}{end}").exists() for end in OF_A_USER)
-    is_known = _digest(ledger) in known if ledger.exists() else not known
+    is_known = (_digest(ledger) if ledger.exists() else NOT_THERE) in known
     if is_open or not is_known:
         raise BackupRefused(
             f"{ledger} is not as the last backup left it: somebody has served {folder}, or changed it. No backup goes "

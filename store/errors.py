@@ -165,7 +165,10 @@ class BlobCorrupt(Problem):
 
 class BlobBuried(Problem):
     code, status, title = "blob-buried", 503, "Bytes of this content are being removed"
-    message = "{digests} are being removed. Nothing was stored; send the request again in a minute."
+    message = (
+        "{digests} are being removed. Nothing was stored; send the request again in a minute, or in twenty where the "
+        "blobs are in an object store."
+    )
 
     def __init__(self, *, digests: list[str]) -> None:
         self.digests = digests

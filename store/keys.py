@@ -22,7 +22,7 @@ PREFIX = "posterity_"
 """Tells people, and programs that look for leaked secrets, what this is."""
 KEY_BYTES = 32
 KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{43}}", re.ASCII)
-LIKE_A_KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{24,}}", re.ASCII)
+LIKE_A_KEY = re.compile(rf"{PREFIX}[A-Za-z0-9_-]{{32,}}", re.ASCII)
 """A key, or so much of one that what is left out could be found by trying."""
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,127}", re.ASCII)
 PATTERN = re.compile(r"(?![._-])(?=.{1,255}\Z)(?:[A-Za-z0-9._*?-]|\[!?[A-Za-z0-9._-]+\])+", re.ASCII)

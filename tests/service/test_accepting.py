@@ -127,6 +127,29 @@ def test_a_key_twice_in_one_group_is_one_batch_or_a_conflict_for_the_later_one(
     }
 
 
+def test_rows_that_are_being_removed_are_refused_alone(own: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a store that may carry a removal out much later, so that nobody may write them again yet."""
+    model = own.create()
+    own.learn(model, rows(CLIENTS))
+    own.client.delete(f"{model}/batches/1").raise_for_status()
+    monkeypatch.setattr(type(own.house.blobs), "settle_seconds", 3600.0)
+    gate = Gate(own, monkeypatch)
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        first = clients.submit(post, own, model, 0)
+        assert gate.entered.acquire(timeout=WAIT_SECONDS)
+        keyed = {"Idempotency-Key": "again"}
+        buried = clients.submit(own.client.post, f"{model}/batches", json=rows(CLIENTS), headers=keyed)
+        others = [clients.submit(post, own, model, number) for number in range(1, 5)]
+        waiting(own, 5)
+        gate.opened.set()
+        answers = [first.result(), *(other.result() for other in others)]
+
+    expect_problem(buried.result(), "blob-buried")
+    assert sorted(answer["batch"] for answer in answers) == [2, 3, 4, 5, 6]
+    assert own.client.get(model).json()["pending"]["batches"] == 5
+
+
 def test_a_group_whose_bytes_cannot_be_written_is_refused_whole_and_nothing_is_counted(
     own: Live, monkeypatch: pytest.MonkeyPatch
 ) -> None:

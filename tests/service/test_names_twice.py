@@ -28,6 +28,12 @@ TWICE: dict[str, tuple[str, str, bytes]] = {
     "rows": ("POST", "{model}/batches", b'{"inputs": [[1, 2]], "inputs": [[3, 4]], "labels": [0]}'),
     "labels": ("POST", "{model}/batches", b'{"labels": [0], "inputs": [[1, 2]], "labels": [1]}'),
     "base64": ("POST", "{model}/predictions", b'{"inputs": %b, "inputs"  : %b}' % (ENCODED, ENCODED)),
+    "escaped": ("POST", "{model}/predictions", b'{"inputs": [[1, 2]], "\\u0069nputs": [[3, 4]]}'),
+    "within base64": (
+        "POST",
+        "{model}/predictions",
+        b'{"inputs": %b}' % ENCODED.replace(b'"b64"', b'"b64": "", "b64"'),
+    ),
     "samples": ("POST", "{model}/predictions", b'{"samples": 2, "inputs": [[1, 2]], "samples": 3}'),
     "models": ("POST", "/v1/models", b'{"name": "a", %b, "name": "b"}' % WITH_TINY),
     "parts": ("POST", "/v1/models", b'{"name": "a", %b}' % WITH_TINY.replace(b'"shape"', b'"shape": [3], "shape"')),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -18,7 +18,9 @@ from sqlalchemy import select
 from benchmarks.fuzzing.mutations import bent, mutated
 from benchmarks.fuzzing.seeds import BOUNDARY, seeds
 from service import models
+from store.accepting import Posted
 from store.schema import metadata
+from store.values import Accepted
 from tests.service.expected import expect_problem
 from tests.service.live import IMAGES, NAMED, ROWS, TINY, Json, Live, running
 
@@ -181,6 +183,39 @@ def test_other_rows_under_a_key_that_somebody_used_since_the_look_do_not_stay(
 
     assert books.blob_names() == before
     assert books.post("flat", OTHER, key="another").status_code == 202
+
+
+def test_where_removals_take_long_what_was_refused_since_the_look_may_be_posted_again_at_once(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(type(books.live.house.blobs), "settle_seconds", 3600.0)
+    with monkeypatch.context() as patched:
+        unaware(patched, books)
+        expect_problem(books.post("flat", OTHER, key="pending"), "idempotency-key-reused")
+
+    assert books.post("flat", OTHER, key="another").status_code == 202
+
+
+def test_bytes_that_went_between_their_writing_and_their_naming_are_written_again(
+    books: Books, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They were there; somebody had them removed, and somebody else had them readmitted, and wrote nothing yet."""
+    live = books.live
+    accept_all = live.house.ledger.accept_all
+
+    def after_the_others(name: str, posted: Sequence[Posted]) -> Sequence[Accepted | Exception]:
+        digests = [one.digest for one in posted]
+        live.house.collecting.discard(digests)
+        assert not any(map(live.house.blobs.holds, digests))
+        live.house.ledger.readmit(digests, settle_seconds=0.0)
+        return accept_all(name, posted)
+
+    monkeypatch.setattr(live.house.ledger, "accept_all", after_the_others)
+
+    answer = books.post("flat", OTHER, key="other")
+
+    assert answer.status_code == 202
+    live.house.blobs.verify(answer.json()["digest"])
 
 
 def test_rows_that_another_batch_has_stay_though_they_were_refused_under_a_key(

@@ -55,6 +55,16 @@ def test_not_where_the_installation_itself_is(installation: Installation, tmp_pa
     expect_refused(installation, tmp_path / "here" / named, "where the installation itself is kept")
 
 
+def test_not_where_the_file_of_its_ledger_is(installation: Installation, tmp_path: Path) -> None:
+    (tmp_path / "linked").mkdir()
+    (tmp_path / "linked" / "ledger.sqlite").symlink_to(tmp_path / "here" / "data" / "ledger.sqlite")
+    by_link = connect(f"sqlite:///{tmp_path / 'linked' / 'ledger.sqlite'}")
+
+    with pytest.raises(BackupRefused, match="where the installation itself is kept"):
+        back_up(by_link, Folder(tmp_path / "linked" / "blobs"), tmp_path / "here" / "data" / "copy")
+    by_link.dispose()
+
+
 def test_not_where_its_blobs_are_when_they_are_elsewhere(installation: Installation, tmp_path: Path) -> None:
     shutil.copytree(installation.blobs.root, tmp_path / "elsewhere" / "blobs")
     installation.blobs = Folder(tmp_path / "elsewhere" / "blobs")
@@ -179,12 +189,14 @@ def test_not_into_a_backup_of_what_this_installation_does_not_know(
     other.engine.dispose()
 
 
-@pytest.mark.parametrize("at", ["the first blob", "the ledger of a second backup", "the last marker"])
+@pytest.mark.parametrize(
+    "at", ["the first marker", "the first blob", "the first ledger", "the ledger of a second backup", "the last marker"]
+)
 def test_what_a_killed_backup_left_behind_is_gone_on_with(
     installation: Installation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at: str
 ) -> None:
     copy = tmp_path / "copy"
-    if at != "the first blob":
+    if "first" not in at:
         back_up(installation.engine, installation.blobs, copy)
         installation.learn(1)
     with monkeypatch.context() as patched:
@@ -205,7 +217,9 @@ def killed(at: str) -> Callable[[Path, Path], Path]:
     def replace(self: Path, target: Path) -> Path:
         markers.extend([target] * (target.name == MARKER))
         over = {
+            "the first marker": len(markers) == 1,
             "the first blob": target.parent.parent.name == "blobs",
+            "the first ledger": target.name == "ledger.sqlite",
             "the ledger of a second backup": target.name == "ledger.sqlite",
             "the last marker": len(markers) == 2,
         }

@@ -143,6 +143,17 @@ def test_settings_that_cannot_be_used_are_told_in_a_line(data: Path) -> None:
         assert len(refused.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", [["doctor"], ["collect"], ["migrate"], ["keys", "list"], ["backup", "copy"]])
+def test_a_file_that_is_no_database_is_told_in_a_line(tmp_path: Path, command: list[str]) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "ledger.sqlite").write_bytes(b"no database" * 1000)
+
+    refused = store(*[str(tmp_path / word) if word == "copy" else word for word in command], data=tmp_path / "new")
+
+    assert refused.returncode == 1
+    assert refused.stderr == "posterity: the database cannot be used: file is not a database\n"
+
+
 def test_a_disk_that_takes_no_more_is_told_in_a_line(tmp_path: Path) -> None:
     refused = store("migrate", data=tmp_path / "new", wrapped=["sh", "-c", 'ulimit -f 16; exec "$@"', "sh"])
 
