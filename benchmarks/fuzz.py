@@ -10,6 +10,7 @@ process begins with.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -30,23 +31,34 @@ DECODERS = ("safetensors", "npy", "images", "base64", "raw", "forms")
 def main() -> int:
     """1 where a fault was found, else 0."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--decoder", action="append", choices=DECODERS, help="this one only; may be said again")
+    parser.add_argument("--decoder", action="append", choices=DECODERS, help="this one, again for more; others stay")
     parser.add_argument("--executions", type=int, default=EXECUTIONS)
     parser.add_argument("--seed", type=int, default=SEED)
     given = parser.parse_args()
     if ENGINE != "atheris":
         print("NOTE: atheris has no wheel for this platform; bodies are made by chance, guided by nothing.")
-    is_whole = not given.decoder and given.executions >= EXECUTIONS
-    found: dict[str, Any] = {}
+    is_whole = given.executions >= EXECUTIONS
+    found = _found_before(given) if is_whole else {}
     for decoder in given.decoder or DECODERS:
         with tempfile.TemporaryDirectory() as folder:
-            found[decoder] = fuzz(decoder, Path(folder), executions=given.executions, seed=given.seed)
+            figures = fuzz(decoder, Path(folder), executions=given.executions, seed=given.seed)
+        found[decoder] = {"commit": record.surroundings()["commit"], **figures}
         print(f"{decoder}: {found[decoder]}", flush=True)
         if is_whole:
             record.write("fuzz", _result(given, found))
     result = _result(given, found)
     report.finish("fuzz", result, claims(result), quick=not is_whole)
     return 0 if all(claim.holds for claim in claims(result)) else 1
+
+
+def _found_before(given: argparse.Namespace) -> dict[str, Any]:
+    """The figures of the decoders that are not fuzzed now, by as many executions of the same seed."""
+    path = record.RESULTS / "fuzz.json"
+    if not given.decoder or not path.exists():
+        return {}
+    before = json.loads(path.read_text())
+    is_alike = (before["executions"], before["seed"]) == (given.executions, given.seed)
+    return dict(before["decoders"]) if is_alike else {}
 
 
 def _result(given: argparse.Namespace, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -59,7 +71,7 @@ def _result(given: argparse.Namespace, found: Mapping[str, Any]) -> dict[str, An
         "growth_bytes_max": GROWTH_BYTES_MAX,
         "atheris": version("atheris") if ENGINE == "atheris" else None,
         **record.surroundings(),
-        "decoders": found,
+        "decoders": {decoder: found[decoder] for decoder in DECODERS if decoder in found},
     }
 
 

@@ -47,5 +47,5 @@ def fuzz(decoder: str, folder: Path, *, executions: int, seed: int) -> dict[str,
     if progress := PROGRESS.findall(said):
         figures |= dict(zip(("edges", "features", "corpus"), map(int, progress[-1]), strict=True))
     found = [path.read_bytes().hex() for pattern in FOUND for path in sorted(folder.glob(pattern))]
-    fault = "" if done.returncode == 0 and not found else said[-4000:]
+    fault = "" if done.returncode == 0 and not found else f"ended with {done.returncode}\n{said[-4000:]}"
     return figures | {"fault": fault, "found": found}
