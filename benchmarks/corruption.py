@@ -159,11 +159,12 @@ def claims(result: Mapping[str, Any]) -> Sequence[Claim]:
     trials = sum(run["trials"] for run in runs)
     readings = sum(sum(run["readings"].values()) for run in runs)
     silent = sum(sum(run["silent"].values()) for run in runs)
+    seeds = ", ".join(str(run["seed"]) for run in runs)
     return [
         Claim(
             f"Readings, of {len(runs[0]['readings'])} kinds by the service, the worker, the doctor and the store, that "
             "took a damaged posterior, batch or weights file for whole",
-            f"{silent} of {readings:,}, in {trials:,} trials on {runs[0]['blobs']} files; {len(runs)} seeds",
+            f"{silent} of {readings:,}, in {trials:,} trials on {runs[0]['blobs']} files; seed {seeds}",
             f"0 in {TRIALS:,} trials",
             silent == 0 and trials >= TRIALS,
         )
