@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
-from sqlalchemy import Engine
 
 from bayes.devices import usable
 from bayes.errors import DeviceUnusable
@@ -71,46 +71,52 @@ def head_becomes(history: History, version: int) -> None:
         time.sleep(0.05)
 
 
+class Moons(NamedTuple):
+    """A model on PostgreSQL, and how a worker of another process finds it."""
+
+    url: str
+    ledger: Ledger
+    history: History
+    blobs: Folder
+
+
 @pytest.fixture
-def engine_on_postgres(postgres: PostgresServer, migrated: str) -> Iterator[Engine]:
-    engine = connect(postgres.create_database(template=migrated))
-    yield engine
+def moons(postgres: PostgresServer, migrated: str, tmp_path: Path) -> Iterator[Moons]:
+    url = postgres.create_database(template=migrated)
+    engine = connect(url)
+    moons = Moons(url, Ledger(engine), History(engine), Folder(tmp_path / "blobs"))
+    a_model(moons.ledger, moons.blobs)
+    yield moons
     engine.dispose()
 
 
 def test_a_database_restarted_under_an_idle_worker_costs_nothing(
-    postgres: PostgresServer, engine_on_postgres: Engine, tmp_path: Path
+    postgres: PostgresServer, moons: Moons, tmp_path: Path
 ) -> None:
-    engine = engine_on_postgres
-    ledger, history, blobs = Ledger(engine), History(engine), Folder(tmp_path / "blobs")
-    a_model(ledger, blobs)
-    with a_worker(engine.url.render_as_string(hide_password=False), tmp_path) as worker:
+    with a_worker(moons.url, tmp_path) as worker:
         ready(worker)
-        accept(ledger, blobs, "a", rows(40, seed=1))
-        head_becomes(history, 1)
+        accept(moons.ledger, moons.blobs, "a", rows(40, seed=1))
+        head_becomes(moons.history, 1)
 
         postgres.restart()
-        accept(ledger, blobs, "b", rows(40, seed=2))
+        accept(moons.ledger, moons.blobs, "b", rows(40, seed=2))
 
-        head_becomes(history, 2)
+        head_becomes(moons.history, 2)
         assert worker.poll() is None
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(WAIT_SECONDS) == 0
 
 
 def test_a_worker_outlives_an_outage_of_any_length_and_says_so_line_by_line(
-    postgres: PostgresServer, engine_on_postgres: Engine, tmp_path: Path
+    postgres: PostgresServer, moons: Moons, tmp_path: Path
 ) -> None:
-    engine = engine_on_postgres
-    ledger, history, blobs = Ledger(engine), History(engine), Folder(tmp_path / "blobs")
-    a_model(ledger, blobs)
-    with a_worker(engine.url.render_as_string(hide_password=False), tmp_path, POSTERITY_LOG_FORMAT="json") as worker:
+    with a_worker(moons.url, tmp_path, POSTERITY_LOG_FORMAT="json") as worker:
         ready(worker)
 
         with postgres.away():
             lines = says(worker, b"trying again", times=3)
-        accept(ledger, blobs, "a", rows(40, seed=1))
-        head_becomes(history, 1)
+        accept(moons.ledger, moons.blobs, "a", rows(40, seed=1))
+        head_becomes(moons.history, 1)
 
         assert worker.poll() is None
         assert {json.loads(line)["level"] for line in lines} == {"warning"}
