@@ -186,9 +186,12 @@ def claims(result: Mapping[str, Any]) -> list[Claim]:
             f"{false} of both",
             all(are_few),
         ),
-        Claim("Batches with less wrong that surprise, of the MLP", _milder(of)),
         Claim(
-            f"The same of LeNet-5, which learns from moved images, {len(result['seeds']['lenet5'])} streams",
+            "How many surprise of batches with some labels shuffled, and with images turned by so many degrees; the MLP",
+            _milder(of),
+        ),
+        Claim(
+            f"The same with LeNet-5, which learns from moved images, {len(result['seeds']['lenet5'])} streams",
             f"all shuffled {_alarms(lenet['poisoned'])}, {_milder(lenet)}, clean {_alarms(lenet['clean'])}",
         ),
     ]
@@ -196,7 +199,8 @@ def claims(result: Mapping[str, Any]) -> list[Claim]:
 
 def _milder(of: Mapping[str, Any]) -> str:
     shares = [f"{share} shuffled {_alarms(found)}" for share, found in of["shuffled"].items()]
-    angles = [f"turned by {angle} {_alarms(found)}" for angle, found in of["turned"].items() if angle != "all"]
+    by_angle = {int(angle): found for angle, found in of["turned"].items() if angle != "all"}
+    angles = [f"turned by {angle} {_alarms(by_angle[angle])}" for angle in sorted(by_angle)]
     return ", ".join([*shares, *angles])
 
 
