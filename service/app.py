@@ -13,7 +13,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import aliases, batches, blobs, health, keys, models, pages, predictions, problems, updates, versions
+from service import (
+    aliases,
+    batches,
+    blobs,
+    forgets,
+    health,
+    keys,
+    metrics,
+    models,
+    pages,
+    parked,
+    predictions,
+    problems,
+    updates,
+    versions,
+)
 from service.access import Access
 from service.house import open_house
 from service.names import Names
@@ -32,6 +47,9 @@ TAGS = [
     {"name": "models", "description": "A net, a likelihood and a recipe, and everything learned for it."},
     {"name": "blobs", "description": "Weights learned elsewhere, for priors to start from."},
     {"name": "batches", "description": "Labeled rows, stored once under the client's key."},
+    {"name": "parking", "description": "Batches that are set aside until somebody decides."},
+    {"name": "forgets", "description": "Lines learned anew without some batches."},
+    {"name": "metrics", "description": "How each batch was predicted before anything learned from it."},
     {"name": "updates", "description": "Chunks on their way to become versions."},
     {"name": "predictions", "description": "Answers with their uncertainty."},
     {"name": "versions", "description": "Immutable posteriors; version 0 is the root prior."},
@@ -91,6 +109,19 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(QuickBatches, house=house)
     app.add_middleware(Access, house=house)
     problems.install(app)
-    for part in (models, blobs, batches, updates, predictions, versions, aliases, keys, health):
+    for part in (
+        models,
+        blobs,
+        batches,
+        parked,
+        updates,
+        forgets,
+        predictions,
+        metrics,
+        versions,
+        aliases,
+        keys,
+        health,
+    ):
         app.include_router(part.router)
     return app
