@@ -24,6 +24,7 @@ from benchmarks import (
     over_http,
     record,
     rollback_under_load,
+    surprise,
     while_training,
 )
 from benchmarks.figures import Claim
@@ -69,6 +70,7 @@ SCRIPTS = (
     Script("footprint", footprint.claims, can_be_quick=True),
     Script("corruption", corruption.claims),
     Script("hostile_clients", hostile_clients.claims, can_be_quick=True),
+    Script("surprise", surprise.claims, needs_data=True),
     Script("step", claimed.step),
     Script("out_of_the_box", claimed.out_of_the_box, needs_data=True),
     Script("fuzz", fuzz.claims),
