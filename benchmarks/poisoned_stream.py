@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -56,20 +57,23 @@ def performed(rows: mnist.Rows, test: mnist.Rows, seed: int) -> dict[str, Any]:
     poisoned = batches[POISONED - 1]
     shuffled = torch.randperm(BATCH_ROWS, generator=torch.Generator().manual_seed(1000 + seed))
     batches[POISONED - 1] = poisoned._replace(labels=poisoned.labels[shuffled])
-    with tempfile.TemporaryDirectory() as folder, service(Path(folder), workers=1, threads=2) as server:
-        with Client(server.url) as client:
-            streams = {name: streamed(client, name, batches, test, seed=seed) for name in PUBLISH}
-            forgotten = {name: forget(client, name) for name in (GATED, ALWAYS)}
-            digests = {name: client.version(name, client.model(name).head).digest for name in (GATED, CLEAN)}
-            always = client.version(ALWAYS, client.model(ALWAYS).head)
-            return {
-                "seed": seed,
-                "streams": streams,
-                "forgotten": forgotten,
-                "digest_is_that_of_a_run_without": digests[GATED] == digests[CLEAN],
-                "digest_without_gate_is_that_of_a_run_without": always.digest == unseen(client, batches, seed=seed),
-                "evidence_lacks_it": POISONED not in (always.evidence.batches or ()),
-            }
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        service(Path(folder), workers=1, threads=2) as server,
+        Client(server.url) as client,
+    ):
+        streams = {name: streamed(client, name, batches, test, seed=seed) for name in PUBLISH}
+        forgotten = {name: forget(client, name) for name in (GATED, ALWAYS)}
+        digests = {name: client.version(name, client.model(name).head).digest for name in (GATED, CLEAN)}
+        always = client.version(ALWAYS, client.model(ALWAYS).head)
+        return {
+            "seed": seed,
+            "streams": streams,
+            "forgotten": forgotten,
+            "digest_is_that_of_a_run_without": digests[GATED] == digests[CLEAN],
+            "digest_without_gate_is_that_of_a_run_without": always.digest == unseen(client, batches, seed=seed),
+            "evidence_lacks_it": POISONED not in (always.evidence.batches or ()),
+        }
 
 
 def streamed(
@@ -163,8 +167,8 @@ def claims(result: Mapping[str, Any]) -> list[Claim]:
 
 def fall(steps: Sequence[Mapping[str, Any]]) -> float:
     """By how much head's accuracy fell the most from one batch to the next."""
-    pairs = zip(steps, steps[1:], strict=False)
-    return max(before["accuracy"] - after["accuracy"] for before, after in pairs)
+    accuracies = [float(step["accuracy"]) for step in steps]
+    return max(before - after for before, after in pairwise(accuracies))
 
 
 def margin(steps: Sequence[Mapping[str, Any]]) -> float:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
 from bayes import FamilyName, InvalidDescription, Model
+from bayes.surprise import THRESHOLD
 from service.bodies import parse
 from service.problems import in_words
 from service.rejected import FAULTS_MAX, DescriptionInvalid, Fault
@@ -234,7 +235,7 @@ class SurprisePart(Part):
     """What is done about batches that head predicts worse than it expects to."""
 
     park: bool = Field(False, description="true: they are parked until somebody releases or discards them.")
-    threshold: float = Field(3.0, gt=0, description="The z from which a batch is surprising.")
+    threshold: float = Field(THRESHOLD, gt=0, description="The z from which a batch is surprising.")
 
 
 def _retention_kind(stated: Any) -> object:  # noqa: ANN401 - pydantic asks of whatever was posted
