@@ -32,7 +32,8 @@ class Model:
     def from_description(cls, description: Mapping[str, object]) -> "Model":
         """The model that the JSON describes, all it leaves out filled in.
 
-        `name` and `retention` are left to others; of `chunk`, its rows choose the recipe's automatic fields.
+        `name`, `retention` and `predictions` are left to others; of `chunk`, its rows choose the recipe's automatic
+        fields.
 
         Raises:
             InvalidDescription: it describes none; `where` says which part.
@@ -40,6 +41,7 @@ class Model:
         fields = Fields(description, "")
         fields.take("name", None)
         fields.take("retention", None)
+        fields.take("predictions", None)
         chunk = Fields(fields.take("chunk", {}), "chunk")
         net, rows = read_net(fields.take("net")), read_input(fields.take("input"))
         output = read_output(fields.take("output"))

@@ -13,7 +13,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import aliases, batches, blobs, health, keys, models, pages, predictions, problems, updates, versions
+from service import (
+    aliases,
+    batches,
+    blobs,
+    health,
+    keys,
+    labels,
+    models,
+    pages,
+    predictions,
+    problems,
+    updates,
+    versions,
+)
 from service.access import Access
 from service.house import open_house
 from service.names import Names
@@ -34,6 +47,7 @@ TAGS = [
     {"name": "batches", "description": "Labeled rows, stored once under the client's key."},
     {"name": "updates", "description": "Chunks on their way to become versions."},
     {"name": "predictions", "description": "Answers with their uncertainty."},
+    {"name": "labels", "description": "What arrives after the prediction: kept inputs become rows, once."},
     {"name": "versions", "description": "Immutable posteriors; version 0 is the root prior."},
     {"name": "aliases", "description": "Names that point at versions; head is the one predictions default to."},
     {"name": "keys", "description": "Who may do what; only hashes are stored."},
@@ -91,6 +105,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(QuickBatches, house=house)
     app.add_middleware(Access, house=house)
     problems.install(app)
-    for part in (models, blobs, batches, updates, predictions, versions, aliases, keys, health):
+    for part in (models, blobs, batches, updates, predictions, labels, versions, aliases, keys, health):
         app.include_router(part.router)
     return app

@@ -13,14 +13,21 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, select
+from sqlalchemy import Connection, Row, Select, Table, func, select
 
 from store.lines import Lines
-from store.schema import batches, chunks, deletions, models, moves, updates, versions
+from store.schema import batches, chunks, deletions, labels, models, moves, updates, versions
 from store.tombstones import named_and_buried
 from store.values import HEAD, OPEN, MoveKind, UpdateState
 
 Rows = Sequence[Row[Any]]
+
+LABELS_OF = (
+    func.count().label("rows"),
+    func.count(func.distinct(labels.c.batch_row)).label("places"),
+    func.min(labels.c.batch_row).label("first"),
+    func.max(labels.c.batch_row).label("last"),
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,8 @@ class Books:
     versions: Rows
     moves: Rows
     deletions: Rows
+    labels: Rows
+    """Of each batch that labels made: how many there are, and between which rows of it."""
 
 
 def violations(connection: Connection) -> list[str]:
@@ -53,6 +62,7 @@ def _read(connection: Connection, model_id: int) -> Books:
         versions: select(*named).order_by(versions.c.number),
         moves: select(moves).order_by(moves.c.alias, moves.c.seq),
         deletions: select(deletions).order_by(deletions.c.batch),
+        labels: select(labels.c.batch, *LABELS_OF).group_by(labels.c.batch).order_by(labels.c.batch),
     }
     rows = (connection.execute(query.where(table.c.model_id == model_id)).all() for table, query in queries.items())
     return Books(*rows)
@@ -70,6 +80,7 @@ def _faults(books: Books) -> Iterator[str]:
     yield from _chunks(books)
     yield from _updates(books, lines)
     yield from _deletions(books)
+    yield from _labels(books)
     yield from _versions(books)
     yield from (f"version {version} counts chunk {chunk} {count} times" for version, chunk, count in lines.repeated)
     yield from _moves(books)
@@ -149,6 +160,15 @@ def _deletions(books: Books) -> Iterator[str]:
         first, last = spans.get(update.chunk, (1, 0))
         if update.state in OPEN and bisect_left(gone, first) < bisect_right(gone, last):
             yield f"update {update.number} is to absorb chunk {update.chunk}, whose rows are deleted"
+
+
+def _labels(books: Books) -> Iterator[str]:
+    """A batch that labels made has each of its rows from one label."""
+    held = {row.number: row.rows for row in books.batches}
+    for made in books.labels:
+        rows = held.get(made.batch, 0)
+        if not (made.rows == made.places == rows and (made.first, made.last) == (0, rows - 1)):
+            yield f"batch {made.batch} has {rows} rows, and {made.rows} labels became {made.places} of them"
 
 
 def _versions(books: Books) -> Iterator[str]:
