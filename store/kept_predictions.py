@@ -53,7 +53,7 @@ def named(text: str) -> Named | None:
 
 
 def is_past(prediction: str, now: float) -> bool:
-    """True where a prediction of this id, if there was one, is kept no longer; its row may be gone."""
+    """True where a prediction of this id that is not there may have been, and is kept no longer."""
     found = ID.fullmatch(prediction)
     return found is not None and int(found[1], 16) <= now * 1000
 
@@ -114,7 +114,7 @@ class KeptPredictions:
                 raise PredictionNotFound(model=model, prediction=text[:100])
             this = (predictions.c.id == name.prediction, predictions.c.model_id == model_id)
             row = connection.execute(select(predictions).where(*this)).one_or_none()
-            if is_past(name.prediction, now) or (row is not None and row.kept_until <= now):
+            if is_past(name.prediction, now) if row is None else row.kept_until <= now:
                 raise PredictionExpired(model=model, prediction=text)
             if row is None or (name.row is not None and name.row >= row.rows):
                 raise PredictionNotFound(model=model, prediction=text)

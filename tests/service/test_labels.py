@@ -1,4 +1,4 @@
-"""Labels that arrive later: kept predictions and their labels over HTTP, each row once, and nobody's fault but one's own."""
+"""Labels that arrive later: kept predictions and their labels over HTTP; each row once, whatever else is asked."""
 
 from __future__ import annotations
 
@@ -347,7 +347,10 @@ def test_what_holds_no_labels_is_refused(live: Live, model: str, body: object, c
         (b"[" * 100_000, "json-invalid"),
         (b'[{"prediction": "a", "label": ' + b"[" * 100_000, "json-invalid"),
         (b'[{"prediction": "a", "label": 0, ' + b'"x": 0, ' * 400_000 + b'"y": 0}]', "json-too-large"),
-        (b'[{"prediction": "a", "label": 0, ' + b",".join(b'"%d": 0' % n for n in range(20_000)) + b"}]", "body-invalid"),
+        (
+            b'[{"prediction": "a", "label": 0, ' + b",".join(b'"%d": 0' % n for n in range(20_000)) + b"}]",
+            "body-invalid",
+        ),
     ],
 )
 def test_a_body_that_is_hard_to_read_is_refused(live: Live, model: str, content: bytes, code: str) -> None:
