@@ -49,6 +49,8 @@ from bayes.ready import Ready, ready, usable_method
 from bayes.recipe import Recipe
 from bayes.report import Bound, Choice, Progress, Report
 from bayes.root import root
+from bayes.scores import Scores
+from bayes.surprise import Surprise, surprise
 from bayes.update import absorb
 from bayes.weights import Pretrained, weights_of
 
@@ -88,6 +90,8 @@ __all__ = [
     "Recipe",
     "Reliability",
     "Report",
+    "Scores",
+    "Surprise",
     "UnreadablePosterior",
     "UpdateDiverged",
     "WeightsPrior",
@@ -117,6 +121,7 @@ __all__ = [
     "rmse",
     "root",
     "score",
+    "surprise",
     "unlearn",
     "usable_method",
     "weights_of",

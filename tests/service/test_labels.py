@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -129,7 +130,7 @@ def test_a_model_may_keep_what_does_not_say_otherwise(live: Live) -> None:
     shown = live.client.get(f"{model}/predictions/{by_default['prediction']}").json()
     assert "prediction" not in but_not
     assert live.client.get(model).json()["predictions"] == {"keep": True, "seconds": 60.0}
-    seconds = (np.datetime64(shown["kept_until"][:-1]) - np.datetime64(shown["predicted_at"][:-1])).item()
+    seconds = datetime.fromisoformat(shown["kept_until"]) - datetime.fromisoformat(shown["predicted_at"])
     assert seconds.total_seconds() == pytest.approx(60, abs=0.01)
 
 
