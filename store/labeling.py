@@ -114,7 +114,7 @@ class Labeling:
             row = lock_model(connection, model)
             now = self.clock(connection)
             answers = accept_in_order(connection, row, [one.posted for one in labeled], now=now, close=self._close)
-            stored = [_new(model, answer) for answer in answers]
+            stored = [_new(connection, row, one, answer) for one, answer in zip(labeled, answers, strict=True)]
             for one, batch in zip(labeled, stored, strict=True):
                 _insert(connection, row, one, batch)
             return stored
@@ -138,13 +138,25 @@ def _by_bytes(kept: Mapping[str, KeptRows]) -> Iterator[list[str]]:
         yield group
 
 
-def _new(model: str, answer: Accepted | Problem) -> BatchRow:
+def _new(connection: Connection, model: ModelRow, labeled: LabeledBatch, answer: Accepted | Problem) -> BatchRow:
     """The batch, which was not there before: else its rows are not these, whatever they are."""
+    if isinstance(answer, Accepted) and not answer.is_replay:
+        return answer.batch
+    # The same request, sent again while its first answer was on the way, has the same key: that is no other batch.
+    if _any_taken(connection, labeled.places):
+        raise LabelsTaken
     if isinstance(answer, Problem):
         raise answer
-    if answer.is_replay:
-        raise IdempotencyKeyReused(key=answer.batch.key, batch=answer.batch.number, model=model)
-    return answer.batch
+    raise IdempotencyKeyReused(key=answer.batch.key, batch=answer.batch.number, model=model.name)
+
+
+def _any_taken(connection: Connection, places: Sequence[Place]) -> bool:
+    wanted = set(places)
+    for ids in _parts(sorted({prediction for prediction, _ in places})):
+        found = connection.execute(select(labels.c.prediction, labels.c.row).where(labels.c.prediction.in_(ids)))
+        if any((row.prediction, row.row) in wanted for row in found):
+            return True
+    return False
 
 
 def _insert(connection: Connection, model: ModelRow, labeled: LabeledBatch, batch: BatchRow) -> None:

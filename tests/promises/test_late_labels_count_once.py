@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from store.folder import Folder
 from store.history import History
 from store.invariants import violations
 from store.kept_predictions import KeptPredictions, ToKeep
+from store.values import BatchRow
 from tests.promises.house import House
 
 SEED = 6
@@ -39,32 +40,24 @@ TINY: dict[str, Any] = {
 PATH = "/v1/models/late"
 
 
-@dataclass
-class Caller:
-    """One client, which asks the services in turn, over a connection to each."""
-
-    urls: Sequence[str]
-    turn: int = 0
-
-    def __post_init__(self) -> None:
-        self.connections = [HTTPConnection(urlsplit(url).netloc, timeout=60) for url in self.urls]
-
-    def post(self, path: str, body: object, *, status: int) -> dict[str, Any]:
-        self.turn += 1
-        connection = self.connections[self.turn % len(self.connections)]
-        connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        said = answer.read()
-        assert answer.status == status, said
-        return dict(json.loads(said))
-
-
 def shared(urls: Sequence[str], path: str, bodies: Sequence[object], *, status: int) -> list[dict[str, Any]]:
     """The answers to all of these, which several clients ask at once, each a part of them."""
 
     def ask(client: int) -> list[dict[str, Any]]:
-        caller = Caller(urls, client)
-        return [caller.post(path, body, status=status) for body in bodies[client::CLIENTS]]
+        """Of the services in turn, over a connection to each."""
+        found = []
+        with ExitStack() as stack:
+            connections = [
+                stack.enter_context(closing(HTTPConnection(urlsplit(url).netloc, timeout=60))) for url in urls
+            ]
+            for turn, body in enumerate(bodies[client::CLIENTS], client):
+                connection = connections[turn % len(connections)]
+                connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                said = answer.read()
+                assert answer.status == status, said
+                found.append(json.loads(said))
+        return found
 
     with ThreadPoolExecutor(CLIENTS) as clients:
         parts = list(clients.map(ask, range(CLIENTS)))
@@ -100,7 +93,7 @@ def in_random_order(ids: Sequence[str], over: Sequence[str], choose: random.Rand
 def rows_of(engine: Engine, blobs: Path) -> list[tuple[tuple[float, ...], int]]:
     """All the rows of the model, as the bytes of its batches say."""
     history, folder = History(engine), Folder(blobs)
-    batches, found = [], list[tuple[tuple[float, ...], int]]()
+    batches, found = list[BatchRow](), list[tuple[tuple[float, ...], int]]()
     while more := history.batches("late", after=len(batches), limit=1000):
         batches += more
     for batch in batches:
@@ -113,20 +106,16 @@ def rows_of(engine: Engine, blobs: Path) -> list[tuple[tuple[float, ...], int]]:
 def test_five_thousand_predictions_labeled_in_random_order_are_five_thousand_rows(
     installation: House, engine: Engine
 ) -> None:
-    print(f"seed {SEED}")
-    choose = random.Random(SEED)
+    choose, count = random.Random(SEED), KEPT if engine.dialect.name == "sqlite" else KEPT // 5
     urls = [installation.serve(workers=workers)[1] for workers in (1, 0)]
     with Client(urls[0]) as client:
         client.create_model(TINY)
-    bodies = [{"inputs": [[number, -number]], "keep": True} for number in range(KEPT)]
+    bodies = [{"inputs": [[number, -number]], "keep": True} for number in range(count)]
 
-    began = time.perf_counter()
     ids = [answer["prediction"] for answer in shared(urls, f"{PATH}/predictions", bodies, status=200)]
-    kept = time.perf_counter()
     over = expired(engine)
     requests = in_random_order(ids, over, choose)
     answers = shared(urls, f"{PATH}/labels", requests, status=202)
-    print(f"kept in {kept - began:.1f} s, labeled in {time.perf_counter() - kept:.1f} s, {len(requests)} requests")
 
     said = {name: [id_ for answer in answers for id_ in answer[name]] for name in ("labeled", "expired", "unknown")}
     assert Counter(said["labeled"]) == dict.fromkeys(ids, 1)
@@ -134,7 +123,7 @@ def test_five_thousand_predictions_labeled_in_random_order_are_five_thousand_row
     assert len(set(said["unknown"])) == UNKNOWN
     assert not any(answer["refused"] for answer in answers)
     rows = rows_of(engine, installation.data_dir / "blobs")
-    assert Counter(x for x, _ in rows) == {(float(number), float(-number)): 1 for number in range(KEPT)}
+    assert Counter(x for x, _ in rows) == {(float(number), float(-number)): 1 for number in range(count)}
     for (number, _), label in rows:
         assert label in {number % 3, *([(number + 1) % 3] if number < CONTRADICTED else [])}
     with for_examining(engine).begin() as connection:

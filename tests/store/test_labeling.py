@@ -101,6 +101,19 @@ def test_a_key_that_names_a_batch_labels_nothing_also_where_its_rows_are_the_sam
     assert labeling.look("digits", [id_]).labels == {}
 
 
+def test_a_request_that_is_sent_again_at_once_finds_its_rows_taken_and_not_its_key(
+    kept: KeptPredictions, labeling: Labeling
+) -> None:
+    [id_] = ids_of(kept, 1)
+    asked = a_batch([(id_, 0)], key="late")
+    labeling.record("digits", [asked])
+
+    for content in ("late", "other"):
+        again = LabeledBatch(Posted("late", digest(content), 1, {}), asked.places, asked.labels)
+        with pytest.raises(LabelsTaken):
+            labeling.record("digits", [again])
+
+
 def test_labels_close_the_chunk_that_they_fill(
     labeling: Labeling, ledger: Ledger, engine: Engine, clock: FakeClock, history: History
 ) -> None:
