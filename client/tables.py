@@ -10,11 +10,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from client.labels import KeptPrediction, Labeled
 from client.prediction import Prediction
 from client.values import Alias, Batch, Blob, Deletion, Key, Model, Move, Prequential, Resource, Update, Version
 
 R = TypeVar("R", bound=Resource)
 PIPE_COLUMNS = 200
+SHOWN = 5
+"""Predictions that are named of many."""
 
 
 def console() -> Console:
@@ -129,6 +132,32 @@ def moves_table(moves: Iterable[Move]) -> Table:
     return _table(("seq", "when", "kind", "from version", "to version", "by", "reason"), rows)
 
 
+def labels_table(answers: Sequence[Labeled]) -> Table:
+    """One row for each kind of thing that became of labels, and which predictions they were for."""
+    found = {
+        "labeled": [one for answer in answers for one in answer.labeled],
+        "labeled before": [one for answer in answers for one in answer.already],
+        "labeled otherwise before": [one for answer in answers for one in answer.conflicting],
+        "expired": [one for answer in answers for one in answer.expired],
+        "unknown": [one for answer in answers for one in answer.unknown],
+        "refused": [f"{one.prediction}: {one.message}" for answer in answers for one in answer.refused],
+    }
+    batches = ", ".join(str(answer.batch) for answer in answers if answer.batch is not None)
+    rows = ((what, len(ids), _first(ids)) for what, ids in found.items() if ids)
+    return _table(("became", "how many", "which"), rows, caption=f"batches: {batches}" if batches else "no new rows")
+
+
+def kept_table(predictions: Iterable[KeptPrediction]) -> Table:
+    rows = (
+        (
+            p.prediction, p.version, _moment(p.predicted_at), p.predicted_by, _moment(p.kept_until),
+            ", ".join(f"row {one.row}: {one.label} (batch {one.batch})" for one in p.labels),
+        )
+        for p in predictions
+    )  # fmt: skip
+    return _table(("prediction", "version", "predicted", "by", "kept until", "labels"), rows)
+
+
 def prediction_table(prediction: Prediction) -> Table:
     """One row per input: the class with its probability and doubt in nats, or the numbers with their spread."""
     arrays = prediction.arrays
@@ -138,23 +167,34 @@ def prediction_table(prediction: Prediction) -> Table:
         return _numbers_table(prediction, made_by)
     doubts = [name for name in ("entropy", "aleatoric", "mutual_information") if name in arrays]
     numbers = zip(prediction.probabilities.max(axis=1), *(arrays[name] for name in doubts), strict=True)
-    named = zip(prediction.names, numbers, strict=True)
+    named, ids = zip(prediction.names, numbers, strict=True), _ids(prediction)
     return _table(
-        ("row", "label", "probability", *(name.replace("_", " ") for name in doubts)),
-        ((row, name, *(_number(value, 4) for value in values)) for row, (name, values) in enumerate(named)),
+        ("row", "label", "probability", *(name.replace("_", " ") for name in doubts), *ids[:1]),
+        (
+            (row, name, *(_number(value, 4) for value in values), *ids[row + 1 : row + 2])
+            for row, (name, values) in enumerate(named)
+        ),
         caption=f"{made_by}; entropy and its two parts in nats",
     )
+
+
+def _ids(prediction: Prediction) -> list[str]:
+    """The title of a column of the rows' ids and the ids, where the prediction is kept."""
+    return [] if prediction.prediction is None else ["to label as", *prediction.row_ids]
 
 
 def _numbers_table(prediction: Prediction, made_by: str) -> Table:
     first = [name for name in ("mean", "lower", "upper") if name in prediction.arrays]
     names = [*first, *(name for name in prediction.arrays if name not in first)]
     lists = zip(*(prediction.arrays[name] for name in names), strict=True)
+    ids = _ids(prediction)
     rows = (
-        (row, *(" ".join(f"{value:.5g}" for value in values) for values in cells)) for row, cells in enumerate(lists)
+        (row, *(" ".join(f"{value:.5g}" for value in values) for values in cells), *ids[row + 1 : row + 2])
+        for row, cells in enumerate(lists)
     )
     level = "" if prediction.interval is None else f"; from lower to upper with probability {prediction.interval:g}"
-    return _table(("row", *(name.replace("_", " ") for name in names)), rows, caption=f"{made_by}{level}")
+    titles = ("row", *(name.replace("_", " ") for name in names), *ids[:1])
+    return _table(titles, rows, caption=f"{made_by}{level}")
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> Table:
@@ -162,6 +202,11 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, caption: 
     for row in rows:
         table.add_row(*(Text("" if value is None else str(value)) for value in row))
     return table
+
+
+def _first(ids: Sequence[str]) -> str:
+    more = len(ids) - SHOWN
+    return "; ".join(ids[:SHOWN]) + (f"; and {more:,} more" if more > 0 else "")
 
 
 def _net(model: Model) -> str:
