@@ -34,12 +34,14 @@ from bayes.errors import (
     UpdateDiverged,
 )
 from bayes.families import FamilyName
+from bayes.gate import Gate, Verdict
 from bayes.grid import absorb_on_grid
 from bayes.inputs import Input
 from bayes.model import Model
 from bayes.moments import Moments, obstacle
 from bayes.nets import Conv3Fc3, Layers, LeNet5, Mlp, Net
 from bayes.outputs import Categorical, Gaussian, Output
+from bayes.paired import Difference, paired
 from bayes.pooling import merge, unlearn
 from bayes.posterior import Posterior, digest_of
 from bayes.predict import ask, predict
@@ -62,9 +64,11 @@ __all__ = [
     "Choice",
     "Chunk",
     "Conv3Fc3",
+    "Difference",
     "Draws",
     "FamilyMismatch",
     "FamilyName",
+    "Gate",
     "Gaussian",
     "GaussianPrediction",
     "GaussianPrior",
@@ -94,6 +98,7 @@ __all__ = [
     "Surprise",
     "UnreadablePosterior",
     "UpdateDiverged",
+    "Verdict",
     "WeightsPrior",
     "absorb",
     "absorb_on_grid",
@@ -115,6 +120,7 @@ __all__ = [
     "merge",
     "nll",
     "obstacle",
+    "paired",
     "predict",
     "ready",
     "reliability",

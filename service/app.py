@@ -17,11 +17,14 @@ from service import (
     aliases,
     batches,
     blobs,
+    forgets,
     health,
     keys,
     labels,
+    metrics,
     models,
     pages,
+    parked,
     predictions,
     problems,
     updates,
@@ -45,6 +48,9 @@ TAGS = [
     {"name": "models", "description": "A net, a likelihood and a recipe, and everything learned for it."},
     {"name": "blobs", "description": "Weights learned elsewhere, for priors to start from."},
     {"name": "batches", "description": "Labeled rows, stored once under the client's key."},
+    {"name": "parking", "description": "Batches that are set aside until somebody decides."},
+    {"name": "forgets", "description": "Lines learned anew without some batches."},
+    {"name": "metrics", "description": "How each batch was predicted before anything learned from it."},
     {"name": "updates", "description": "Chunks on their way to become versions."},
     {"name": "predictions", "description": "Answers with their uncertainty."},
     {"name": "labels", "description": "What arrives after the prediction: kept inputs become rows, once."},
@@ -105,6 +111,20 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(QuickBatches, house=house)
     app.add_middleware(Access, house=house)
     problems.install(app)
-    for part in (models, blobs, batches, updates, predictions, labels, versions, aliases, keys, health):
+    for part in (
+        models,
+        blobs,
+        batches,
+        parked,
+        updates,
+        forgets,
+        predictions,
+        labels,
+        metrics,
+        versions,
+        aliases,
+        keys,
+        health,
+    ):
         app.include_router(part.router)
     return app

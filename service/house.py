@@ -25,13 +25,16 @@ from store.aliases import Aliases
 from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
 from store.engine import connect
+from store.forgetting import Forgetting
 from store.history import History
 from store.kept_predictions import KeptPredictions
 from store.key_ring import KeyRing
 from store.keys import Keys
 from store.ledger import Ledger
+from store.parking import Parking
 from store.resolving import Resolver
 from store.retention import Retention
+from store.scoring import Scoring
 from store.settings import Settings
 
 READERS = 2
@@ -59,6 +62,9 @@ class House:
     preloading: Preloading
     collecting: Collecting
     retention: Retention
+    parking: Parking
+    forgetting: Forgetting
+    scoring: Scoring
     bodies: Bodies
     reading: CapacityLimiter
     """Held while a large body is read: its arrays take several times its bytes."""
@@ -143,6 +149,9 @@ def open_house(settings: Settings) -> House:
         preloading=preloading,
         collecting=collecting,
         retention=Retention(engine, collecting),
+        parking=Parking(engine),
+        forgetting=Forgetting(engine),
+        scoring=Scoring(engine),
         bodies=Bodies(settings.bodies_bytes_max),
         reading=CapacityLimiter(READERS),
         computing=threading.BoundedSemaphore(cores),

@@ -18,7 +18,12 @@ ALL_MODELS = "*"
 
 Json = dict[str, Any]
 
-DEFAULTS_SINCE: Json = {"predictions": {"keep": False, "seconds": 604_800.0}}
+DEFAULTS_SINCE: Json = {
+    "publish": "always",
+    "gate": {"held_out": 0.1, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
+    "surprise": {"park": False, "threshold": 3.0},
+    "predictions": {"keep": False, "seconds": 604_800.0},
+}
 """What descriptions that were stored before a field existed mean by not having it."""
 
 

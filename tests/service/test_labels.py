@@ -14,6 +14,7 @@ from sqlalchemy import update
 
 from service.rejected import LabelOutOfRange
 from store.schema import models, predictions
+from store.values import DEFAULTS_SINCE
 from tests.service.expected import expect_problem
 from tests.service.live import IMAGES, INPUTS, NAMED, REAL, TINY, Json, Live
 
@@ -148,7 +149,7 @@ def test_a_model_from_before_predictions_were_kept_is_the_same_model_still(live:
     with live.house.ledger.engine.begin() as connection:
         this = models.c.name == name
         described = live.house.history.model(name).description
-        before = {key: value for key, value in described.items() if key != "predictions"}
+        before = {key: value for key, value in described.items() if key not in DEFAULTS_SINCE}
         connection.execute(update(models).where(this).values(description=before, posted=None))
 
     again = live.client.post("/v1/models", json={"name": name} | TINY)
