@@ -18,7 +18,7 @@ from service.rows import Rows
 from store.accepting import Posted
 from store.blobs import Blobs, digest_of
 from store.collecting import Collecting
-from store.errors import IdempotencyKeyReused
+from store.errors import BlobBuried, IdempotencyKeyReused
 from store.labeling import KeptRows, LabeledBatch, LabelsTaken, Place, Standing
 from store.labeling import Labeling as Recording
 from store.ledger import REFUSED, Ledger
@@ -75,7 +75,7 @@ class Labeling:
         requests = [one.item for one in waiting]
         try:
             return self._all(model, requests)
-        except (LabelsTooLarge, IdempotencyKeyReused, *REFUSED):
+        except (LabelsTooLarge, IdempotencyKeyReused, BlobBuried, *REFUSED):
             if len(requests) == 1:
                 raise
         # One of them is refused, and so the transaction of all: each has its own then.
