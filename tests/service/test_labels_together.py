@@ -85,7 +85,7 @@ def all_at_once(
 
 
 def sound(live: Live) -> bool:
-    """The books are, and every blob is named by them."""
+    """Nothing is wrong with the books."""
     with live.house.engine.begin() as connection:
         return violations(connection) == []
 
