@@ -13,8 +13,9 @@ import typer
 from client.client import Client
 from client.commands.options import LOCAL, AsJson, ModelName, Url, contents, service_at
 from client.errors import UnusableArray
+from client.label_tables import kept_table, labels_table
 from client.labels import Labeled
-from client.tables import console, kept_table, labels_table, print_json, print_resource
+from client.tables import console, print_json, print_resource
 
 app = typer.Typer()
 
