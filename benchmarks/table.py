@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks import (
     claimed,
     corruption,
+    delayed_labels,
     first_prediction,
     footprint,
     fuzz,
@@ -66,6 +67,7 @@ SCRIPTS = (
     Script("rollback", claimed.rollback),
     Script("rollback_under_load", rollback_under_load.claims, can_be_quick=True),
     Script("ingest", ingest.claims, can_be_quick=True),
+    Script("delayed_labels", delayed_labels.claims, can_be_quick=True),
     Script("while_training", while_training.claims, can_be_quick=True),
     Script("footprint", footprint.claims, can_be_quick=True),
     Script("corruption", corruption.claims),

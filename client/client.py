@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import AsyncRetrying, Retrying
 
-from client import api_keys, blobs, calls, taking_back, waiting
+from client import api_keys, blobs, calls, labels, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.retry import policy, unreachable
@@ -134,6 +134,8 @@ class Client:
     wait = blocking(waiting.wait)
     settle = blocking(waiting.settle)
     predict = blocking(calls.predict)
+    kept_prediction = blocking(labels.kept_prediction)
+    label = blocking(labels.label)
     versions = blocking(calls.versions)
     version = blocking(calls.version)
     posterior = blocking(calls.posterior)
@@ -237,6 +239,8 @@ class AsyncClient:
     wait = awaiting(waiting.wait)
     settle = awaiting(waiting.settle)
     predict = awaiting(calls.predict)
+    kept_prediction = awaiting(labels.kept_prediction)
+    label = awaiting(labels.label)
     versions = awaiting(calls.versions)
     version = awaiting(calls.version)
     posterior = awaiting(calls.posterior)

@@ -138,23 +138,34 @@ def prediction_table(prediction: Prediction) -> Table:
         return _numbers_table(prediction, made_by)
     doubts = [name for name in ("entropy", "aleatoric", "mutual_information") if name in arrays]
     numbers = zip(prediction.probabilities.max(axis=1), *(arrays[name] for name in doubts), strict=True)
-    named = zip(prediction.names, numbers, strict=True)
+    named, ids = zip(prediction.names, numbers, strict=True), _ids(prediction)
     return table(
-        ("row", "label", "probability", *(name.replace("_", " ") for name in doubts)),
-        ((row, name, *(number(value, 4) for value in values)) for row, (name, values) in enumerate(named)),
+        ("row", "label", "probability", *(name.replace("_", " ") for name in doubts), *ids[:1]),
+        (
+            (row, name, *(number(value, 4) for value in values), *ids[row + 1 : row + 2])
+            for row, (name, values) in enumerate(named)
+        ),
         caption=f"{made_by}; entropy and its two parts in nats",
     )
+
+
+def _ids(prediction: Prediction) -> list[str]:
+    """The title of a column of the rows' ids and the ids, where the prediction is kept."""
+    return [] if prediction.prediction is None else ["to label as", *prediction.row_ids]
 
 
 def _numbers_table(prediction: Prediction, made_by: str) -> Table:
     first = [name for name in ("mean", "lower", "upper") if name in prediction.arrays]
     names = [*first, *(name for name in prediction.arrays if name not in first)]
     lists = zip(*(prediction.arrays[name] for name in names), strict=True)
+    ids = _ids(prediction)
     rows = (
-        (row, *(" ".join(f"{value:.5g}" for value in values) for values in cells)) for row, cells in enumerate(lists)
+        (row, *(" ".join(f"{value:.5g}" for value in values) for values in cells), *ids[row + 1 : row + 2])
+        for row, cells in enumerate(lists)
     )
     level = "" if prediction.interval is None else f"; from lower to upper with probability {prediction.interval:g}"
-    return table(("row", *(name.replace("_", " ") for name in names)), rows, caption=f"{made_by}{level}")
+    titles = ("row", *(name.replace("_", " ") for name in names), *ids[:1])
+    return table(titles, rows, caption=f"{made_by}{level}")
 
 
 def table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> Table:

@@ -20,6 +20,7 @@ from service.problems import in_words
 from service.rejected import FAULTS_MAX, DescriptionInvalid, Fault
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+YEAR_SECONDS = 365 * 86_400.0
 MEMBERS_MAX = 2_000
 """In the objects of a description: the layers of the longest net have 1,280."""
 CLASS_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
@@ -250,6 +251,13 @@ Retention = Annotated[
 ]
 
 
+class KeptPredictions(Part):
+    """Whether predictions are kept, so that labels may come for them later, and for how long."""
+
+    keep: bool = Field(False, description="Where a request does not say.")
+    seconds: float = Field(604_800.0, ge=1, le=YEAR_SECONDS, description="From the answer on; at most a year.")
+
+
 class ModelBody(Part):
     """A model to create. All but name, net, input and output may be left out."""
 
@@ -270,6 +278,7 @@ class ModelBody(Part):
     )
     gate: GatePart = Field({}, validate_default=True)
     surprise: SurprisePart = Field({}, validate_default=True)
+    predictions: KeptPredictions = Field({}, validate_default=True)
 
 
 def read_description(raw: bytes) -> tuple[Model, dict[str, Any], dict[str, Any]]:
@@ -291,6 +300,7 @@ def read_description(raw: bytes) -> tuple[Model, dict[str, Any], dict[str, Any]]
         "publish": body.publish,
         "gate": body.gate.model_dump(),
         "surprise": body.surprise.model_dump(),
+        "predictions": body.predictions.model_dump(),
     }
     # With its nulls: `chunk.seconds` says another thing by null than by being absent.
     return model, resolved | model.to_description(), body.model_dump(exclude_unset=True)

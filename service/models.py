@@ -28,7 +28,7 @@ from service.requests import JsonOnly, ModelName, PageAsked, RawBody, TheHouse
 from service.resources import ModelList, ModelResource, Pending, moment
 from store.blobs import digest_of
 from store.errors import BlobBuried, BlobCorrupt, BlobMissing, ModelExists, ModelNotFound
-from store.values import HEAD, Json, ModelRow
+from store.values import DEFAULTS_SINCE, HEAD, Json, ModelRow
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -132,7 +132,8 @@ def _resource(house: House, row: ModelRow) -> ModelResource:
     counters = house.history.counters(row.name)
     aliases = house.history.aliases(row.name)
     return ModelResource.model_validate(
-        row.description
+        DEFAULTS_SINCE
+        | row.description
         | {
             "created_at": moment(row.created_at),
             "head": aliases[HEAD],
