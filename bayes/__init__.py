@@ -30,9 +30,12 @@ from bayes.errors import (
     InvalidChunk,
     InvalidDescription,
     InvalidInputs,
+    NoStateDict,
+    UnreadableExport,
     UnreadablePosterior,
     UpdateDiverged,
 )
+from bayes.exports import Export, load_export
 from bayes.families import FamilyName
 from bayes.grid import absorb_on_grid
 from bayes.inputs import Input
@@ -49,6 +52,7 @@ from bayes.ready import Ready, ready, usable_method
 from bayes.recipe import Recipe
 from bayes.report import Bound, Choice, Progress, Report
 from bayes.root import root
+from bayes.state_dicts import state_dict
 from bayes.update import absorb
 from bayes.weights import Pretrained, weights_of
 
@@ -61,6 +65,7 @@ __all__ = [
     "Chunk",
     "Conv3Fc3",
     "Draws",
+    "Export",
     "FamilyMismatch",
     "FamilyName",
     "Gaussian",
@@ -78,6 +83,7 @@ __all__ = [
     "Model",
     "Moments",
     "Net",
+    "NoStateDict",
     "Output",
     "Posterior",
     "Prediction",
@@ -88,6 +94,7 @@ __all__ = [
     "Recipe",
     "Reliability",
     "Report",
+    "UnreadableExport",
     "UnreadablePosterior",
     "UpdateDiverged",
     "WeightsPrior",
@@ -107,6 +114,7 @@ __all__ = [
     "gaussian_nll",
     "interval_width",
     "kl_divergence",
+    "load_export",
     "mean_draw",
     "merge",
     "nll",
@@ -117,6 +125,7 @@ __all__ = [
     "rmse",
     "root",
     "score",
+    "state_dict",
     "unlearn",
     "usable_method",
     "weights_of",
