@@ -19,6 +19,7 @@ from store.values import (
     ModelRow,
     MoveKind,
     MoveRow,
+    Publication,
     UpdateRow,
     UpdateState,
     VersionRow,
@@ -147,9 +148,7 @@ def updates_of(model_id: int) -> Select[Any]:
 
 
 def versions_of(model_id: int) -> Select[Any]:
-    of_chunk = and_(chunks.c.model_id == versions.c.model_id, chunks.c.number == versions.c.chunk)
-    chosen = select(versions, func.coalesce(chunks.c.rows, 0).label("rows"))
-    return chosen.select_from(versions.outerjoin(chunks, of_chunk)).where(versions.c.model_id == model_id)
+    return select(versions).where(versions.c.model_id == model_id)
 
 
 def moves_of(model_id: int, alias: str) -> Select[Any]:
@@ -189,7 +188,8 @@ def to_update(row: Row[Any]) -> UpdateRow:
 
 
 def to_version(row: Row[Any]) -> VersionRow:
-    return VersionRow(**{name: row._mapping[name] for name in VersionRow.__dataclass_fields__})
+    plain = {name: row._mapping[name] for name in VersionRow.__dataclass_fields__ if name != "publication"}
+    return VersionRow(publication=Publication(row._mapping["publication"]), **plain)
 
 
 def to_move(row: Row[Any]) -> MoveRow:

@@ -12,6 +12,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -48,6 +49,7 @@ models = Table(
     Column("name", String(128), nullable=False, unique=True),
     Column("description", JSON, nullable=False),
     Column("posted", JSON(none_as_null=True)),
+    Column("imported", JSON(none_as_null=True)),
     Column("created_at", Double, nullable=False),
 )
 
@@ -104,6 +106,7 @@ updates = Table(
     Column("created_at", Double, nullable=False),
     Column("started_at", Double),
     Column("finished_at", Double),
+    Column("forget", Integer),
     ForeignKeyConstraint(["model_id", "chunk"], ["chunks.model_id", "chunks.number"]),
     ForeignKeyConstraint(["model_id", "prior"], ["versions.model_id", "versions.number"]),
     CheckConstraint("state IN ('queued', 'running', 'published', 'failed', 'cancelled')", name="state_known"),
@@ -115,8 +118,37 @@ updates = Table(
         postgresql_where=text("state = 'running'"),
     ),
     Index("ix_updates_state", "state"),
+    Index("ix_updates_model_id_forget", "model_id", "forget"),
 )
 
+# A batch of the chunk that this update leaves out: parked, discarded, forgotten, or not the one that was released.
+omissions = Table(
+    "omissions",
+    metadata,
+    _model_id(),
+    _number("update"),
+    _number("batch"),
+    ForeignKeyConstraint(["model_id", "update"], ["updates.model_id", "updates.number"]),
+    ForeignKeyConstraint(["model_id", "batch"], ["batches.model_id", "batches.number"]),
+)
+
+# Decisions about a batch that is not (or no longer) to be learned from; the newest one says where it stands.
+parkings = Table(
+    "parkings",
+    metadata,
+    _model_id(),
+    _number("batch"),
+    _number("seq"),
+    Column("kind", String(16), nullable=False),
+    Column("decided_by", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("decided_at", Double, nullable=False),
+    ForeignKeyConstraint(["model_id", "batch"], ["batches.model_id", "batches.number"]),
+)
+
+# A branch is a run of versions, each the child of the one before; `fork` is the version that it starts from. So the
+# line of any version is a few ranges of `depth`, whatever its length.
 versions = Table(
     "versions",
     metadata,
@@ -129,6 +161,13 @@ versions = Table(
     Column("kl_nats", Double, nullable=False),
     Column("report", JSON, nullable=False),
     Column("created_at", Double, nullable=False),
+    Column("depth", Integer, nullable=False, server_default="0"),
+    Column("branch", Integer, nullable=False, server_default="0"),
+    Column("fork", Integer),
+    Column("rows", BigInteger, nullable=False, server_default="0"),
+    Column("rows_learned", BigInteger, nullable=False, server_default="0"),
+    Column("publication", String(16), nullable=False, server_default="head"),
+    Column("head_seq", Integer, nullable=False, server_default="0"),
     UniqueConstraint("model_id", "update"),
     ForeignKeyConstraint(["model_id", "parent"], ["versions.model_id", "versions.number"]),
     ForeignKeyConstraint(["model_id", "chunk"], ["chunks.model_id", "chunks.number"]),
@@ -136,6 +175,23 @@ versions = Table(
     Index("ix_versions_digest", "digest"),
     Index("ix_versions_model_id_parent", "model_id", "parent"),
     Index("ix_versions_model_id_chunk", "model_id", "chunk"),
+    Index("uq_versions_branch", "model_id", "branch", "depth", unique=True),
+)
+
+# How a version predicted the rows of a batch before anything learned from them: sums, which add up over batches.
+scores = Table(
+    "scores",
+    metadata,
+    _model_id(),
+    _number("batch"),
+    _number("version"),
+    Column("update", Integer, nullable=False),
+    Column("scores", JSON(none_as_null=True)),
+    Column("surprise", JSON(none_as_null=True)),
+    Column("scored_at", Double, nullable=False),
+    ForeignKeyConstraint(["model_id", "batch"], ["batches.model_id", "batches.number"]),
+    ForeignKeyConstraint(["model_id", "version"], ["versions.model_id", "versions.number"]),
+    Index("ix_scores_model_id_update", "model_id", "update"),
 )
 
 # The newest row of an alias is the pointer; the primary key is the compare-and-swap; the table is the audit log.
@@ -151,6 +207,99 @@ moves = Table(
     Column("reason", Text, nullable=False),
     Column("moved_at", Double, nullable=False),
     ForeignKeyConstraint(["model_id", "version"], ["versions.model_id", "versions.number"]),
+)
+
+# Head's line learned anew without some batches: a chain of updates aside, and one move of head at the end.
+forgets = Table(
+    "forgets",
+    metadata,
+    _model_id(),
+    _number(),
+    Column("batches", JSON, nullable=False),
+    Column("method", String(16), nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("base", Integer, nullable=False),
+    Column("head_seq", Integer, nullable=False),
+    Column("head", Integer),
+    Column("error_code", String(64)),
+    Column("error_message", Text),
+    Column("asked_by", String(255), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("finished_at", Double),
+    CheckConstraint("state IN ('running', 'done', 'failed', 'cancelled')", name="state_known"),
+    Index(
+        "uq_forgets_running",
+        "model_id",
+        unique=True,
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
+)
+
+# What happened to a model, in the order of the commits: written in the transaction that did it.
+events = Table(
+    "events",
+    metadata,
+    _model_id(),
+    _number(),
+    Column("kind", String(16), nullable=False),
+    Column("facts", JSON, nullable=False),
+    Column("at", Double, nullable=False),
+)
+
+# Who is told of events; `delivered` is the last event that the receiver took. A lease keeps two senders apart.
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _model_id(),
+    _number(),
+    Column("url", Text, nullable=False),
+    Column("kinds", JSON(none_as_null=True)),
+    Column("secret", String(128), nullable=False),
+    Column("created_by", String(255), nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("delivered", Integer, nullable=False),
+    Column("failures", Integer, nullable=False),
+    Column("not_before", Double),
+    Column("owner", String(255)),
+    Column("lease_until", Double),
+    Column("last_error", Text),
+    Column("delivered_at", Double),
+    Column("removed_at", Double),
+)
+
+# Predictions that were kept for labels to come, until `kept_until`.
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("model_id", Integer, ForeignKey("models.id"), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("digest", String(71), nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("inputs", LargeBinary, nullable=False),
+    Column("answer", LargeBinary, nullable=False),
+    Column("predicted_by", String(255), nullable=False),
+    Column("predicted_at", Double, nullable=False),
+    Column("kept_until", Double, nullable=False),
+    Index("ix_predictions_model_id_predicted_at", "model_id", "predicted_at"),
+    Index("ix_predictions_kept_until", "kept_until"),
+)
+
+# A label that arrived later: the row of a kept prediction became this row of a batch, once. It outlives what was kept.
+labels = Table(
+    "labels",
+    metadata,
+    Column("prediction", String(64), primary_key=True),
+    Column("row", Integer, primary_key=True, autoincrement=False),
+    Column("model_id", Integer, ForeignKey("models.id"), nullable=False),
+    Column("label", JSON, nullable=False),
+    Column("batch", Integer, nullable=False),
+    Column("batch_row", Integer, nullable=False),
+    Column("labeled_at", Double, nullable=False),
+    ForeignKeyConstraint(["model_id", "batch"], ["batches.model_id", "batches.number"]),
+    Index("ix_labels_model_id_batch", "model_id", "batch"),
 )
 
 # A batch whose rows were given up: its bytes are no longer the ledger's to keep. What it was stays in `batches`.

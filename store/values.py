@@ -36,6 +36,40 @@ class MoveKind(StrEnum):
     REMOVE = "remove"
 
 
+class Publication(StrEnum):
+    """What became of head when a version was published: it moved, or why it did not."""
+
+    ROOT = "root"
+    HEAD = "head"
+    GATED = "gated"
+    """It was worse than its parent on rows that neither has learned from."""
+    MANUAL = "manual"
+    """Head is moved by hand."""
+    ASIDE = "aside"
+    """It is part of a line that is learned anew, and head moves to the end of that."""
+    IMPORTED = "imported"
+
+
+class EventKind(StrEnum):
+    """What happened to a model."""
+
+    ACCEPTED = "accepted"
+    CLOSED = "closed"
+    STARTED = "started"
+    PUBLISHED = "published"
+    HELD = "held"
+    """A version was published, and head did not move to it."""
+    MOVED = "moved"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    PARKED = "parked"
+    RELEASED = "released"
+    DISCARDED = "discarded"
+    DELETED = "deleted"
+    FORGOTTEN = "forgotten"
+    """Head moved to a line that has not learned from some batches."""
+
+
 class DeletionKind(StrEnum):
     """Why the rows of a batch were given up: by the model's retention, or because somebody asked."""
 
@@ -67,6 +101,8 @@ class ModelRow:
     """With every default resolved by the release that created the model."""
     posted: Json | None
     """As the client wrote it; None for models from before this was kept."""
+    imported: Json | None
+    """Where it was learned, for a model that came from another installation."""
     created_at: float
 
     def is_described_by(self, description: Json, posted: Json | None) -> bool:
@@ -153,6 +189,14 @@ class VersionRow:
     kl_nats: float
     report: Json
     created_at: float
+    depth: int
+    """How many versions lie before it on its line."""
+    branch: int
+    fork: int | None
+    """The version that its branch starts from; None on the first branch."""
+    rows_learned: int
+    """All rows on its line."""
+    publication: Publication
 
 
 @dataclass(frozen=True)
@@ -196,6 +240,16 @@ class MoveRow:
     moved_by: str
     reason: str
     moved_at: float
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """Something that happened; `number` counts the model's events in the order of their commits."""
+
+    number: int
+    kind: EventKind
+    facts: Json
+    at: float
 
 
 @dataclass(frozen=True)
