@@ -15,10 +15,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, select
 
+from store.import_books import brought, faults_of_import
 from store.lines import Lines
 from store.schema import batches, chunks, deletions, models, moves, updates, versions
 from store.tombstones import named_and_buried
-from store.values import HEAD, OPEN, MoveKind, UpdateState
+from store.values import HEAD, OPEN, Json, MoveKind, UpdateState
 
 Rows = Sequence[Row[Any]]
 
@@ -27,6 +28,7 @@ Rows = Sequence[Row[Any]]
 class Books:
     """The rows of one model, in the order of their numbers; moves by alias and seq."""
 
+    imported: Json | None
     batches: Rows
     chunks: Rows
     updates: Rows
@@ -37,15 +39,16 @@ class Books:
 
 def violations(connection: Connection) -> list[str]:
     """A sentence for everything wrong with the books, which names the model and the thing; none when they are sound."""
-    found = connection.execute(select(models.c.id, models.c.name).order_by(models.c.id)).all()
-    faults = [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id))]
+    found = connection.execute(select(models.c.id, models.c.name, models.c.imported).order_by(models.c.id)).all()
+    faults = [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id, row.imported))]
     return [*faults, *_buried(connection)]
 
 
-def _read(connection: Connection, model_id: int) -> Books:
+def _read(connection: Connection, model_id: int, imported: Json | None) -> Books:
     # Of batches, which may be many, only what is asked of them.
     held = select(batches.c.number, batches.c.rows, batches.c.key)
-    named = (versions.c.number, versions.c.parent, versions.c.chunk, versions.c["update"])
+    columns = ("number", "parent", "chunk", "update", "digest", "rows_learned", "publication")
+    named = [versions.c[name] for name in columns]
     queries: dict[Table, Select[Any]] = {
         batches: held.order_by(batches.c.number),
         chunks: select(chunks).order_by(chunks.c.number),
@@ -55,7 +58,7 @@ def _read(connection: Connection, model_id: int) -> Books:
         deletions: select(deletions).order_by(deletions.c.batch),
     }
     rows = (connection.execute(query.where(table.c.model_id == model_id)).all() for table, query in queries.items())
-    return Books(*rows)
+    return Books(imported, *rows)
 
 
 def _buried(connection: Connection) -> Iterator[str]:
@@ -71,6 +74,7 @@ def _faults(books: Books) -> Iterator[str]:
     yield from _updates(books, lines)
     yield from _deletions(books)
     yield from _versions(books)
+    yield from faults_of_import(books.imported, books.versions)
     yield from (f"version {version} counts chunk {chunk} {count} times" for version, chunk, count in lines.repeated)
     yield from _moves(books)
     yield from _head(books, lines)
@@ -164,6 +168,8 @@ def _versions(books: Books) -> Iterator[str]:
             continue
         if row.parent not in numbers or row.parent >= row.number:
             yield f"version {row.number} has parent {row.parent}, which is not an earlier version"
+        if row.number in brought(books.imported):
+            continue
         if (update := updates_.get(row.update)) is None:
             yield f"version {row.number} names update {row.update}, which does not exist"
         elif (update.prior, update.chunk) != (row.parent, row.chunk):

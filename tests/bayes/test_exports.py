@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
-from bayes import Chunk, Model, Posterior, UnreadableExport, absorb, digest_of, load_export, predict, root
+from bayes import (
+    CategoricalPrediction,
+    Chunk,
+    Method,
+    Model,
+    Posterior,
+    UnreadableExport,
+    absorb,
+    digest_of,
+    load_export,
+    predict,
+    root,
+)
 from bayes.about import BYTES_MAX
 from bayes.exports import ABOUT, POSTERIOR, ROOT, STATE_DICT, WEIGHTS
 from bayes.zips import pack
@@ -63,9 +75,11 @@ def test_a_notebook_predicts_with_bayes_alone_and_the_same_to_the_bit(
 
     subprocess.run([sys.executable, "-c", ALONE, str(tmp_path / "images.zip"), str(tmp_path / "inputs")], check=True)
 
-    for method in ("moments", "ensemble"):
-        expected = predict(learned, image_chunk.inputs, method=method).probabilities  # type: ignore[arg-type]
-        assert torch.equal(torch.load(tmp_path / f"inputs.{method}", weights_only=True), expected)
+    methods: tuple[Method, ...] = ("moments", "ensemble")
+    for method in methods:
+        expected = predict(learned, image_chunk.inputs, method=method)
+        assert isinstance(expected, CategoricalPrediction)
+        assert torch.equal(torch.load(tmp_path / f"inputs.{method}", weights_only=True), expected.probabilities)
 
 
 def test_learning_goes_on_from_an_export_as_it_would_have_where_it_comes_from(
