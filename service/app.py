@@ -13,7 +13,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import aliases, batches, blobs, health, keys, models, pages, predictions, problems, updates, versions
+from service import (
+    aliases,
+    batches,
+    blobs,
+    exports,
+    health,
+    imports,
+    keys,
+    models,
+    pages,
+    predictions,
+    problems,
+    updates,
+    versions,
+)
 from service.access import Access
 from service.house import open_house
 from service.names import Names
@@ -91,6 +105,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(QuickBatches, house=house)
     app.add_middleware(Access, house=house)
     problems.install(app)
-    for part in (models, blobs, batches, updates, predictions, versions, aliases, keys, health):
+    for part in (models, imports, blobs, batches, updates, predictions, versions, exports, aliases, keys, health):
         app.include_router(part.router)
     return app

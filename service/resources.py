@@ -26,6 +26,18 @@ class Pending(BaseModel):
     rows: int
 
 
+class ImportedResource(BaseModel):
+    """The version of another installation that a model goes on from; version 1, or 0 where nothing was learned."""
+
+    model: str = Field(description="What its model is called there.", examples=["digits"])
+    version: int = Field(description="Its number there.")
+    digest: str = Field(description="Of its posterior, here and there.")
+    root_digest: str = Field(description="Of the root prior, here and there.")
+    rows: int = Field(description="Rows that it has learned from there.")
+    chunks: int = Field(description="In how many updates.")
+    posterity: str = Field(description="The release that exported it.")
+
+
 class ModelResource(BaseModel):
     """A model: its description with every default resolved, where its aliases point, and how much it has seen."""
 
@@ -39,6 +51,7 @@ class ModelResource(BaseModel):
     chunk: ChunkLimits
     retention: Retention
     created_at: datetime
+    imported: ImportedResource | None = Field(description="Where it was learned before; null: it began here.")
     head: int = Field(description="The version that predictions default to and updates start from.")
     aliases: dict[str, int] = Field(examples=[{"head": 3}])
     versions: int = Field(description="Published versions; the root prior, version 0, is not counted.")
@@ -204,6 +217,7 @@ class EvidenceResource(BaseModel):
     rows: int
     chunks: list[int]
     batches: list[int]
+    elsewhere: int = Field(description="Rows that were learned from elsewhere, before the model was imported.")
 
 
 class VersionResource(BaseModel):
@@ -215,7 +229,7 @@ class VersionResource(BaseModel):
     chunk: int | None
     update: int | None
     digest: str
-    rows: int = Field(description="Rows of the chunk that it absorbed.")
+    rows: int = Field(description="Rows of the chunk that it absorbed; of an imported version, all of elsewhere.")
     evidence: EvidenceResource = Field(description="Everything on its line, each batch once.")
     kl_nats: float = Field(description="KL from its parent, in nats.")
     prequential: dict[str, float | None] | None = Field(

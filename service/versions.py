@@ -18,7 +18,7 @@ from service.resources import (
     moment,
 )
 from store.errors import BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
-from store.values import ChunkRow, VersionRow
+from store.values import ChunkRow, ModelRow, VersionRow
 
 router = APIRouter(prefix="/v1/models/{model}/versions", tags=["versions"])
 
@@ -85,16 +85,15 @@ def compare_versions(model: ModelName, version: PathNumber, other: PathNumber, h
 
 
 def _resources(house: House, model: str, rows: list[VersionRow]) -> list[VersionResource]:
-    recipe = house.history.model(model).description["recipe"]
-    aliases = house.history.aliases(model)
-    return [_resource(house, model, row, recipe=recipe, aliases=aliases) for row in rows]
+    of, aliases = house.history.model(model), house.history.aliases(model)
+    return [_resource(house, of, row, aliases=aliases) for row in rows]
 
 
-def _resource(house: House, model: str, row: VersionRow, *, recipe: object, aliases: dict[str, int]) -> VersionResource:
-    evidence = house.history.evidence(model, row.number)
+def _resource(house: House, model: ModelRow, row: VersionRow, *, aliases: dict[str, int]) -> VersionResource:
+    evidence = house.history.evidence(model.name, row.number)
     return VersionResource.model_validate(
         {
-            "model": model,
+            "model": model.name,
             "version": row.number,
             "parent": row.parent,
             "chunk": row.chunk,
@@ -105,11 +104,12 @@ def _resource(house: House, model: str, row: VersionRow, *, recipe: object, alia
                 rows=evidence.rows,
                 chunks=[chunk.number for chunk in evidence.chunks],
                 batches=evidence.batches,
+                elsewhere=0 if model.imported is None else row.rows_learned - evidence.rows,
             ),
             "kl_nats": row.kl_nats,
             "prequential": row.report.get("prequential"),
             "seconds": row.report.get("seconds"),
-            "recipe": recipe,
+            "recipe": model.description["recipe"],
             "report": row.report,
             "aliases": [alias for alias, version in aliases.items() if version == row.number],
             "created_at": moment(row.created_at),
