@@ -52,7 +52,9 @@ from bayes.ready import Ready, ready, usable_method
 from bayes.recipe import Recipe
 from bayes.report import Bound, Choice, Progress, Report
 from bayes.root import root
+from bayes.scores import Scores
 from bayes.state_dicts import state_dict
+from bayes.surprise import Surprise, surprise
 from bayes.update import absorb
 from bayes.weights import Pretrained, weights_of
 
@@ -94,6 +96,8 @@ __all__ = [
     "Recipe",
     "Reliability",
     "Report",
+    "Scores",
+    "Surprise",
     "UnreadableExport",
     "UnreadablePosterior",
     "UpdateDiverged",
@@ -126,6 +130,7 @@ __all__ = [
     "root",
     "score",
     "state_dict",
+    "surprise",
     "unlearn",
     "usable_method",
     "weights_of",

@@ -36,10 +36,10 @@ from service.rejected import (
     WeightsInvalid,
 )
 from service.requests import IdempotencyKey, ModelName, PageAsked, PathNumber, RawBody, TheHouse
-from service.resources import AcceptedBatch, BatchList, BatchResource, DeletionResource, moment
+from service.resources import SET_ASIDE, AcceptedBatch, BatchList, BatchResource, BatchState, DeletionResource, moment
 from service.schemas import BatchBody, Reason
 from store.errors import BatchNotFound, BatchWaiting, BlobBuried, IdempotencyKeyReused, ModelNotFound
-from store.values import BatchRow
+from store.values import BatchRow, Part
 
 router = APIRouter(prefix="/v1/models/{model}/batches", tags=["batches"])
 
@@ -159,25 +159,34 @@ def delete_batch(
 
 
 def _resources(house: House, model: str, rows: list[BatchRow]) -> list[BatchResource]:
-    head = house.history.resolve(model).version
-    learned = {chunk.number for chunk in house.history.evidence(model, head).chunks}
     chunks = {row.chunk for row in rows if row.chunk is not None}
     absorbed_in = {chunk: house.history.absorbed_in(model, chunk) for chunk in chunks}
+    born = {part.version for parts in absorbed_in.values() for part in parts}
+    learned = house.history.on_line(model, house.history.resolve(model).version, born)
     return [_resource(model, row, absorbed_in, learned) for row in rows]
 
 
-def _resource(model: str, row: BatchRow, absorbed_in: dict[int, list[int]], learned: set[int]) -> BatchResource:
-    versions = [] if row.chunk is None else absorbed_in[row.chunk]
+def _resource(model: str, row: BatchRow, absorbed_in: dict[int, list[Part]], learned: frozenset[int]) -> BatchResource:
+    parts = [] if row.chunk is None else absorbed_in[row.chunk]
+    versions = [part.version for part in parts if row.number not in part.omitted]
     return BatchResource(
         model=model,
         batch=row.number,
         rows=row.rows,
-        state="absorbed" if versions else "accepted" if row.chunk is None else "in-chunk",
+        state=_state(row, is_absorbed=bool(versions)),
         key=row.key,
         digest=row.digest,
         accepted_at=moment(row.accepted_at),
         chunk=row.chunk,
         absorbed_in=versions,
-        on_head=row.chunk in learned,
+        on_head=any(version in learned for version in versions),
         deleted_at=None if row.deleted_at is None else moment(row.deleted_at),
     )
+
+
+def _state(row: BatchRow, *, is_absorbed: bool) -> BatchState:
+    if row.aside is not None:
+        return SET_ASIDE[row.aside]
+    if is_absorbed:
+        return "absorbed"
+    return "accepted" if row.chunk is None else "in-chunk"

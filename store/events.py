@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, Engine, func, insert, select
 
-from store.queries import find_model
+from store.queries import find_model, next_number
 from store.schema import events
 from store.values import EventKind, EventRow, Json
-from store.writes import next_number
 
 LIMIT = 100
 

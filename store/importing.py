@@ -78,7 +78,7 @@ class Importing:
                 return model, False
             model = find_model(connection, name)
             _insert_versions(connection, model.id, imported, now)
-            _insert_moves(connection, model.id, imported, now, actor=actor)
+            _point_head(connection, model.id, imported, now, actor=actor)
             return model, True
 
 
@@ -117,14 +117,11 @@ def _insert_versions(connection: Connection, model_id: int, imported: Imported, 
         "rows": imported.rows,
         "rows_learned": imported.rows,
         "publication": Publication.IMPORTED,
-        "head_seq": 1,
     }
     connection.execute(insert(versions), [root, learned] if imported.chunks else [root])
 
 
-def _insert_moves(connection: Connection, model_id: int, imported: Imported, now: float, *, actor: str) -> None:
-    made = {"alias": HEAD, "moved_by": actor, "moved_at": now}
-    insert_move(connection, model_id, made | {"version": 0, "kind": MoveKind.CREATE, "reason": "root prior, imported"})
-    if imported.chunks:
-        reason = f"imported: version {imported.version} of '{imported.model}'"
-        insert_move(connection, model_id, made | {"version": 1, "kind": MoveKind.PUBLISH, "reason": reason})
+def _point_head(connection: Connection, model_id: int, imported: Imported, now: float, *, actor: str) -> None:
+    reason = f"imported: version {imported.version} of '{imported.model}'"
+    move = {"alias": HEAD, "version": 1 if imported.chunks else 0, "kind": MoveKind.CREATE, "reason": reason}
+    insert_move(connection, model_id, move | {"moved_by": actor, "moved_at": now})

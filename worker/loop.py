@@ -101,7 +101,7 @@ class Worker:
                 claim,
                 self.blobs,
                 device=self.device,
-                missing_labels=self.history.missing_labels(claim.model, version=claim.prior, chunk=claim.chunk),
+                missing_labels=self.history.missing_labels(claim.model, version=claim.prior, batches=claim.batches),
                 progress=heartbeat.progress,
                 check=heartbeat.check,
             )

@@ -114,7 +114,8 @@ def test_an_imported_model_says_where_it_was_learned_and_from_how_much(live: Liv
     assert (resource["head"], resource["versions"], resource["rows"]) == (2, 2, 12)
     root, first, second = (other.client.get(f"{there}/versions/{number}").json() for number in range(3))
     assert [one["evidence"]["elsewhere"] for one in (root, first, second)] == [0, 24, 24]
-    assert [one["evidence"]["rows"] for one in (root, first, second)] == [0, 0, 12]
+    assert [one["evidence"]["rows"] for one in (root, first, second)] == [0, 24, 36]
+    assert [one["evidence"]["batches"] for one in (root, first, second)] == [[], [], [1]]
     assert (first["rows"], first["chunk"], first["update"], first["parent"]) == (24, None, None, 0)
     assert first["kl_nats"] > 0
     history = other.client.get(f"{there}/aliases/head/history").json()

@@ -71,13 +71,10 @@ def test_an_imported_model_has_its_root_and_its_version_and_head_is_the_version(
     assert (learned.publication, learned.rows_learned, learned.kl_nats) == (Publication.IMPORTED, 700, 12.5)
     assert (learned.depth, learned.branch, learned.fork) == (1, 0, None)
     assert history.resolve("digits").version == 1
-    assert history.evidence("digits", 1).rows == 0
-    moves = history.moves("digits", HEAD)
-    assert {move.moved_by for move in moves} == {"ada"}
-    assert [(move.version, move.kind) for move in sorted(moves, key=lambda move: move.seq)] == [
-        (0, MoveKind.CREATE),
-        (1, MoveKind.PUBLISH),
-    ]
+    assert (history.evidence("digits", 1).rows, history.evidence("digits", 1).batches) == (700, [])
+    (move,) = history.moves("digits", HEAD)
+    assert (move.version, move.kind, move.moved_by) == (1, MoveKind.CREATE, "ada")
+    assert move.reason == "imported: version 7 of 'far'"
     assert faults(engine) == []
 
 
@@ -95,7 +92,7 @@ def test_the_same_import_again_changes_nothing(importing: Importing, history: Hi
     again, is_new = importing.create_model("digits", DESCRIPTION, replace(IMPORTED, posterity="0.2.0"))
 
     assert (again, is_new) == (first, False)
-    assert len(history.moves("digits", HEAD)) == 2
+    assert len(history.moves("digits", HEAD)) == 1
 
 
 @pytest.mark.parametrize(
