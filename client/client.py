@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import AsyncRetrying, Retrying
 
-from client import api_keys, blobs, calls, waiting
+from client import api_keys, blobs, calls, exports, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.retry import policy, unreachable
@@ -137,6 +137,8 @@ class Client:
     versions = blocking(calls.versions)
     version = blocking(calls.version)
     posterior = blocking(calls.posterior)
+    export = blocking(exports.export)
+    import_version = blocking(exports.import_version)
     compare = blocking(calls.compare)
     aliases = blocking(calls.aliases)
     alias = blocking(calls.alias)
@@ -228,6 +230,8 @@ class AsyncClient:
     versions = awaiting(calls.versions)
     version = awaiting(calls.version)
     posterior = awaiting(calls.posterior)
+    export = awaiting(exports.export)
+    import_version = awaiting(exports.import_version)
     compare = awaiting(calls.compare)
     aliases = awaiting(calls.aliases)
     alias = awaiting(calls.alias)

@@ -26,6 +26,19 @@ class Pending:
     rows: int
 
 
+@dataclass(frozen=True)
+class Imported:
+    """The version of another installation that a model goes on from; `rows` were learned from there."""
+
+    model: str
+    version: int
+    digest: str
+    root_digest: str
+    rows: int
+    chunks: int
+    posterity: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model(Resource):
     name: str
@@ -44,6 +57,7 @@ class Model(Resource):
     rows: int
     pending: Pending
     updates: dict[str, int]
+    imported: Imported | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,9 +166,12 @@ class Blob(Resource):
 
 @dataclass(frozen=True)
 class Evidence:
+    """`elsewhere` of the rows were learned from before the model was imported."""
+
     rows: int
     chunks: tuple[int, ...]
     batches: tuple[int, ...]
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True)
