@@ -37,12 +37,14 @@ from bayes.errors import (
 )
 from bayes.exports import Export, load_export
 from bayes.families import FamilyName
+from bayes.gate import Gate, Verdict
 from bayes.grid import absorb_on_grid
 from bayes.inputs import Input
 from bayes.model import Model
 from bayes.moments import Moments, obstacle
 from bayes.nets import Conv3Fc3, Layers, LeNet5, Mlp, Net
 from bayes.outputs import Categorical, Gaussian, Output
+from bayes.paired import Difference, paired
 from bayes.pooling import merge, unlearn
 from bayes.posterior import Posterior, digest_of
 from bayes.predict import ask, predict
@@ -66,10 +68,12 @@ __all__ = [
     "Choice",
     "Chunk",
     "Conv3Fc3",
+    "Difference",
     "Draws",
     "Export",
     "FamilyMismatch",
     "FamilyName",
+    "Gate",
     "Gaussian",
     "GaussianPrediction",
     "GaussianPrior",
@@ -101,6 +105,7 @@ __all__ = [
     "UnreadableExport",
     "UnreadablePosterior",
     "UpdateDiverged",
+    "Verdict",
     "WeightsPrior",
     "absorb",
     "absorb_on_grid",
@@ -123,6 +128,7 @@ __all__ = [
     "merge",
     "nll",
     "obstacle",
+    "paired",
     "predict",
     "ready",
     "reliability",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from itertools import islice
 
@@ -12,6 +12,7 @@ from sqlalchemy.sql import ColumnElement
 from store.accepting import batches_named, pending_totals
 from store.errors import AliasNotFound, BatchNotFound, ModelNotFound, VersionNotFound
 from store.queries import (
+    IS_DELETED,
     batch_totals,
     batches_of,
     count_versions,
@@ -31,13 +32,14 @@ from store.queries import (
 )
 from store.schema import batches, models, moves, updates, versions
 from store.tombstones import holders_of
-from store.tree import Difference, born_of, difference_between, evidence_of, on_line
+from store.tree import Difference, born_of, difference_between, evidence_of, on_line, scores_on_line
 from store.values import (
     ALL_MODELS,
     HEAD,
     BatchRow,
     Counters,
     Evidence,
+    Json,
     ModelRow,
     MoveRow,
     Part,
@@ -200,6 +202,25 @@ class History:
         """Of these versions, those that the version was learned from, or is."""
         with self.engine.begin() as connection:
             return on_line(connection, find_model(connection, name).id, version, among)
+
+    def scores_on_line(self, name: str, version: int, *, limit: int) -> list[Json]:
+        """How the newest batches that the line has learned from were predicted before that, the oldest first."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            return scores_on_line(connection, model.id, version, limit=limit)
+
+    def rows_learned_by(self, name: str, version: int) -> Iterator[str]:
+        """The digests of the batches that the version has learned from and whose rows were kept, the newest first."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            numbers = evidence_of(connection, model.id, version).batches
+        for first in range(len(numbers), 0, -LIMIT):
+            chosen = numbers[max(0, first - LIMIT) : first]
+            with self.engine.begin() as connection:
+                query = select(batches.c.digest).where(batches.c.model_id == model.id, batches.c.number.in_(chosen))
+                kept = query.where(~IS_DELETED).order_by(batches.c.number.desc())
+                digests = list(connection.execute(kept).scalars())
+            yield from digests
 
     def missing_labels(self, name: str, *, version: int, batches: Collection[int]) -> list[str]:
         """Labels that the version has learned from and these batches lack."""

@@ -15,7 +15,7 @@ from sqlalchemy import CTE, Connection, Join, Select, and_, case, func, select
 from sqlalchemy.sql import ColumnElement
 
 from store.queries import omitted_of
-from store.schema import batches, chunks, versions
+from store.schema import batches, chunks, scores, versions
 from store.values import Evidence, Json, Part
 
 
@@ -87,7 +87,7 @@ def difference_between(connection: Connection, model_id: int, one: int, other: i
     if rows:
         within = batches.c.number.between(min(rows), max(rows))
         query = select(batches.c.number, batches.c.rows).where(batches.c.model_id == model_id, within)
-        rows |= {number: count for number, count in connection.execute(query).tuples() if number in rows}
+        rows |= {row.number: row.rows for row in connection.execute(query) if row.number in rows}
     return Difference(ancestor, (tuple(ours), tuple(theirs)), rows)
 
 
@@ -109,6 +109,14 @@ def born_of(connection: Connection, model_id: int, chunk: int) -> list[Part]:
     """What each version that was born by absorbing this chunk has learned of it, in the order of the versions."""
     query = _parts().where(versions.c.model_id == model_id, versions.c.chunk == chunk)
     return _to_parts(connection, model_id, connection.execute(query.order_by(versions.c.number)).all())
+
+
+def scores_on_line(connection: Connection, model_id: int, version: int, *, limit: int) -> list[Json]:
+    """The scores of the newest batches that the line has learned from, the oldest of them first."""
+    of_update = and_(scores.c.model_id == model_id, scores.c["update"] == versions.c["update"])
+    query = select(scores.c.scores).select_from(_line(model_id, version).join(scores, of_update))
+    newest = query.where(scores.c.scores.is_not(None)).order_by(versions.c.depth.desc(), scores.c.batch.desc())
+    return list(connection.execute(newest.limit(limit)).scalars())[::-1]
 
 
 def evidence_of(connection: Connection, model_id: int, version: int) -> Evidence:

@@ -25,9 +25,10 @@ from store.ledger import Ledger
 from store.retention import Retention
 from store.values import Claim, UpdateState
 from tests.worker.given import a_model, accept, rows
-from worker.absorb import absorb, learn, score_before_learning
+from worker.absorb import absorb, learn
 from worker.heartbeat import Heartbeat, Stopping
 from worker.loop import Worker
+from worker.reading import score_before_learning
 
 WAIT_SECONDS = 30.0
 
