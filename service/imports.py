@@ -128,6 +128,8 @@ def _imported(export: Export) -> Imported:
 def _descriptions(export: Export, name: str) -> tuple[Json, Json | None]:
     """The description under this name, resolved, and as it was posted where that is known.
 
+    What releases before this one could not say of what is done beside learning, this one's defaults say.
+
     Raises:
         DescriptionInvalid: this release makes no model from it.
         ExportInvalid: it makes another one.
@@ -137,8 +139,7 @@ def _descriptions(export: Export, name: str) -> tuple[Json, Json | None]:
         _, description, _ = _resolved(told)
     except JsonTooLarge as error:
         raise ExportInvalid(reason=f"its description is too large. {str(error).rstrip('.')}") from None
-    if description != told:
-        keys = sorted(key for key in {*told, *description} if told.get(key) != description.get(key))
+    if keys := sorted(key for key in told if told[key] != description.get(key)):
         raise ExportInvalid(reason=f"its description says of {', '.join(keys)} what this release does not resolve to")
     posted = None if export.about.posted is None else {**export.about.posted, "name": name}
     return description, posted if posted is not None and _is_of(posted, description) else None

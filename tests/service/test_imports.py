@@ -392,6 +392,16 @@ def test_what_is_no_export_is_refused_and_nothing_is_stored(live: Live, other: L
     assert (held(other), named(other)) == (blobs, models)
 
 
+def test_an_archive_of_a_release_that_could_say_less_is_read_with_the_defaults(live: Live, other: Live) -> None:
+    def say_less(told: Json) -> None:
+        for key in ("publish", "gate", "surprise"):
+            del told["description"][key]
+
+    there = imported(other, told_otherwise(exported(live, taught(live, 1), 1), say_less))
+
+    assert other.house.history.model(there.rpartition("/")[2]).description["publish"] == "always"
+
+
 def test_what_was_posted_there_counts_only_where_it_could_have_been(live: Live, other: Live) -> None:
     model = taught(live, 1)
     name, of_another = model.rpartition("/")[2], TINY | {"family": "point"}

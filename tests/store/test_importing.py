@@ -16,11 +16,13 @@ from store.doctor import examine
 from store.errors import BlobBuried, ModelExists
 from store.exporting import Exporting
 from store.folder import Folder
+from store.forgetting import Forgetting
 from store.history import History
 from store.importing import Imported, Importing
 from store.invariants import violations
 from store.leases import Leases
 from store.ledger import Ledger
+from store.parking import Parking
 from store.values import HEAD, MoveKind, Publication
 from tests.conftest import FakeClock
 from tests.store.given import ROOT, a_model, a_published_version, a_queued_update, accept, claimed, digest, publish
@@ -264,3 +266,35 @@ def test_a_line_is_read_with_the_batches_that_each_version_absorbed(
         (3, 1, [(4, digest("d"))]),
     ]
     assert line.versions[1].batches[0].rows == 3
+
+
+def test_a_line_does_not_name_batches_that_a_version_left_out(
+    engine: Engine, ledger: Ledger, leases: Leases, clock: FakeClock
+) -> None:
+    a_model(ledger)
+    accept(ledger, "a", rows=3)
+    accept(ledger, "poisoned", rows=4)
+    Parking(engine, clock=clock).park("digits", [2], actor="ada")
+    a_queued_update(ledger, "b")
+    publish(leases, claimed(leases))
+
+    line = Exporting(engine).line("digits", 1)
+
+    assert [batch.digest for batch in line.versions[1].batches] == [digest("a"), digest("b")]
+    assert line.versions[1].rows == 4
+
+
+def test_a_forget_on_a_line_that_began_elsewhere_keeps_what_was_learned_there(
+    engine: Engine, ledger: Ledger, leases: Leases, importing: Importing, clock: FakeClock
+) -> None:
+    importing.create_model("digits", DESCRIPTION, IMPORTED)
+    for key in "ab":
+        a_published_version(ledger, leases, key)
+    Forgetting(engine, clock=clock).forget("digits", [1], actor="ada")
+
+    publish(leases, claimed(leases))
+
+    head = Exporting(engine).line("digits", History(engine).resolve("digits").version)
+    assert [version.number for version in head.versions] == [0, 1, 4]
+    assert head.version.rows_learned == IMPORTED.rows + 1
+    assert faults(engine) == []
