@@ -47,7 +47,7 @@ class About:
     def to_bytes(self) -> bytes:
         """The `export.json`; equal values make equal bytes."""
         told = {**vars(self), "format": FORMAT, "lineage": write_lineage(self.lineage)}
-        return json.dumps(told, sort_keys=True, indent=1, allow_nan=False).encode()
+        return json.dumps(told, sort_keys=True, allow_nan=False).encode()
 
 
 def read_about(raw: bytes) -> About:

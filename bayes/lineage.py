@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 
 from bayes.errors import InvalidDescription
@@ -51,7 +51,7 @@ def rows_of(lineage: Lineage) -> int:
 
 def write_lineage(lineage: Sequence[Ancestor]) -> list[dict[str, object]]:
     """The JSON that `read_lineage` reads back as this lineage."""
-    return [asdict(ancestor) | {"batches": [asdict(batch) for batch in ancestor.batches]} for ancestor in lineage]
+    return [{**vars(ancestor), "batches": [vars(batch) for batch in ancestor.batches]} for ancestor in lineage]
 
 
 def read_lineage(value: object, where: str = "lineage") -> Lineage:

@@ -24,13 +24,16 @@ from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
 from store.engine import connect
 from store.exporting import Exporting
+from store.forgetting import Forgetting
 from store.history import History
 from store.importing import Importing
 from store.key_ring import KeyRing
 from store.keys import Keys
 from store.ledger import Ledger
+from store.parking import Parking
 from store.resolving import Resolver
 from store.retention import Retention
+from store.scoring import Scoring
 from store.settings import Settings
 
 READERS = 2
@@ -57,6 +60,9 @@ class House:
     preloading: Preloading
     collecting: Collecting
     retention: Retention
+    parking: Parking
+    forgetting: Forgetting
+    scoring: Scoring
     bodies: Bodies
     reading: CapacityLimiter
     """Held while a large body is read: its arrays take several times its bytes."""
@@ -138,6 +144,9 @@ def open_house(settings: Settings) -> House:
         preloading=preloading,
         collecting=collecting,
         retention=Retention(engine, collecting),
+        parking=Parking(engine),
+        forgetting=Forgetting(engine),
+        scoring=Scoring(engine),
         bodies=Bodies(settings.bodies_bytes_max),
         reading=CapacityLimiter(READERS),
         computing=threading.BoundedSemaphore(cores),

@@ -156,8 +156,10 @@ class UpdateResource(BaseModel):
     model: str
     update: int
     chunk: int
-    rows: int
-    batches: list[int]
+    rows: int = Field(description="Rows of the chunk, with those of omitted batches.")
+    batches: list[int] = Field(description="Those that it learns from.")
+    omitted: list[int] = Field(description="Batches of the chunk that were parked, discarded or forgotten.")
+    forget: int | None = Field(description="The forget that it is a step of.")
     state: UpdateState
     attempt: int
     prior: int | None = Field(description="The version it starts from; null while it waits.")
