@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import AsyncRetrying, Retrying
 
-from client import api_keys, blobs, calls, labels, taking_back, waiting
+from client import api_keys, blobs, calls, exports, labels, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.retry import policy, unreachable
@@ -139,6 +139,8 @@ class Client:
     versions = blocking(calls.versions)
     version = blocking(calls.version)
     posterior = blocking(calls.posterior)
+    export = blocking(exports.export)
+    import_version = blocking(exports.import_version)
     compare = blocking(calls.compare)
     aliases = blocking(calls.aliases)
     alias = blocking(calls.alias)
@@ -244,6 +246,8 @@ class AsyncClient:
     versions = awaiting(calls.versions)
     version = awaiting(calls.version)
     posterior = awaiting(calls.posterior)
+    export = awaiting(exports.export)
+    import_version = awaiting(exports.import_version)
     compare = awaiting(calls.compare)
     aliases = awaiting(calls.aliases)
     alias = awaiting(calls.alias)

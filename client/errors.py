@@ -93,6 +93,10 @@ class UnreadableFile(ClientProblem):
     """A file named on the command line cannot be read."""
 
 
+class UnwritableFile(ClientProblem):
+    """A file named on the command line cannot be written."""
+
+
 class UnusableKey(ClientProblem):
     """The idempotency key cannot travel in a header."""
 

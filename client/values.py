@@ -26,6 +26,19 @@ class Pending:
     rows: int
 
 
+@dataclass(frozen=True)
+class Imported:
+    """The version of another installation that a model goes on from; `rows` were learned from there."""
+
+    model: str
+    version: int
+    digest: str
+    root_digest: str
+    rows: int
+    chunks: int
+    posterity: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model(Resource):
     name: str
@@ -44,6 +57,7 @@ class Model(Resource):
     rows: int
     pending: Pending
     updates: dict[str, int]
+    imported: Imported | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,11 +168,15 @@ class Blob(Resource):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a version has learned from; of long lines, lists leave out which: read the version by itself."""
+    """What a version has learned from; `elsewhere` of the rows before the model was imported.
+
+    Of long lines, lists leave out which chunks and batches: read the version by itself.
+    """
 
     rows: int
     chunks: tuple[int, ...] | None
     batches: tuple[int, ...] | None
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,10 @@ from service import (
     aliases,
     batches,
     blobs,
+    exports,
     forgets,
     health,
+    imports,
     keys,
     labels,
     metrics,
@@ -113,6 +115,7 @@ def create_app(settings: Settings) -> FastAPI:
     problems.install(app)
     for part in (
         models,
+        imports,
         blobs,
         batches,
         parked,
@@ -122,6 +125,7 @@ def create_app(settings: Settings) -> FastAPI:
         labels,
         metrics,
         versions,
+        exports,
         aliases,
         keys,
         health,

@@ -25,8 +25,10 @@ from store.aliases import Aliases
 from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
 from store.engine import connect
+from store.exporting import Exporting
 from store.forgetting import Forgetting
 from store.history import History
+from store.importing import Importing
 from store.kept_predictions import KeptPredictions
 from store.key_ring import KeyRing
 from store.keys import Keys
@@ -48,6 +50,8 @@ class House:
     ledger: Ledger
     aliases: Aliases
     history: History
+    exporting: Exporting
+    importing: Importing
     blobs: Blobs
     loaded: Loaded
     known: KnownModels
@@ -135,6 +139,8 @@ def open_house(settings: Settings) -> House:
         ledger=ledger,
         aliases=Aliases(engine),
         history=history,
+        exporting=Exporting(engine),
+        importing=Importing(engine),
         blobs=blobs,
         loaded=loaded,
         known=KnownModels(history),

@@ -16,7 +16,7 @@ from service.links import link
 from service.needs import need_of
 from service.parameters import tidy_parameters
 from service.problems import ProblemBody
-from service.requests import BYTES, JSON, SAFETENSORS
+from service.requests import BYTES, JSON, SAFETENSORS, ZIP
 from service.schemas import AliasBody, BatchBody, KeyBody, PredictionBody, ReplayBody, RollbackBody
 
 REF = "#/components/schemas/{model}"
@@ -64,6 +64,12 @@ def takes_tensors(description: str) -> dict[str, Any]:
     """The request body of an operation: a safetensors file and nothing else."""
     binary = {"type": "string", "contentMediaType": SAFETENSORS, "description": description}
     return {"requestBody": {"required": True, "content": {media: {"schema": binary} for media in (SAFETENSORS, BYTES)}}}
+
+
+def takes_archive(description: str) -> dict[str, Any]:
+    """The request body of an operation: an exported version and nothing else."""
+    binary = {"type": "string", "contentMediaType": ZIP, "description": description}
+    return {"requestBody": {"required": True, "content": {media: {"schema": binary} for media in (ZIP, BYTES)}}}
 
 
 def document(app: FastAPI) -> dict[str, Any]:

@@ -59,6 +59,16 @@ class DescriptionInvalid(Rejected):
     message = "{reason}. Nothing was created."
 
 
+class ExportInvalid(Rejected):
+    code, status, title = "export-invalid", 422, "The body is no exported version"
+    message = "This cannot be imported: {reason}. Nothing was stored."
+
+
+class PlainWeightsImpossible(Rejected):
+    code, status, title = "plain-weights-impossible", 409, "No plain weights do what the version does"
+    message = "A state_dict of model '{model}' would not predict its labels: {reason}. Export the version as a zip."
+
+
 class BlobNotFound(Rejected):
     code, status, title = "blob-not-found", 404, "No such blob"
     message = "There is no blob {digest}. A blob is named by the sha256 of its bytes; POST /v1/blobs keeps one."

@@ -29,6 +29,7 @@ from store.aliases import Expected
 JSON = "application/json"
 SAFETENSORS = "application/x-safetensors"
 BYTES = "application/octet-stream"
+ZIP = "application/zip"
 
 KEY_HEADER = "Idempotency-Key"
 KEY_LENGTH_MAX = 255

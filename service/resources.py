@@ -26,6 +26,18 @@ class Pending(BaseModel):
     rows: int
 
 
+class ImportedResource(BaseModel):
+    """The version of another installation that a model goes on from; version 1, or 0 where nothing was learned."""
+
+    model: str = Field(description="What its model is called there.", examples=["digits"])
+    version: int = Field(description="Its number there.")
+    digest: str = Field(description="Of its posterior, here and there.")
+    root_digest: str = Field(description="Of the root prior, here and there.")
+    rows: int = Field(description="Rows that it has learned from there.")
+    chunks: int = Field(description="In how many updates.")
+    posterity: str = Field(description="The release that exported it.")
+
+
 class ModelResource(BaseModel):
     """A model: its description with every default resolved, where its aliases point, and how much it has seen."""
 
@@ -40,6 +52,7 @@ class ModelResource(BaseModel):
     retention: Retention
     predictions: KeptPredictions
     created_at: datetime
+    imported: ImportedResource | None = Field(description="Where it was learned before; null: it began here.")
     head: int = Field(description="The version that predictions default to and updates start from.")
     aliases: dict[str, int] = Field(examples=[{"head": 3}])
     versions: int = Field(description="Published versions; the root prior, version 0, is not counted.")
@@ -224,6 +237,7 @@ class EvidenceResource(BaseModel):
     rows: int
     chunks: list[int] | None = Field(description="null: in a list, where there are many; GET the version by itself.")
     batches: list[int] | None = Field(description="As `chunks`.")
+    elsewhere: int = Field(description="Of the rows, those that were learned from before the model was imported.")
 
 
 class VersionResource(BaseModel):
@@ -235,7 +249,9 @@ class VersionResource(BaseModel):
     chunk: int | None
     update: int | None
     digest: str
-    rows: int = Field(description="Rows that it absorbed: of its chunk, without batches that were set aside.")
+    rows: int = Field(
+        description="Rows that it absorbed: of its chunk, without batches that were set aside; or all of elsewhere."
+    )
     evidence: EvidenceResource = Field(description="Everything on its line, each batch once.")
     kl_nats: float = Field(description="KL from its parent, in nats.")
     prequential: dict[str, float | None] | None = Field(

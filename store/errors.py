@@ -65,7 +65,8 @@ class AliasNotFound(Problem):
 class ModelExists(Problem):
     code, status, title = "model-exists", 409, "The name is taken by another model"
     message = (
-        "A model named '{model}' exists with another description. Choose another name, or post the same description."
+        "A model named '{model}' exists with another description, or imported from another version. Choose another "
+        "name, or send the same again."
     )
 
 

@@ -59,6 +59,7 @@ def test_a_body_has_a_schema_and_examples() -> None:
     blob = bodies.pop("POST /v1/blobs")["content"]
 
     assert set(blob) == {"application/x-safetensors", "application/octet-stream"}
+    assert set(bodies.pop("POST /v1/imports")["content"]) == {"application/zip", "application/octet-stream"}
     assert len(bodies) == 9
     for body in bodies.values():
         as_json = body["content"]["application/json"]
