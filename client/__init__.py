@@ -18,6 +18,7 @@ from client.errors import (
     UpdateUnpublished,
     WaitTimedOut,
 )
+from client.labels import KeptPrediction, Labeled, RefusedLabel
 from client.prediction import Prediction
 from client.values import Alias, Batch, Blob, Comparison, Key, Model, Move, NewKey, Readiness, Rollback, Update, Version
 
@@ -30,15 +31,18 @@ __all__ = [
     "ClientProblem",
     "Comparison",
     "Fault",
+    "KeptPrediction",
     "Key",
     "KeyNotAllowed",
     "KeyRefused",
+    "Labeled",
     "Model",
     "Move",
     "NewKey",
     "Prediction",
     "RateLimited",
     "Readiness",
+    "RefusedLabel",
     "Rollback",
     "RowsLeftPending",
     "ServiceProblem",

@@ -14,8 +14,10 @@ from service.at_once import AtOnce
 from service.bodies_at_once import Bodies
 from service.computing import Asked, Computing, Question
 from service.keeping import keep_all
+from service.kept import Keeping
 from service.known import KnownModels
 from service.known_keys import KnownKeys
+from service.labeling import Labeling
 from service.loaded import Loaded
 from service.preload import Preloading
 from service.rejected import Unavailable
@@ -27,6 +29,7 @@ from store.exporting import Exporting
 from store.forgetting import Forgetting
 from store.history import History
 from store.importing import Importing
+from store.kept_predictions import KeptPredictions
 from store.key_ring import KeyRing
 from store.keys import Keys
 from store.ledger import Ledger
@@ -57,6 +60,9 @@ class House:
     known_keys: KnownKeys
     accepting: Accepting
     predicting: AtOnce[Question, Asked, bytes]
+    kept: KeptPredictions
+    keeping: Keeping
+    labeling: Labeling
     preloading: Preloading
     collecting: Collecting
     retention: Retention
@@ -76,6 +82,8 @@ class House:
         self.stopping.set()
         self.accepting.close()
         self.predicting.close()
+        self.keeping.close()
+        self.labeling.close()
         self.preloading.close()
         self.loaded.close()
         self.resolver.close()
@@ -119,7 +127,7 @@ def open_house(settings: Settings) -> House:
         items_max=settings.queue_max,
         bytes_max=settings.queue_bytes_max,
     )
-    collecting = Collecting(engine, blobs)
+    collecting, kept = Collecting(engine, blobs), KeptPredictions(engine)
     ledger, keys, most = (
         Ledger(engine),
         Keys(engine),
@@ -141,6 +149,9 @@ def open_house(settings: Settings) -> House:
         resolver=resolver,
         accepting=Accepting(blobs, ledger, history, collecting, **most),
         predicting=predicting,
+        kept=kept,
+        keeping=Keeping(kept, **most),
+        labeling=Labeling(blobs, ledger, collecting, body_bytes_max=settings.body_bytes_max, **most),
         preloading=preloading,
         collecting=collecting,
         retention=Retention(engine, collecting),

@@ -19,7 +19,7 @@ FIRST_UPDATE = ASKED | {"update": "$response.body#/updates/0/update"}
 
 OF_MODELS = (
     *("get_model", "post_batch", "list_batches", "close_chunk", "list_updates", "replay_chunks"),
-    *("predict", "predict_small", "list_versions", "list_aliases", "roll_back"),
+    *("predict", "predict_small", "post_labels", "list_versions", "list_aliases", "roll_back"),
 )
 """Calls that need no more than the name of a model, and perhaps a body."""
 
@@ -55,6 +55,9 @@ LEADS = (
     Leads("cancel_update", (200,), ("replay_chunks",), ANSWERED),
     Leads("get_update", (200,), OF_VERSIONS, VERSION),
     Leads("predict", (200,), ("get_version",), VERSION),
+    # Only answers that are kept have an id.
+    Leads("predict", (200,), ("get_prediction",), ANSWERED | {"prediction": "$response.body#/prediction"}),
+    Leads("get_prediction", (200,), ("get_version",), VERSION),
     Leads("list_versions", (200,), OF_VERSIONS, ASKED | {"version": "$response.body#/versions/0/version"}),
     Leads("get_version", (200,), ("predict_with_version", "download_posterior"), VERSION),
     Leads("get_version", (200,), ("compare_versions",), VERSION | {"other": "$response.body#/version"}),

@@ -28,7 +28,7 @@ from service.requests import JsonOnly, ModelName, PageAsked, RawBody, TheHouse
 from service.resources import ImportedResource, ModelList, ModelResource, Pending, moment
 from store.blobs import digest_of
 from store.errors import BlobBuried, BlobCorrupt, BlobMissing, ModelExists, ModelNotFound
-from store.values import HEAD, Json, ModelRow
+from store.values import DEFAULTS_SINCE, HEAD, Json, ModelRow
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -141,7 +141,8 @@ def resource_of(house: House, row: ModelRow) -> ModelResource:
     aliases = house.history.aliases(row.name)
     imported = None if row.imported is None else ImportedResource.model_validate(row.imported)
     return ModelResource.model_validate(
-        row.description
+        DEFAULTS_SINCE
+        | row.description
         | {
             "created_at": moment(row.created_at),
             "imported": imported,

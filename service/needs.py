@@ -50,6 +50,8 @@ NEEDS: dict[str, frozenset[Scope]] = {
     f"POST {MODEL}/replays": ADMIN,
     f"POST {MODEL}/predictions": PREDICT,
     f"GET {MODEL}/predictions": PREDICT,
+    f"GET {MODEL}/predictions/{{prediction}}": PREDICT,
+    f"POST {MODEL}/labels": INGEST,
     f"POST {MODEL}/versions/{{version}}/predictions": PREDICT,
     f"GET {MODEL}/versions": PREDICT,
     f"GET {MODEL}/versions/{{version}}": PREDICT,

@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 from service.description import ModelBody
 from service.encodings import HEADER_LENGTH, Encoding
+from service.label_bodies import LabelsBody
 from service.links import link
 from service.needs import need_of
 from service.parameters import tidy_parameters
@@ -27,6 +28,7 @@ READ_RAW: tuple[type[BaseModel], ...] = (
     RollbackBody,
     ReplayBody,
     KeyBody,
+    LabelsBody,
     ProblemBody,
 )
 """Schemas that FastAPI does not see, because the service reads these bodies itself."""

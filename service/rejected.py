@@ -97,6 +97,22 @@ class BatchTooLarge(Rejected):
     message = "The body has {rows} rows; this call accepts {rows_max}. Split it and send the parts."
 
 
+class KeptTooLarge(Rejected):
+    code, status, title = "kept-too-large", 413, "The prediction is too large to be kept"
+    message = (
+        "The {what} {nbytes} bytes; of one prediction this service keeps {bytes_max}. Split the inputs and send the "
+        "parts, or send keep: false."
+    )
+
+
+class LabelsTooLarge(Rejected):
+    code, status, title = "labels-too-large", 413, "The labels are for too many inputs at once"
+    message = (
+        "The inputs that these labels are for have {nbytes} bytes; a batch has at most {bytes_max}. Nothing was "
+        "stored: split the labels and send the parts."
+    )
+
+
 class BatchEmpty(Rejected):
     code, status, title = "batch-empty", 422, "No rows"
     message = "The body has no rows. Send at least one."

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bayes import FamilyName
-from service.description import ChunkLimits, Input, Net, Output, Prior, Recipe, Retention
+from service.description import ChunkLimits, Input, KeptPredictions, Net, Output, Prior, Recipe, Retention
 from service.schemas import Method
 from store.values import DeletionKind, ParkingKind, Publication, UpdateState
 
@@ -50,6 +50,7 @@ class ModelResource(BaseModel):
     recipe: Recipe
     chunk: ChunkLimits
     retention: Retention
+    predictions: KeptPredictions
     created_at: datetime
     imported: ImportedResource | None = Field(description="Where it was learned before; null: it began here.")
     head: int = Field(description="The version that predictions default to and updates start from.")
@@ -182,6 +183,11 @@ class ReplayResource(BaseModel):
     updates: list[UpdateResource]
 
 
+RowId = Annotated[
+    str | None, Field(None, description="The name that a label of this row is posted under; absent: it is not kept.")
+]
+
+
 class CategoricalAnswer(BaseModel):
     """One row's prediction: entropy = aleatoric + mutual_information, in nats."""
 
@@ -191,6 +197,7 @@ class CategoricalAnswer(BaseModel):
     entropy: Nats
     aleatoric: Nats = Field(description="The part that more data would not take away, in nats.")
     mutual_information: Nats = Field(description="The part that more data could take away, in nats.")
+    prediction: RowId
 
 
 class GaussianAnswer(BaseModel):
@@ -202,6 +209,7 @@ class GaussianAnswer(BaseModel):
     noise_std: list[float]
     lower: list[float] = Field(description="Lower end of the central interval.")
     upper: list[float] = Field(description="Its upper end.")
+    prediction: RowId
 
 
 class PredictionResource(BaseModel):
@@ -221,6 +229,8 @@ class PredictionResource(BaseModel):
         None, description="Probability of the intervals; absent for classes.", examples=[0.9]
     )
     outputs: list[CategoricalAnswer] | list[GaussianAnswer]
+    prediction: str | None = Field(None, description="Its id, where it is kept for later labels; else absent.")
+    kept_until: datetime | None = Field(None, description="Until when; else absent.")
 
 
 class EvidenceResource(BaseModel):

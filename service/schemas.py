@@ -31,6 +31,9 @@ METHODS = (
 )
 
 
+KEEP = "Whether the inputs are kept for a time, so that labels may come for them later; absent: as the model says."
+
+
 class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
@@ -89,7 +92,7 @@ class KeyBody(Body):
 
 
 class WayBody(Body):
-    """How to predict."""
+    """How to predict, and whether to keep it."""
 
     samples: int | None = Field(None, ge=1, description="Weight draws the prediction is averaged over.")
     seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Which draws; the same seed, the same answer.")
@@ -97,6 +100,7 @@ class WayBody(Body):
     interval: float | None = Field(
         None, gt=0, lt=1, description="Probability that an interval holds its number; absent: 0.9. Not for classes."
     )
+    keep: bool | None = Field(None, description=KEEP)
 
 
 class PredictionBody(WayBody):

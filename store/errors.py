@@ -41,6 +41,22 @@ class VersionNotFound(Problem):
     message = "Model '{model}' has no version {version}. GET /v1/models/{model}/versions lists the ones that exist."
 
 
+class PredictionNotFound(Problem):
+    code, status, title = "prediction-not-found", 404, "No such kept prediction"
+    message = (
+        "Model '{model}' keeps no prediction '{prediction}'. Predictions are kept when they are asked for with keep: "
+        "true."
+    )
+
+
+class PredictionExpired(Problem):
+    code, status, title = "prediction-expired", 404, "The prediction is kept no longer"
+    message = (
+        "The time for which prediction '{prediction}' of model '{model}' was kept is over. Post the inputs with their "
+        "label as a batch, if you have them."
+    )
+
+
 class AliasNotFound(Problem):
     code, status, title = "alias-not-found", 404, "No such alias"
     message = "Model '{model}' has no alias '{alias}'."

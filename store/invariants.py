@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Table, select
 
 from store.import_books import brought, faults_of_import
+from store.labeled import mislabeled
 from store.lines import Absorbed, Lines
 from store.placed import placed
 from store.schema import (
@@ -70,7 +71,7 @@ def violations(connection: Connection) -> list[str]:
     """A sentence for everything wrong with the books, which names the model and the thing; none when they are sound."""
     found = connection.execute(select(models.c.id, models.c.name, models.c.imported).order_by(models.c.id)).all()
     faults = [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id, row.imported))]
-    return [*faults, *_buried(connection)]
+    return [*faults, *_buried(connection), *mislabeled(connection)]
 
 
 def _read(connection: Connection, model_id: int, imported: Json | None) -> Books:

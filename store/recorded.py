@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, Table, select
 
-from store.schema import batches, chunks, deletions, models, moves, updates, versions
+from store.schema import batches, chunks, deletions, labels, models, moves, updates, versions
 from store.values import OPEN, Json
 
 Recorded = Mapping[tuple[object, ...], Json]
@@ -23,6 +23,7 @@ def recorded(connection: Connection) -> Recorded:
         "move": (moves, ("model_id", "alias", "seq")),
         "update": (updates, ("model_id", "number")),
         "deletion": (deletions, ("model_id", "batch")),
+        "label": (labels, ("prediction", "row")),
     }
     return {
         (noun, *(row._mapping[name] for name in names)): dict(row._mapping)

@@ -126,6 +126,11 @@ class Settings(BaseSettings):
     predict_seconds: float = Field(
         default=60.0, gt=0, description="A prediction that is not ready after so long is given up."
     )
+    kept_bytes_max: int = Field(
+        default=4 * 2**20,
+        ge=1,
+        description="Most bytes of the inputs of a prediction that is kept, and most of its answer.",
+    )
     loaded_bytes_max: int = Field(
         default=2 * 2**30, ge=1, description="Memory for versions kept ready to predict, in bytes."
     )

@@ -30,8 +30,9 @@ LINKS = sorted(
 ROWS: Json = {"inputs": [[1, 2]], "labels": [0]}
 BODIES: dict[str, Json] = {
     "post_batch": ROWS,
-    "predict": {"inputs": [[1, 2]]},
+    "predict": {"inputs": [[1, 2]], "keep": True},
     "predict_with_version": {"inputs": [[1, 2]]},
+    "post_labels": {"labels": [{"prediction": "never", "label": 0}]},
     "move_alias": {"version": 0},
     "roll_back": {"to": 0},
     "replay_chunks": {"chunks": [1]},
@@ -92,6 +93,8 @@ def source(live: Live, model: str, call: str) -> tuple[httpx.Response, Json]:
         "path.version": 1,
         "path.alias": "head",
     }
+    if call == "get_prediction":
+        values["path.prediction"] = ask(live, "predict", values).json()["prediction"]
     if call in {"close_chunk", "cancel_update"}:
         live.post_rows(model, ROWS)
     if call == "cancel_update":

@@ -60,6 +60,8 @@ ALLOWED = {
     "POST /v1/models/{model}/replays": "admin",
     "POST /v1/models/{model}/predictions": "admin predict",
     "GET /v1/models/{model}/predictions": "admin predict",
+    "GET /v1/models/{model}/predictions/{prediction}": "admin predict",
+    "POST /v1/models/{model}/labels": "admin ingest",
     "POST /v1/models/{model}/versions/{version}/predictions": "admin predict",
     "GET /v1/models/{model}/versions": "admin predict",
     "GET /v1/models/{model}/versions/{version}": "admin predict",
