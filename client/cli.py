@@ -15,8 +15,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(rows.app)
 app.add_typer(labels.app)
 app.add_typer(chain.app)
-app.add_typer(taking_back.app)
 app.add_typer(exports.app)
+app.add_typer(taking_back.app)
 
 
 def print_version(is_asked: bool) -> None:

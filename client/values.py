@@ -168,9 +168,9 @@ class Blob(Resource):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a version has learned from; `elsewhere` of the rows before the model was imported.
+    """What a version has learned from; of long lines, lists leave out which: read the version by itself.
 
-    Of long lines, lists leave out which chunks and batches: read the version by itself.
+    `elsewhere` of the rows were learned from before the model was imported.
     """
 
     rows: int
