@@ -187,7 +187,7 @@ def claims(result: Mapping[str, Any]) -> list[Claim]:
             all(are_few),
         ),
         Claim(
-            "How many surprise of batches with some labels shuffled, with images turned by so many degrees; the MLP",
+            "How many batches surprise with some labels shuffled, and with images turned by so many degrees; the MLP",
             _milder(of),
         ),
         Claim(
