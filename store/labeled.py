@@ -10,7 +10,8 @@ from store.schema import batches, labels, models
 
 
 def mislabeled(connection: Connection) -> Iterator[str]:
-    """A sentence for every batch that labels made in which a row is not that of just one label."""
+    """A sentence for every kept row that has two labels, and every batch of labels with a row that has not just one."""
+    yield from _twice(connection)
     made = (
         select(
             labels.c.model_id,
@@ -30,3 +31,10 @@ def mislabeled(connection: Connection) -> Iterator[str]:
         if not (row.given == row.places == row.rows and (row.first, row.last) == (0, row.rows - 1)):
             places = f"{row.given} labels became {row.places} of them"
             yield f"{row.name}: batch {row.batch} has {row.rows} rows, and {places}"
+
+
+def _twice(connection: Connection) -> Iterator[str]:
+    place = (labels.c.prediction, labels.c.row)
+    given = func.count().label("given")
+    for row in connection.execute(select(*place, given).group_by(*place).having(given > 1).order_by(*place)):
+        yield f"row {row.row} of prediction {row.prediction} has {row.given} labels"
