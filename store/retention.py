@@ -157,6 +157,8 @@ def _due(connection: Connection, model: ModelRow, chunk: ChunkRow, now: float) -
     learned = {batch for part in born_of(connection, model.id, chunk.number) for batch in part.batches}
     decided = decisions_on(connection, model.id, chunk.batch_first, chunk.batch_last)
     given_up = learned | {batch for batch, kind in decided.items() if kind in GIVEN_UP}
+    # What waits for a decision is kept, also where a version beside head's line has learned from it.
+    given_up -= {batch for batch, kind in decided.items() if kind == ParkingKind.PARK}
     found: Sequence[Any] = connection.execute(query.order_by(batches.c.number)).all()
     return [row for row in found if row.number in given_up]
 

@@ -11,11 +11,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CTE, Connection, Join, Select, and_, case, func, select
+from sqlalchemy import CTE, Connection, Join, Select, and_, case, exists, func, select
 from sqlalchemy.sql import ColumnElement
 
 from store.queries import omitted_of
-from store.schema import batches, chunks, scores, versions
+from store.schema import batches, chunks, omissions, scores, versions
 from store.values import Evidence, Json, Part
 
 
@@ -113,8 +113,17 @@ def born_of(connection: Connection, model_id: int, chunk: int) -> list[Part]:
 
 def scores_on_line(connection: Connection, model_id: int, version: int, *, limit: int) -> list[Json]:
     """The scores of the newest batches that the line has learned from, the oldest of them first."""
-    of_update = and_(scores.c.model_id == model_id, scores.c["update"] == versions.c["update"])
-    query = select(scores.c.scores).select_from(_line(model_id, version).join(scores, of_update))
+    # Not by the update: where a version scored a batch again, after a rollback, the scores are of the first time.
+    held = and_(chunks.c.model_id == versions.c.model_id, chunks.c.number == versions.c.chunk)
+    within = scores.c.batch.between(chunks.c.batch_first, chunks.c.batch_last)
+    scored = and_(scores.c.model_id == versions.c.model_id, scores.c.version == versions.c.parent, within)
+    learned = ~exists().where(
+        omissions.c.model_id == versions.c.model_id,
+        omissions.c["update"] == versions.c["update"],
+        omissions.c.batch == scores.c.batch,
+    )
+    line = _line(model_id, version).join(chunks, held).join(scores, scored)
+    query = select(scores.c.scores).select_from(line).where(learned)
     newest = query.where(scores.c.scores.is_not(None)).order_by(versions.c.depth.desc(), scores.c.batch.desc())
     return list(connection.execute(newest.limit(limit)).scalars())[::-1]
 
