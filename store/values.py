@@ -7,6 +7,8 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
+from store.runs import Runs
+
 HEAD = "head"
 """The alias that updates start from and predictions default to."""
 
@@ -270,18 +272,19 @@ class Part:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a version has learned from: the parts of chunks on its line, and the batches in them, each once."""
+    """What a version has learned from: the chunks on its line, and the batches of them, each once."""
 
     rows: int
-    parts: tuple[Part, ...]
+    chunk_runs: Runs
+    batch_runs: Runs
 
     @property
     def chunks(self) -> list[int]:
-        return sorted({part.chunk for part in self.parts})
+        return self.chunk_runs.numbers
 
     @property
     def batches(self) -> list[int]:
-        return sorted(batch for part in self.parts for batch in part.batches)
+        return self.batch_runs.numbers
 
 
 @dataclass(frozen=True)
