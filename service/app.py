@@ -13,8 +13,22 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import aliases, batches, blobs, health, keys, models, pages, predictions, problems, updates, versions
+from service import (
+    aliases,
+    batches,
+    blobs,
+    events,
+    health,
+    keys,
+    models,
+    pages,
+    predictions,
+    problems,
+    updates,
+    versions,
+)
 from service.access import Access
+from service.events import IS_HEAD
 from service.house import open_house
 from service.names import Names
 from service.openapi import document
@@ -36,6 +50,7 @@ TAGS = [
     {"name": "predictions", "description": "Answers with their uncertainty."},
     {"name": "versions", "description": "Immutable posteriors; version 0 is the root prior."},
     {"name": "aliases", "description": "Names that point at versions; head is the one predictions default to."},
+    {"name": "events", "description": "What happens to a model, told to those who listen."},
     {"name": "keys", "description": "Who may do what; only hashes are stored."},
     {"name": "health", "description": "Probes."},
 ]
@@ -47,7 +62,7 @@ class Posterity(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A HEAD is answered as a GET; uvicorn, which knows it was a HEAD, keeps the body back.
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", IS_HEAD: True}
         await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -91,6 +106,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(QuickBatches, house=house)
     app.add_middleware(Access, house=house)
     problems.install(app)
-    for part in (models, blobs, batches, updates, predictions, versions, aliases, keys, health):
+    for part in (models, blobs, batches, updates, predictions, versions, aliases, events, keys, health):
         app.include_router(part.router)
     return app

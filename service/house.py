@@ -13,6 +13,7 @@ from service.accepting import Accepting
 from service.at_once import AtOnce
 from service.bodies_at_once import Bodies
 from service.computing import Asked, Computing, Question
+from service.hub import Hub
 from service.keeping import keep_all
 from service.known import KnownModels
 from service.known_keys import KnownKeys
@@ -23,6 +24,7 @@ from store.aliases import Aliases
 from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
 from store.engine import connect
+from store.events import Events
 from store.history import History
 from store.key_ring import KeyRing
 from store.keys import Keys
@@ -51,6 +53,8 @@ class House:
     accepting: Accepting
     predicting: AtOnce[Question, Asked, bytes]
     preloading: Preloading
+    events: Events
+    hub: Hub
     collecting: Collecting
     retention: Retention
     bodies: Bodies
@@ -67,6 +71,7 @@ class House:
         self.accepting.close()
         self.predicting.close()
         self.preloading.close()
+        self.hub.close()
         self.loaded.close()
         self.resolver.close()
         self.known_keys.close()
@@ -115,6 +120,7 @@ def open_house(settings: Settings) -> House:
         Keys(engine),
         {"items_max": settings.queue_max, "bytes_max": settings.queue_bytes_max},
     )
+    events, known_keys = Events(engine), KnownKeys(KeyRing(keys))
     return House(
         settings=settings,
         engine=engine,
@@ -125,11 +131,13 @@ def open_house(settings: Settings) -> House:
         loaded=loaded,
         known=KnownModels(history),
         keys=keys,
-        known_keys=KnownKeys(KeyRing(keys)),
+        known_keys=known_keys,
         resolver=resolver,
         accepting=Accepting(blobs, ledger, history, collecting, **most),
         predicting=predicting,
         preloading=preloading,
+        events=events,
+        hub=Hub(engine, events, known_keys, listeners_max=settings.listeners_max),
         collecting=collecting,
         retention=Retention(engine, collecting),
         bodies=Bodies(settings.bodies_bytes_max),

@@ -20,8 +20,9 @@ FIRST_UPDATE = ASKED | {"update": "$response.body#/updates/0/update"}
 OF_MODELS = (
     *("get_model", "post_batch", "list_batches", "close_chunk", "list_updates", "replay_chunks"),
     *("predict", "predict_small", "list_versions", "list_aliases", "roll_back"),
+    "list_events",
 )
-"""Calls that need no more than the name of a model, and perhaps a body."""
+"""Calls that need no more than the name of a model, and perhaps a body; not the one whose answer has no end."""
 
 OF_VERSIONS = ("get_version", "predict_with_version", "download_posterior")
 OF_ALIASES = ("get_alias", "get_alias_history")

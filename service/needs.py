@@ -50,6 +50,8 @@ NEEDS: dict[str, frozenset[Scope]] = {
     f"DELETE {MODEL}/aliases/{{alias}}": ADMIN,
     f"GET {MODEL}/aliases/{{alias}}/history": PREDICT,
     f"POST {MODEL}/rollback": ADMIN,
+    f"GET {MODEL}/events": ANY,
+    f"GET {MODEL}/events/history": ANY,
     "POST /v1/keys": ADMIN,
     "GET /v1/keys": ADMIN,
     "DELETE /v1/keys/{name}": ADMIN,

@@ -60,6 +60,8 @@ ALLOWED = {
     "DELETE /v1/models/{model}/aliases/{alias}": "admin",
     "GET /v1/models/{model}/aliases/{alias}/history": "admin predict",
     "POST /v1/models/{model}/rollback": "admin",
+    "GET /v1/models/{model}/events": "admin ingest predict",
+    "GET /v1/models/{model}/events/history": "admin ingest predict",
     "POST /v1/keys": "admin",
     "GET /v1/keys": "admin",
     "DELETE /v1/keys/{name}": "admin",
