@@ -26,6 +26,7 @@ from service import (
     problems,
     updates,
     versions,
+    webhooks,
 )
 from service.access import Access
 from service.events import IS_HEAD
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         house.preloading.start()
+        house.delivering.start()
         yield
         house.close()
 
@@ -106,6 +108,6 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(QuickBatches, house=house)
     app.add_middleware(Access, house=house)
     problems.install(app)
-    for part in (models, blobs, batches, updates, predictions, versions, aliases, events, keys, health):
+    for part in (models, blobs, batches, updates, predictions, versions, aliases, events, webhooks, keys, health):
         app.include_router(part.router)
     return app

@@ -13,16 +13,19 @@ from service.accepting import Accepting
 from service.at_once import AtOnce
 from service.bodies_at_once import Bodies
 from service.computing import Asked, Computing, Question
+from service.delivering import LEASE_SECONDS, Delivering
 from service.hub import Hub
 from service.keeping import keep_all
 from service.known import KnownModels
 from service.known_keys import KnownKeys
 from service.loaded import Loaded
 from service.preload import Preloading
+from service.receivers import Receivers
 from service.rejected import Unavailable
 from store.aliases import Aliases
 from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
+from store.deliveries import Deliveries
 from store.engine import connect
 from store.events import Events
 from store.history import History
@@ -32,6 +35,7 @@ from store.ledger import Ledger
 from store.resolving import Resolver
 from store.retention import Retention
 from store.settings import Settings
+from store.webhooks import Webhooks
 
 READERS = 2
 """Bodies that are read at once; more would only take the interpreter from each other."""
@@ -55,6 +59,9 @@ class House:
     preloading: Preloading
     events: Events
     hub: Hub
+    webhooks: Webhooks
+    receivers: Receivers
+    delivering: Delivering
     collecting: Collecting
     retention: Retention
     bodies: Bodies
@@ -72,6 +79,7 @@ class House:
         self.predicting.close()
         self.preloading.close()
         self.hub.close()
+        self.delivering.close()
         self.loaded.close()
         self.resolver.close()
         self.known_keys.close()
@@ -120,7 +128,7 @@ def open_house(settings: Settings) -> House:
         Keys(engine),
         {"items_max": settings.queue_max, "bytes_max": settings.queue_bytes_max},
     )
-    events, known_keys = Events(engine), KnownKeys(KeyRing(keys))
+    events, known_keys, receivers = Events(engine), KnownKeys(KeyRing(keys)), Receivers(settings)
     return House(
         settings=settings,
         engine=engine,
@@ -138,6 +146,9 @@ def open_house(settings: Settings) -> House:
         preloading=preloading,
         events=events,
         hub=Hub(engine, events, known_keys, listeners_max=settings.listeners_max),
+        webhooks=Webhooks(engine),
+        receivers=receivers,
+        delivering=Delivering(Deliveries(engine, lease_seconds=LEASE_SECONDS), receivers),
         collecting=collecting,
         retention=Retention(engine, collecting),
         bodies=Bodies(settings.bodies_bytes_max),

@@ -126,6 +126,10 @@ class Settings(BaseSettings):
     listeners_max: int = Field(
         default=1000, ge=1, description="Most connections that listen to events; further ones are refused."
     )
+    webhook_hosts: str = Field(
+        default="*",
+        description="Hosts, with commas between them, that events may be sent to; * stands for any characters in one.",
+    )
     predict_seconds: float = Field(
         default=60.0, gt=0, description="A prediction that is not ready after so long is given up."
     )
