@@ -34,12 +34,14 @@ from bayes.errors import (
     UpdateDiverged,
 )
 from bayes.families import FamilyName
+from bayes.gate import Gate, Verdict
 from bayes.grid import absorb_on_grid
 from bayes.inputs import Input
 from bayes.model import Model
 from bayes.moments import Moments, obstacle
 from bayes.nets import Conv3Fc3, Layers, LeNet5, Mlp, Net
 from bayes.outputs import Categorical, Gaussian, Output
+from bayes.paired import Difference, paired
 from bayes.pooling import merge, unlearn
 from bayes.posterior import Posterior, digest_of
 from bayes.predict import ask, predict
@@ -49,6 +51,8 @@ from bayes.ready import Ready, ready, usable_method
 from bayes.recipe import Recipe
 from bayes.report import Bound, Choice, Progress, Report
 from bayes.root import root
+from bayes.scores import Scores
+from bayes.surprise import Surprise, surprise
 from bayes.update import absorb
 from bayes.weights import Pretrained, weights_of
 
@@ -60,9 +64,11 @@ __all__ = [
     "Choice",
     "Chunk",
     "Conv3Fc3",
+    "Difference",
     "Draws",
     "FamilyMismatch",
     "FamilyName",
+    "Gate",
     "Gaussian",
     "GaussianPrediction",
     "GaussianPrior",
@@ -88,8 +94,11 @@ __all__ = [
     "Recipe",
     "Reliability",
     "Report",
+    "Scores",
+    "Surprise",
     "UnreadablePosterior",
     "UpdateDiverged",
+    "Verdict",
     "WeightsPrior",
     "absorb",
     "absorb_on_grid",
@@ -111,12 +120,14 @@ __all__ = [
     "merge",
     "nll",
     "obstacle",
+    "paired",
     "predict",
     "ready",
     "reliability",
     "rmse",
     "root",
     "score",
+    "surprise",
     "unlearn",
     "usable_method",
     "weights_of",

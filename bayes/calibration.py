@@ -51,6 +51,14 @@ def reliability(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> Rel
 
     Source: DeGroot and Fienberg 1983, "The Comparison and Evaluation of Forecasters".
     """
+    rows, confidences, rights = tally(probabilities, labels, bins=bins)
+    (held,) = rows.nonzero(as_tuple=True)
+    rows = rows[held]
+    return Reliability(held / bins, (held + 1) / bins, confidences[held] / rows, rights[held] / rows, rows)
+
+
+def tally(probabilities: Tensor, labels: Tensor, *, bins: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Of each equal bin of confidence the rows, the sum of their confidences, and how many are right; [bins] each."""
     labels = _classes(probabilities, labels)
     confidence, predicted = probabilities.double().max(1)
     index = (confidence * bins).ceil().long().clamp(1, bins) - 1
@@ -58,9 +66,7 @@ def reliability(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> Rel
         torch.zeros(bins, dtype=torch.float64).index_add_(0, index, counted)
         for counted in (torch.ones_like(confidence), confidence, (predicted == labels).double())
     )
-    (held,) = rows.nonzero(as_tuple=True)
-    rows = rows[held]
-    return Reliability(held / bins, (held + 1) / bins, confidences[held] / rows, rights[held] / rows, rows)
+    return rows, confidences, rights
 
 
 def ece(probabilities: Tensor, labels: Tensor, *, bins: int = 15) -> float:

@@ -19,6 +19,10 @@ CHUNK_ROWS = 500
 NUMBERS_MAX = 300_000_000
 
 
+OF_OTHERS = ("name", "retention", "publish", "gate", "surprise", "predictions")
+"""Fields of a description that say nothing about how rows are learned from or predicted."""
+
+
 @dataclass(frozen=True)
 class Model:
     net: Net
@@ -32,14 +36,15 @@ class Model:
     def from_description(cls, description: Mapping[str, object]) -> "Model":
         """The model that the JSON describes, all it leaves out filled in.
 
-        `name` and `retention` are left to others; of `chunk`, its rows choose the recipe's automatic fields.
+        What is of others (name, retention, publish and the like) is left to them; of `chunk`, its rows choose the
+        recipe's automatic fields.
 
         Raises:
             InvalidDescription: it describes none; `where` says which part.
         """
         fields = Fields(description, "")
-        fields.take("name", None)
-        fields.take("retention", None)
+        for name in OF_OTHERS:
+            fields.take(name, None)
         chunk = Fields(fields.take("chunk", {}), "chunk")
         net, rows = read_net(fields.take("net")), read_input(fields.take("input"))
         output = read_output(fields.take("output"))

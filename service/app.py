@@ -18,10 +18,13 @@ from service import (
     batches,
     blobs,
     events,
+    forgets,
     health,
     keys,
+    metrics,
     models,
     pages,
+    parked,
     predictions,
     problems,
     updates,
@@ -47,6 +50,9 @@ TAGS = [
     {"name": "models", "description": "A net, a likelihood and a recipe, and everything learned for it."},
     {"name": "blobs", "description": "Weights learned elsewhere, for priors to start from."},
     {"name": "batches", "description": "Labeled rows, stored once under the client's key."},
+    {"name": "parking", "description": "Batches that are set aside until somebody decides."},
+    {"name": "forgets", "description": "Lines learned anew without some batches."},
+    {"name": "metrics", "description": "How each batch was predicted before anything learned from it."},
     {"name": "updates", "description": "Chunks on their way to become versions."},
     {"name": "predictions", "description": "Answers with their uncertainty."},
     {"name": "versions", "description": "Immutable posteriors; version 0 is the root prior."},
@@ -108,6 +114,21 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(QuickBatches, house=house)
     app.add_middleware(Access, house=house)
     problems.install(app)
-    for part in (models, blobs, batches, updates, predictions, versions, aliases, events, webhooks, keys, health):
+    for part in (
+        models,
+        blobs,
+        batches,
+        parked,
+        updates,
+        forgets,
+        predictions,
+        metrics,
+        versions,
+        aliases,
+        events,
+        webhooks,
+        keys,
+        health,
+    ):
         app.include_router(part.router)
     return app

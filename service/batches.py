@@ -36,10 +36,10 @@ from service.rejected import (
     WeightsInvalid,
 )
 from service.requests import IdempotencyKey, ModelName, PageAsked, PathNumber, RawBody, TheHouse
-from service.resources import AcceptedBatch, BatchList, BatchResource, DeletionResource, moment
+from service.resources import SET_ASIDE, AcceptedBatch, BatchList, BatchResource, BatchState, DeletionResource, moment
 from service.schemas import BatchBody, Reason
 from store.errors import BatchNotFound, BatchWaiting, BlobBuried, IdempotencyKeyReused, ModelNotFound
-from store.values import BatchRow
+from store.values import BatchRow, Part
 
 router = APIRouter(prefix="/v1/models/{model}/batches", tags=["batches"])
 
@@ -126,13 +126,13 @@ def list_batches(model: ModelName, page: PageAsked, house: TheHouse) -> BatchLis
     """The batches of a model, in the order in which they were accepted."""
     rows = house.history.batches(model, after=page.after_number(0), limit=page.limit + 1)
     shown, next_cursor = page.cut(rows, lambda row: row.number)
-    return BatchList(batches=_resources(house, model, shown), next_cursor=next_cursor)
+    return BatchList(batches=batch_resources(house, model, shown), next_cursor=next_cursor)
 
 
 @router.get("/{batch}", operation_id="get_batch", responses=declared(ModelNotFound, BatchNotFound))
 def get_batch(model: ModelName, batch: PathNumber, house: TheHouse) -> BatchResource:
     """Where a batch stands: accepted, in which chunk, absorbed in which versions, learned by head or not."""
-    return _resources(house, model, [house.history.batch(model, batch)])[0]
+    return batch_resources(house, model, [house.history.batch(model, batch)])[0]
 
 
 @router.delete("/{batch}", operation_id="delete_batch", responses=declared(ModelNotFound, BatchNotFound, BatchWaiting))
@@ -158,26 +158,36 @@ def delete_batch(
     )
 
 
-def _resources(house: House, model: str, rows: list[BatchRow]) -> list[BatchResource]:
-    head = house.history.resolve(model).version
-    learned = {chunk.number for chunk in house.history.evidence(model, head).chunks}
+def batch_resources(house: House, model: str, rows: list[BatchRow]) -> list[BatchResource]:
+    """Where these batches stand."""
     chunks = {row.chunk for row in rows if row.chunk is not None}
     absorbed_in = {chunk: house.history.absorbed_in(model, chunk) for chunk in chunks}
+    born = {part.version for parts in absorbed_in.values() for part in parts}
+    learned = house.history.on_line(model, house.history.resolve(model).version, born)
     return [_resource(model, row, absorbed_in, learned) for row in rows]
 
 
-def _resource(model: str, row: BatchRow, absorbed_in: dict[int, list[int]], learned: set[int]) -> BatchResource:
-    versions = [] if row.chunk is None else absorbed_in[row.chunk]
+def _resource(model: str, row: BatchRow, absorbed_in: dict[int, list[Part]], learned: frozenset[int]) -> BatchResource:
+    parts = [] if row.chunk is None else absorbed_in[row.chunk]
+    versions = [part.version for part in parts if row.number not in part.omitted]
     return BatchResource(
         model=model,
         batch=row.number,
         rows=row.rows,
-        state="absorbed" if versions else "accepted" if row.chunk is None else "in-chunk",
+        state=_state(row, is_absorbed=bool(versions)),
         key=row.key,
         digest=row.digest,
         accepted_at=moment(row.accepted_at),
         chunk=row.chunk,
         absorbed_in=versions,
-        on_head=row.chunk in learned,
+        on_head=any(version in learned for version in versions),
         deleted_at=None if row.deleted_at is None else moment(row.deleted_at),
     )
+
+
+def _state(row: BatchRow, *, is_absorbed: bool) -> BatchState:
+    if row.aside is not None:
+        return SET_ASIDE[row.aside]
+    if is_absorbed:
+        return "absorbed"
+    return "accepted" if row.chunk is None else "in-chunk"

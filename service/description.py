@@ -217,6 +217,25 @@ class DeleteAfterDays(Part):
     days: float = Field(gt=0, le=36_500)
 
 
+class GatePart(Part):
+    """Of a gated model: what a fresh version may lose against its parent on rows that neither has learned from.
+
+    Worse means worse by more than that, even if it is given so many standard errors.
+    """
+
+    held_out: float = Field(0.1, gt=0, le=0.5, description="Share of every batch that nothing learns from.")
+    accuracy: float = Field(0.01, ge=0, le=1, description="As a part of the rows: 0.01 is a point.")
+    nll: float = Field(0.1, ge=0, description="In nats per row.")
+    standard_errors: float = Field(1.0, ge=0, le=10)
+
+
+class SurprisePart(Part):
+    """What is done about batches that head predicts worse than it expects to."""
+
+    park: bool = Field(False, description="true: they are parked until somebody releases or discards them.")
+    threshold: float = Field(3.0, gt=0, description="The z from which a batch is surprising.")
+
+
 def _retention_kind(stated: Any) -> object:  # noqa: ANN401 - pydantic asks of whatever was posted
     return stated.get("kind", "keep") if isinstance(stated, dict) else getattr(stated, "kind", None)
 
@@ -243,6 +262,12 @@ class ModelBody(Part):
     recipe: Literal["auto"] | Recipe = "auto"
     chunk: ChunkLimits = Field({}, validate_default=True)
     retention: Retention = Field({"kind": "keep"}, validate_default=True)
+    publish: Literal["always", "gated", "manual"] = Field(
+        "always",
+        description="When head moves to a fresh version: always; if it is no worse than its parent; if you move it.",
+    )
+    gate: GatePart = Field({}, validate_default=True)
+    surprise: SurprisePart = Field({}, validate_default=True)
 
 
 def read_description(raw: bytes) -> tuple[Model, dict[str, Any], dict[str, Any]]:
@@ -261,6 +286,9 @@ def read_description(raw: bytes) -> tuple[Model, dict[str, Any], dict[str, Any]]
         "name": body.name,
         "chunk": body.chunk.model_dump(),
         "retention": body.retention.model_dump(),
+        "publish": body.publish,
+        "gate": body.gate.model_dump(),
+        "surprise": body.surprise.model_dump(),
     }
     # With its nulls: `chunk.seconds` says another thing by null than by being absent.
     return model, resolved | model.to_description(), body.model_dump(exclude_unset=True)

@@ -28,12 +28,15 @@ from store.collecting import Collecting
 from store.deliveries import Deliveries
 from store.engine import connect
 from store.events import Events
+from store.forgetting import Forgetting
 from store.history import History
 from store.key_ring import KeyRing
 from store.keys import Keys
 from store.ledger import Ledger
+from store.parking import Parking
 from store.resolving import Resolver
 from store.retention import Retention
+from store.scoring import Scoring
 from store.settings import Settings
 from store.webhooks import Webhooks
 
@@ -64,6 +67,9 @@ class House:
     delivering: Delivering
     collecting: Collecting
     retention: Retention
+    parking: Parking
+    forgetting: Forgetting
+    scoring: Scoring
     bodies: Bodies
     reading: CapacityLimiter
     """Held while a large body is read: its arrays take several times its bytes."""
@@ -151,6 +157,9 @@ def open_house(settings: Settings) -> House:
         delivering=Delivering(Deliveries(engine, lease_seconds=LEASE_SECONDS), receivers),
         collecting=collecting,
         retention=Retention(engine, collecting),
+        parking=Parking(engine),
+        forgetting=Forgetting(engine),
+        scoring=Scoring(engine),
         bodies=Bodies(settings.bodies_bytes_max),
         reading=CapacityLimiter(READERS),
         computing=threading.BoundedSemaphore(cores),

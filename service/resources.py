@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from bayes import FamilyName
 from service.description import ChunkLimits, Input, Net, Output, Prior, Recipe, Retention
 from service.schemas import Method
-from store.values import DeletionKind, UpdateState
+from store.values import DeletionKind, ParkingKind, Publication, UpdateState
 
 NextCursor = Annotated[str | None, Field(description="Send it as `cursor` for the rest; null: this was the end.")]
 Nats = Annotated[float, Field(description="In nats.")]
@@ -80,13 +80,21 @@ class AcceptedBatch(BaseModel):
     accepted_at: datetime
 
 
+BatchState = Literal["accepted", "in-chunk", "absorbed", "parked", "discarded", "forgotten"]
+SET_ASIDE: dict[ParkingKind, BatchState] = {
+    ParkingKind.PARK: "parked",
+    ParkingKind.DISCARD: "discarded",
+    ParkingKind.FORGET: "forgotten",
+}
+
+
 class BatchResource(BaseModel):
     """A batch and how far it has come."""
 
     model: str
     batch: int
     rows: int
-    state: Literal["accepted", "in-chunk", "absorbed"]
+    state: BatchState
     key: str
     digest: str
     accepted_at: datetime
@@ -135,8 +143,10 @@ class UpdateResource(BaseModel):
     model: str
     update: int
     chunk: int
-    rows: int
-    batches: list[int]
+    rows: int = Field(description="Rows of the chunk, with those of omitted batches.")
+    batches: list[int] = Field(description="Those that it learns from.")
+    omitted: list[int] = Field(description="Batches of the chunk that were parked, discarded or forgotten.")
+    forget: int | None = Field(description="The forget that it is a step of.")
     state: UpdateState
     attempt: int
     prior: int | None = Field(description="The version it starts from; null while it waits.")
@@ -202,8 +212,8 @@ class PredictionResource(BaseModel):
 
 class EvidenceResource(BaseModel):
     rows: int
-    chunks: list[int]
-    batches: list[int]
+    chunks: list[int] | None = Field(description="null: in a list, where there are many; GET the version by itself.")
+    batches: list[int] | None = Field(description="As `chunks`.")
 
 
 class VersionResource(BaseModel):
@@ -215,7 +225,7 @@ class VersionResource(BaseModel):
     chunk: int | None
     update: int | None
     digest: str
-    rows: int = Field(description="Rows of the chunk that it absorbed.")
+    rows: int = Field(description="Rows that it absorbed: of its chunk, without batches that were set aside.")
     evidence: EvidenceResource = Field(description="Everything on its line, each batch once.")
     kl_nats: float = Field(description="KL from its parent, in nats.")
     prequential: dict[str, float | None] | None = Field(
@@ -226,6 +236,10 @@ class VersionResource(BaseModel):
     report: dict[str, Any]
     aliases: list[str] = Field(description="The aliases that point here now.")
     created_at: datetime
+    depth: int = Field(description="How many versions lie before it on its line.")
+    branch: int = Field(description="A run of versions, each learned from the one before it; the first is 0.")
+    fork: int | None = Field(description="The version that its branch starts from; null on the first branch.")
+    publication: Publication = Field(description="Whether head moved to it when it was published, or why it did not.")
 
 
 class VersionList(BaseModel):
@@ -245,7 +259,10 @@ class ComparisonResource(BaseModel):
     version: int
     other: int
     kl_nats: LayersKl = Field(description="KL(version || other).")
+    common_ancestor: int = Field(description="The newest version that both were learned from.")
     rows_only_in_version: int
     rows_only_in_other: int
     chunks_only_in_version: list[int]
     chunks_only_in_other: list[int]
+    batches_only_in_version: list[int]
+    batches_only_in_other: list[int]

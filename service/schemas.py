@@ -183,3 +183,20 @@ class ReplayBody(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"chunks": [3]}]})
 
     chunks: list[Annotated[int, Field(ge=1, le=NUMBER_MAX)]] = Field(min_length=1, max_length=100)
+
+
+class ReasonBody(Body):
+    """Why a batch is parked, released or discarded."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "labels look shuffled"}, {}]})
+
+    reason: Reason = ""
+
+
+class ForgetBody(Body):
+    """Batches to take back."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"batches": [7], "reason": "asked by its owner"}]})
+
+    batches: list[Annotated[int, Field(ge=1, le=NUMBER_MAX)]] = Field(min_length=1, max_length=1000)
+    reason: Reason = ""

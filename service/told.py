@@ -34,8 +34,7 @@ class Told:
 def told_of(model: str, row: EventRow) -> dict[str, Any]:
     """The event as JSON: which one, when, and its facts."""
     at = moment(row.at).isoformat().replace("+00:00", "Z")
-    named = {"model": model, "number": row.number, "kind": str(row.kind), "at": at}
-    return named | {name: fact for name, fact in row.facts.items() if name not in named}
+    return {"model": model, "number": row.number, "kind": str(row.kind), "at": at, **row.facts}
 
 
 def told(model: str, row: EventRow) -> Told:

@@ -18,7 +18,10 @@ from service.resources import (
     moment,
 )
 from store.errors import BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
-from store.values import ChunkRow, VersionRow
+from store.values import VersionRow
+
+DEPTH_LISTED_MAX = 200
+"""In lists, versions say what they have learned from while it is no more chunks than this."""
 
 router = APIRouter(prefix="/v1/models/{model}/versions", tags=["versions"])
 
@@ -28,13 +31,13 @@ def list_versions(model: ModelName, page: PageAsked, house: TheHouse) -> Version
     """All versions of a model, on every line, oldest first; version 0 is the root prior."""
     rows = house.history.versions(model, after=page.after_number(-1), limit=page.limit + 1)
     shown, next_cursor = page.cut(rows, lambda row: row.number)
-    return VersionList(versions=_resources(house, model, shown), next_cursor=next_cursor)
+    return VersionList(versions=_resources(house, model, shown, is_whole=False), next_cursor=next_cursor)
 
 
 @router.get("/{version}", operation_id="get_version", responses=declared(ModelNotFound, VersionNotFound))
 def get_version(model: ModelName, version: PathNumber, house: TheHouse) -> VersionResource:
     """A version's parent, evidence, KL from its parent, scores before it was learned, and report."""
-    return _resources(house, model, [house.history.version(model, version)])[0]
+    return _resources(house, model, [house.history.version(model, version)], is_whole=True)[0]
 
 
 @router.get(
@@ -70,28 +73,39 @@ def compare_versions(model: ModelName, version: PathNumber, other: PathNumber, h
     """How far a version is from another one, and which evidence only one of them has."""
     history = house.history
     one, two = history.resolve(model, version=version), history.resolve(model, version=other)
-    ours, theirs = set(history.evidence(model, version).chunks), set(history.evidence(model, other).chunks)
+    difference = history.difference(model, version, other)
     layers = kl_divergence(house.loaded.posterior(one.digest), house.loaded.posterior(two.digest))
     return ComparisonResource(
         model=model,
         version=version,
         other=other,
         kl_nats=LayersKl(total=sum(layers.values()), layers=layers),
-        rows_only_in_version=_rows(ours - theirs),
-        rows_only_in_other=_rows(theirs - ours),
-        chunks_only_in_version=_numbers(ours - theirs),
-        chunks_only_in_other=_numbers(theirs - ours),
+        common_ancestor=difference.ancestor,
+        rows_only_in_version=difference.rows_only(0),
+        rows_only_in_other=difference.rows_only(1),
+        chunks_only_in_version=difference.chunks_only(0),
+        chunks_only_in_other=difference.chunks_only(1),
+        batches_only_in_version=difference.batches_only(0),
+        batches_only_in_other=difference.batches_only(1),
     )
 
 
-def _resources(house: House, model: str, rows: list[VersionRow]) -> list[VersionResource]:
+def _resources(house: House, model: str, rows: list[VersionRow], *, is_whole: bool) -> list[VersionResource]:
     recipe = house.history.model(model).description["recipe"]
     aliases = house.history.aliases(model)
-    return [_resource(house, model, row, recipe=recipe, aliases=aliases) for row in rows]
+    return [_resource(house, model, row, recipe=recipe, aliases=aliases, is_whole=is_whole) for row in rows]
 
 
-def _resource(house: House, model: str, row: VersionRow, *, recipe: object, aliases: dict[str, int]) -> VersionResource:
-    evidence = house.history.evidence(model, row.number)
+def _resource(
+    house: House,
+    model: str,
+    row: VersionRow,
+    *,
+    recipe: object,
+    aliases: dict[str, int],
+    is_whole: bool,
+) -> VersionResource:
+    evidence = house.history.evidence(model, row.number) if is_whole or row.depth <= DEPTH_LISTED_MAX else None
     return VersionResource.model_validate(
         {
             "model": model,
@@ -102,9 +116,9 @@ def _resource(house: House, model: str, row: VersionRow, *, recipe: object, alia
             "digest": row.digest,
             "rows": row.rows,
             "evidence": EvidenceResource(
-                rows=evidence.rows,
-                chunks=[chunk.number for chunk in evidence.chunks],
-                batches=evidence.batches,
+                rows=row.rows_learned,
+                chunks=None if evidence is None else evidence.chunks,
+                batches=None if evidence is None else evidence.batches,
             ),
             "kl_nats": row.kl_nats,
             "prequential": row.report.get("prequential"),
@@ -113,13 +127,9 @@ def _resource(house: House, model: str, row: VersionRow, *, recipe: object, alia
             "report": row.report,
             "aliases": [alias for alias, version in aliases.items() if version == row.number],
             "created_at": moment(row.created_at),
+            "depth": row.depth,
+            "branch": row.branch,
+            "fork": row.fork,
+            "publication": row.publication,
         }
     )
-
-
-def _rows(chunks: set[ChunkRow]) -> int:
-    return sum(chunk.rows for chunk in chunks)
-
-
-def _numbers(chunks: set[ChunkRow]) -> list[int]:
-    return sorted(chunk.number for chunk in chunks)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sqlalchemy import Connection, and_, insert, select
+from sqlalchemy import Connection, Select, and_, exists, insert, select
 
 from store.errors import IdempotencyKeyReused
-from store.queries import batch_totals, batches_of, last_closed, to_batch
-from store.schema import batches, models
+from store.events import tell_all
+from store.queries import batch_totals, batches_of, is_to_be_learned, last_closed, next_number, to_batch
+from store.schema import batches, models, parkings
 from store.tombstones import mark_returned, must_not_be_buried
-from store.values import Accepted, BatchRow, Json, ModelRow
-from store.writes import next_number
+from store.values import Accepted, BatchRow, EventKind, Json, ModelRow
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ def accept_in_order(
         new.append(batch)
         pending += one.rows
         if pending >= model.description["chunk"]["rows"]:
-            _insert(connection, model, new)
+            _insert(connection, model, new, now)
             number, pending, new = number + len(new), 0, []
             chunk = close(connection, model)
             known = {key: batch if batch.chunk else replace(batch, chunk=chunk) for key, batch in known.items()}
-    _insert(connection, model, new)
+    _insert(connection, model, new, now)
     return answers
 
 
@@ -85,15 +86,30 @@ def needs_no_bytes(name: str, posted: Posted, batch: BatchRow) -> Answer | None:
     return _again(name, posted, batch) if is_settled else None
 
 
+def pending_totals(model_id: int) -> Select[Any]:
+    """How many batches and rows wait outside a chunk and are to be learned from."""
+    waiting = batch_totals(model_id).where(batches.c.number > last_closed(model_id))
+    # Mostly nothing was ever set aside, and the batches need not be asked one by one.
+    decided = exists().where(parkings.c.model_id == model_id, parkings.c.batch > last_closed(model_id))
+    return waiting.where(~decided | is_to_be_learned(batches))
+
+
 def pending_rows(connection: Connection, model_id: int) -> int:
-    """How many rows wait outside a chunk."""
-    query = batch_totals(model_id).where(batches.c.number > last_closed(model_id))
-    return int(connection.execute(query).one().rows)
+    """How many rows wait outside a chunk and are to be learned from."""
+    return int(connection.execute(pending_totals(model_id)).one().rows)
 
 
 def overdue(connection: Connection, now: float) -> list[tuple[str, int]]:
     """Models whose oldest pending batch has waited as long as they allow, and the number of that batch."""
-    pending = batches.c.number == last_closed(models.c.id) + 1
+    waiting = batches.alias("waiting")
+    oldest = (
+        select(waiting.c.number)
+        .where(waiting.c.model_id == models.c.id, waiting.c.number > last_closed(models.c.id))
+        .where(is_to_be_learned(waiting))
+        .order_by(waiting.c.number)
+        .limit(1)
+    )
+    pending = batches.c.number == oldest.scalar_subquery()
     joined = models.join(batches, and_(batches.c.model_id == models.c.id, pending))
     query = select(models.c.name, models.c.description, batches.c.number, batches.c.accepted_at).select_from(joined)
     return [
@@ -110,13 +126,15 @@ def _again(name: str, posted: Posted, batch: BatchRow) -> Answer:
     return Accepted(batch, is_replay=True)
 
 
-def _insert(connection: Connection, model: ModelRow, new: Sequence[BatchRow]) -> None:
+def _insert(connection: Connection, model: ModelRow, new: Sequence[BatchRow], now: float) -> None:
     if new:
         connection.execute(insert(batches), [_columns(model, batch) for batch in new])
+        accepted = [(EventKind.ACCEPTED, {"batch": batch.number, "rows": batch.rows}) for batch in new]
+        tell_all(connection, model.id, accepted, at=now)
 
 
 def _columns(model: ModelRow, batch: BatchRow) -> Json:
     facts = dict(vars(batch))
-    # Which chunk a batch is in follows from the chunks' ranges; that its rows are gone, from the deletions.
-    del facts["chunk"], facts["deleted_at"]
+    # Which chunk a batch is in follows from the chunks' ranges; the rest is in tables of its own.
+    del facts["chunk"], facts["deleted_at"], facts["aside"]
     return {"model_id": model.id, **facts}

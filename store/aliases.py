@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Engine
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import AliasInvalid, AliasMoved, AliasNotFound, HeadRequired, NotOnLine, RollbackTooFar
-from store.queries import find_version, line_of, newest_move
+from store.queries import find_version, newest_move
+from store.tree import ancestor_of, is_on_line
 from store.values import HEAD, ModelRow, MoveKind, MoveRow
 from store.writes import head_of, insert_move, lock_model
 
@@ -86,15 +87,14 @@ class Aliases:
         with self.engine.begin() as connection:
             model = lock_model(connection, name)
             _expect(connection, model, HEAD, expected_seq)
-            head = head_of(connection, model)
-            earlier = line_of(connection, model.id, head)[1:]
+            head = find_version(connection, model, head_of(connection, model))
             if to is None:
-                if not 0 < steps <= len(earlier):
-                    raise RollbackTooFar(model=name, head=head, earlier=len(earlier), steps=steps)
-                to = earlier[steps - 1]
+                to = ancestor_of(connection, model.id, head.number, steps=steps) if steps > 0 else None
+                if to is None:
+                    raise RollbackTooFar(model=name, head=head.number, earlier=head.depth, steps=steps)
             find_version(connection, model, to)
-            if to not in earlier:
-                raise NotOnLine(version=to, model=name, head=head)
+            if to == head.number or not is_on_line(connection, model.id, to, head.number):
+                raise NotOnLine(version=to, model=name, head=head.number)
             return self._insert(connection, model, HEAD, to, kind=MoveKind.ROLLBACK, actor=actor, reason=reason)
 
     def _insert(

@@ -6,20 +6,40 @@ The steps run inside the caller's transaction; all but the first look hold the m
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, FromClause, Row, and_, exists, func, or_, select, update
+from sqlalchemy import Connection, FromClause, Row, and_, exists, func, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
-from store.errors import AlreadyAbsorbed
-from store.queries import evidence_of, find_chunk, find_version, newest_move
-from store.schema import batches, models, updates
-from store.values import HEAD, ChunkRow, Claim, Json, ModelRow, UpdateState
+from store.errors import AlreadyAbsorbed, ForgetOvertaken
+from store.events import tell
+from store.forgets import RunningForget, abandon, end_if_done, running_forget, tip_of
+from store.queries import decisions_on, find_chunk, find_version, newest_move, omitted_of
+from store.schema import batches, models, omissions, updates, versions
+from store.tree import learned_among
+from store.values import (
+    HEAD,
+    ChunkRow,
+    Claim,
+    EventKind,
+    ForgetState,
+    Json,
+    ModelRow,
+    MoveRow,
+    ParkingKind,
+    Publication,
+    UpdateState,
+)
 
 others = updates.alias("others")
 
 EXPIRED = {
     "error_code": "lease-expired",
     "error_message": "The worker fell silent for longer than its lease; it may have been killed or run out of memory.",
+}
+SET_ASIDE = {
+    "error_code": "set-aside",
+    "error_message": "Every batch of the chunk is parked, discarded or forgotten: there is nothing to absorb.",
 }
 
 
@@ -50,29 +70,55 @@ def due_models(connection: Connection, now: float) -> list[str]:
 def expire(connection: Connection, model: ModelRow, now: float, *, attempts_max: int) -> None:
     """No update of the model runs under a lease that is over; that attempt has failed."""
     silent = (updates.c.model_id == model.id, _is_expired(now))
-    failures = connection.execute(select(updates.c.failures).where(*silent)).scalar()
-    if failures is not None:
-        values = failed(now, is_last=failures + 1 >= attempts_max, not_before=None)
-        connection.execute(update(updates).where(*silent).values({**values, **EXPIRED, "failures": failures + 1}))
+    row = connection.execute(select(updates).where(*silent)).one_or_none()
+    if row is not None:
+        is_last = row.failures + 1 >= attempts_max
+        values = failed(now, is_last=is_last, not_before=None)
+        connection.execute(update(updates).where(*silent).values({**values, **EXPIRED, "failures": row.failures + 1}))
+        after_failure(connection, model, row.number, EXPIRED, is_last=is_last, forget=row.forget, now=now)
+
+
+def after_failure(
+    connection: Connection, model: ModelRow, number: int, error: Json, *, is_last: bool, forget: int | None, now: float
+) -> None:
+    """It is told that an attempt failed; a forget that it was a step of has failed with its last one."""
+    facts = {"update": number, "is_final": is_last, "code": error["error_code"], "message": error["error_message"]}
+    tell(connection, model.id, EventKind.FAILED, facts, at=now)
+    if is_last and forget is not None:
+        abandon(connection, model, forget, state=ForgetState.FAILED, error=error, now=now)
 
 
 def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: Lease) -> Claim | None:
     """The model's oldest queued update runs under this lease; None when it is not due, or another one runs.
 
-    Updates whose chunk head has learned from meanwhile have failed.
+    The steps of a forget come before all others. Updates whose rows were learned from meanwhile have failed; those
+    whose batches were all set aside are cancelled. Where head is moved by hand and has not answered yet, none is taken.
     """
     head = newest_move(connection, model.id, HEAD)
     assert head is not None
-    assert head.version is not None
-    learned = {chunk.number for chunk in evidence_of(connection, model.id, head.version).chunks}
-    while (row := _oldest(connection, model, now)) is not None:
-        if row.chunk in learned:
-            absorbed = AlreadyAbsorbed(chunk=row.chunk, model=model.name, version=head.version)
-            error = {"error_code": absorbed.code, "error_message": str(absorbed)}
-            _write_queued(connection, model, row.number, ended(UpdateState.FAILED, now) | error)
-            continue
-        _write_queued(connection, model, row.number, _taken(row.attempt + 1, head.version, now, lease=lease))
+    forget = _going_on(connection, model, head, now)
+    if forget is None and _is_undecided(connection, model, head):
+        return None
+    while (row := _oldest(connection, model, now, forget)) is not None:
+        assert head.version is not None
+        prior = head.version if forget is None else tip_of(connection, model.id, forget)
         chunk = find_chunk(connection, model, row.chunk)
+        decided = decisions_on(connection, model.id, chunk.batch_first, chunk.batch_last)
+        chosen = _to_learn(connection, model, row.number, chunk=chunk, decided=decided)
+        learned = learned_among(connection, model.id, prior, chunk=chunk.number, among=chosen)
+        if learned:
+            absorbed = AlreadyAbsorbed(chunk=row.chunk, model=model.name, version=prior)
+            _end(connection, model, row, state=UpdateState.FAILED, error=_told(absorbed), now=now)
+            continue
+        if not chosen:
+            _end(connection, model, row, state=UpdateState.CANCELLED, error=SET_ASIDE, now=now)
+            if forget is not None and end_if_done(connection, model, forget, now=now):
+                return take_oldest(connection, model, now, lease=lease)
+            continue
+        _write_queued(connection, model, row.number, _taken(row.attempt + 1, prior, now, lease=lease))
+        started = {"update": row.number, "attempt": row.attempt + 1, "chunk": chunk.number, "prior": prior}
+        tell(connection, model.id, EventKind.STARTED, started, at=now)
+        digests, rows = _digests(connection, model, chunk, chosen)
         return Claim(
             model_id=model.id,
             model=model.name,
@@ -81,11 +127,16 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
             attempt=row.attempt + 1,
             failures=row.failures,
             chunk=chunk,
-            prior=head.version,
-            prior_digest=find_version(connection, model, head.version).digest,
+            prior=prior,
+            prior_digest=find_version(connection, model, prior).digest,
             root_digest=find_version(connection, model, 0).digest,
-            batch_digests=_digests(connection, model, chunk),
+            batches=tuple(chosen),
+            batch_digests=digests,
+            rows=rows,
+            released=frozenset(batch for batch, kind in decided.items() if kind == ParkingKind.RELEASE),
             lease_seconds=lease.seconds,
+            head_seq=head.seq,
+            forget=None if forget is None else forget.number,
         )
     return None
 
@@ -102,12 +153,62 @@ def ended(state: UpdateState, now: float) -> Json:
     return {"state": state, "owner": None, "lease_until": None, "finished_at": now}
 
 
-def _oldest(connection: Connection, model: ModelRow, now: float) -> Row[tuple[object, ...]] | None:
+def _going_on(connection: Connection, model: ModelRow, head: MoveRow, now: float) -> RunningForget | None:
+    """The forget whose steps are next; one that head moved away from has failed."""
+    forget = running_forget(connection, model.id)
+    if forget is None or forget.head_seq == head.seq:
+        return forget
+    overtaken = ForgetOvertaken(model=model.name, head=forget.head, forget=forget.number)
+    abandon(connection, model, forget.number, state=ForgetState.FAILED, error=_told(overtaken), now=now)
+    return None
+
+
+def _is_undecided(connection: Connection, model: ModelRow, head: MoveRow) -> bool:
+    """True where head is moved by hand, and has not moved since a version was published for it."""
+    if model.description.get("publish") != Publication.MANUAL:
+        return False
+    waits = (versions.c.publication == Publication.MANUAL, versions.c.head_seq == head.seq)
+    newest = select(func.max(versions.c.number)).where(versions.c.model_id == model.id).scalar_subquery()
+    query = select(versions.c.number).where(versions.c.model_id == model.id, versions.c.number == newest, *waits)
+    return connection.execute(query).scalar() is not None
+
+
+def _to_learn(
+    connection: Connection, model: ModelRow, number: int, *, chunk: ChunkRow, decided: dict[int, ParkingKind]
+) -> list[int]:
+    """The batches that the update is to learn from. Those that were set aside meanwhile, it leaves out from now on."""
+    omitted = omitted_of(connection, model.id, [number]).get(number, frozenset())
+    aside = {batch for batch, kind in decided.items() if kind != ParkingKind.RELEASE} - omitted
+    if aside:
+        rows = [{"model_id": model.id, "update": number, "batch": batch} for batch in sorted(aside)]
+        connection.execute(insert(omissions), rows)
+    return [batch for batch in chunk.batches if batch not in omitted | aside]
+
+
+def _oldest(connection: Connection, model: ModelRow, now: float, forget: RunningForget | None) -> Row[Any] | None:
     waiting = (updates.c.model_id == model.id, updates.c.state == UpdateState.QUEUED)
     # Asked again, now that we hold the model's lock: the look that chose it may be older than another's claim.
     is_free = ~exists().where(others.c.model_id == model.id, others.c.state == UpdateState.RUNNING)
-    oldest = select(updates).where(*waiting, is_free).order_by(updates.c.number).limit(1).subquery()
+    of_forget = updates.c.forget == forget.number if forget else updates.c.forget.is_(None)
+    queued = select(updates).where(*waiting, is_free).where(of_forget)
+    oldest = queued.order_by(updates.c.number).limit(1).subquery()
     return connection.execute(select(oldest).where(_is_due(oldest, now))).one_or_none()
+
+
+def _end(
+    connection: Connection, model: ModelRow, row: Row[Any], *, state: UpdateState, error: Json, now: float
+) -> None:
+    number = row.number
+    _write_queued(connection, model, number, ended(state, now) | error)
+    if state == UpdateState.FAILED:
+        after_failure(connection, model, number, error, is_last=True, forget=row.forget, now=now)
+    else:
+        facts = {"update": number, "code": error["error_code"], "message": error["error_message"]}
+        tell(connection, model.id, EventKind.CANCELLED, facts, at=now)
+
+
+def _told(problem: AlreadyAbsorbed | ForgetOvertaken) -> Json:
+    return {"error_code": problem.code, "error_message": str(problem)}
 
 
 def _write_queued(connection: Connection, model: ModelRow, number: int, values: Json) -> None:
@@ -131,10 +232,15 @@ def _taken(attempt: int, prior: int, now: float, *, lease: Lease) -> Json:
     }
 
 
-def _digests(connection: Connection, model: ModelRow, chunk: ChunkRow) -> tuple[str, ...]:
+def _digests(
+    connection: Connection, model: ModelRow, chunk: ChunkRow, chosen: list[int]
+) -> tuple[tuple[str, ...], int]:
+    """The digests of the chosen batches of the chunk, in their order, and how many rows they have."""
     held = batches.c.number.between(chunk.batch_first, chunk.batch_last)
-    query = select(batches.c.digest).where(batches.c.model_id == model.id, held).order_by(batches.c.number)
-    return tuple(connection.execute(query).scalars())
+    query = select(batches.c.number, batches.c.digest, batches.c.rows).where(batches.c.model_id == model.id, held)
+    taken = frozenset(chosen)
+    found = [row for row in connection.execute(query.order_by(batches.c.number)) if row.number in taken]
+    return tuple(row.digest for row in found), sum(row.rows for row in found)
 
 
 def _is_expired(now: float) -> ColumnElement[bool]:

@@ -193,6 +193,52 @@ class BatchWaiting(Problem):
     )
 
 
+class BatchAbsorbed(Problem):
+    code, status, title = "batch-absorbed", 409, "Head has learned from the batch"
+    message = (
+        "Version {head}, head of model '{model}', has learned from batch {batch}: it can no longer be set aside. "
+        "POST /v1/models/{model}/forget learns head's line anew without it."
+    )
+
+
+class BatchNotParked(Problem):
+    code, status, title = "batch-not-parked", 409, "The batch does not wait for a decision"
+    message = (
+        "Batch {batch} of model '{model}' is neither parked nor discarded, so there is nothing to release. "
+        "GET /v1/models/{model}/parked lists those that are parked."
+    )
+
+
+class ForgetNotFound(Problem):
+    code, status, title = "forget-not-found", 404, "No such forget"
+    message = "Model '{model}' has no forget {forget}."
+
+
+class ForgetBusy(Problem):
+    code, status, title = "forget-busy", 409, "Another forget is under way"
+    message = (
+        "Forget {forget} of model '{model}' learns head's line anew. Wait for it, or cancel it: "
+        "DELETE /v1/models/{model}/forgets/{forget}."
+    )
+
+
+class ForgetOvertaken(Problem):
+    code, status, title = "forget-overtaken", 409, "Head moved during the forget"
+    message = (
+        "Head of model '{model}' left version {head} while forget {forget} learned its line anew; that line is not "
+        "used. Ask for the forget again if head has still learned from the batches."
+    )
+
+
+class RowsMissing(Problem):
+    code, status, title = "rows-missing", 409, "Rows that would have to be learned again are gone"
+    message = (
+        "To forget batch {batches}, head of model '{model}' goes back to version {base}, and all that came after it "
+        "is learned again; but {gone}. Possible is: roll back to version {base}, which has not learned from it, "
+        "or forget later batches alone, or {approximately}."
+    )
+
+
 class RowsDeleted(Problem):
     code, status, title = "rows-deleted", 409, "The rows were deleted"
     message = (

@@ -12,12 +12,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 
-from store.queries import find_model
+from store.queries import find_model, next_number
 from store.schema import events, models, updates
 from store.values import EventKind, EventRow, Json, UpdateState
-from store.writes import next_number
 
 LIMIT = 100
+NAMED = frozenset({"model", "number", "kind", "at"})
+"""What every event is told with; its facts have other names."""
 
 Happened = tuple[EventKind, Json]
 
@@ -29,6 +30,7 @@ def tell(connection: Connection, model_id: int, kind: EventKind, facts: Json, *,
 
 def tell_all(connection: Connection, model_id: int, happened: Sequence[Happened], *, at: float) -> None:
     """They are the newest events of the model, in this order."""
+    assert not any(NAMED & facts.keys() for _, facts in happened)
     if happened:
         first = next_number(connection, model_id, events.c.number)
         rows = [

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
-from store.queries import evidence_of, line_of, newest_move
+from store.queries import newest_move
 from store.schema import batches, versions
+from store.tree import evidence_of, line_of
 from store.values import HEAD, ModelRow
 
 

@@ -2,46 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from itertools import islice
 
 from sqlalchemy import Engine, and_, bindparam, func, literal, select, union
 from sqlalchemy.sql import ColumnElement
 
-from store.accepting import batches_named
+from store.accepting import batches_named, pending_totals
 from store.errors import AliasNotFound, BatchNotFound, ModelNotFound, VersionNotFound
 from store.queries import (
+    IS_DELETED,
     batch_totals,
     batches_of,
     count_versions,
-    evidence_of,
     find_model,
     find_update,
     find_version,
     label_counts_of,
-    last_closed,
     moves_of,
     newest_move,
     to_batch,
     to_model,
     to_move,
-    to_update,
+    to_updates,
     to_version,
     updates_of,
     versions_of,
 )
 from store.schema import batches, models, moves, updates, versions
 from store.tombstones import holders_of
+from store.tree import Difference, born_of, difference_between, evidence_of, on_line, scores_on_line
 from store.values import (
     ALL_MODELS,
     HEAD,
     BatchRow,
-    ChunkRow,
     Counters,
     Evidence,
+    Json,
     ModelRow,
     MoveRow,
+    Part,
     Resolved,
     UpdateRow,
     UpdateState,
@@ -104,7 +105,7 @@ class History:
         with self.engine.begin() as connection:
             model = find_model(connection, name)
             accepted = connection.execute(batch_totals(model.id)).one()
-            pending = connection.execute(batch_totals(model.id).where(batches.c.number > last_closed(model.id))).one()
+            pending = connection.execute(pending_totals(model.id)).one()
             states = connection.execute(
                 select(updates.c.state, func.count()).where(updates.c.model_id == model.id).group_by(updates.c.state)
             )
@@ -132,12 +133,10 @@ class History:
             query = batches_of(model.id).where(batches.c.number > after).order_by(batches.c.number).limit(limit)
             return [to_batch(row) for row in connection.execute(query)]
 
-    def absorbed_in(self, name: str, chunk: int) -> list[int]:
-        """The versions that were born by absorbing this chunk (more than one after a replay on another line)."""
+    def absorbed_in(self, name: str, chunk: int) -> list[Part]:
+        """What each version that was born by absorbing this chunk has learned of it, in the order of the versions."""
         with self.engine.begin() as connection:
-            model = find_model(connection, name)
-            query = select(versions.c.number).where(versions.c.model_id == model.id, versions.c.chunk == chunk)
-            return list(connection.execute(query.order_by(versions.c.number)).scalars())
+            return born_of(connection, find_model(connection, name).id, chunk)
 
     def update(self, name: str, number: int) -> UpdateRow:
         with self.engine.begin() as connection:
@@ -147,7 +146,7 @@ class History:
         with self.engine.begin() as connection:
             model = find_model(connection, name)
             query = updates_of(model.id).where(updates.c.number > after).order_by(updates.c.number).limit(limit)
-            return [to_update(row) for row in connection.execute(query)]
+            return to_updates(connection, model.id, connection.execute(query).all())
 
     def version(self, name: str, number: int) -> VersionRow:
         with self.engine.begin() as connection:
@@ -164,6 +163,14 @@ class History:
             model = find_model(connection, name)
             find_version(connection, model, version)
             return evidence_of(connection, model.id, version)
+
+    def difference(self, name: str, version: int, other: int) -> Difference:
+        """What one of the two versions has learned from and the other has not."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            find_version(connection, model, version)
+            find_version(connection, model, other)
+            return difference_between(connection, model.id, version, other)
 
     def resolve(self, name: str, *, version: int | None = None, alias: str = HEAD) -> Resolved:
         """The version that answers now: the given one, else where the alias points; a single query."""
@@ -191,18 +198,46 @@ class History:
             )
         return Resolved(model=name, version=row.number, digest=row.digest)
 
-    def missing_labels(self, name: str, *, version: int, chunk: ChunkRow) -> list[str]:
-        """Labels that the version has learned from and the chunk lacks."""
+    def on_line(self, name: str, version: int, among: Collection[int]) -> frozenset[int]:
+        """Of these versions, those that the version was learned from, or is."""
+        with self.engine.begin() as connection:
+            return on_line(connection, find_model(connection, name).id, version, among)
+
+    def scores_on_line(self, name: str, version: int, *, limit: int) -> list[Json]:
+        """How the newest batches that the line has learned from were predicted before that, the oldest first."""
         with self.engine.begin() as connection:
             model = find_model(connection, name)
-            seen = label_counts_of(connection, model.id, evidence_of(connection, model.id, version).chunks)
-            new = label_counts_of(connection, model.id, [chunk])
+            return scores_on_line(connection, model.id, version, limit=limit)
+
+    def rows_learned_by(self, name: str, version: int) -> Iterator[str]:
+        """The digests of the batches that the version has learned from and whose rows were kept, the newest first."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            numbers = evidence_of(connection, model.id, version).batches
+        for first in range(len(numbers), 0, -LIMIT):
+            chosen = numbers[max(0, first - LIMIT) : first]
+            with self.engine.begin() as connection:
+                query = select(batches.c.digest).where(batches.c.model_id == model.id, batches.c.number.in_(chosen))
+                kept = query.where(~IS_DELETED).order_by(batches.c.number.desc())
+                digests = list(connection.execute(kept).scalars())
+            yield from digests
+
+    def missing_labels(self, name: str, *, version: int, batches: Collection[int]) -> list[str]:
+        """Labels that the version has learned from and these batches lack."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            seen = label_counts_of(connection, model.id, evidence_of(connection, model.id, version).batches)
+            new = label_counts_of(connection, model.id, batches)
         return sorted(set(seen) - set(new), key=lambda label: (len(label), label))
 
-    def alias(self, name: str, alias: str) -> MoveRow:
-        """Where the alias points; its newest move."""
+    def alias(self, name: str, alias: str, *, at: float | None = None) -> MoveRow:
+        """Where the alias points, or pointed at that time: its newest move until then.
+
+        Raises:
+            AliasNotFound: it points nowhere, or did not then.
+        """
         with self.engine.begin() as connection:
-            move = newest_move(connection, find_model(connection, name).id, alias)
+            move = newest_move(connection, find_model(connection, name).id, alias, at=at)
         if move is None or move.version is None:
             raise AliasNotFound(model=name, alias=alias)
         return move

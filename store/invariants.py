@@ -15,10 +15,22 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, select
 
-from store.lines import Lines
-from store.schema import batches, chunks, deletions, models, moves, updates, versions
+from store.lines import Absorbed, Lines
+from store.placed import placed
+from store.schema import (
+    batches,
+    chunks,
+    deletions,
+    forgets,
+    models,
+    moves,
+    omissions,
+    parkings,
+    updates,
+    versions,
+)
 from store.tombstones import named_and_buried
-from store.values import HEAD, OPEN, MoveKind, UpdateState
+from store.values import CHALLENGER, GIVEN_UP, HEAD, OPEN, ForgetState, MoveKind, Publication, UpdateState
 
 Rows = Sequence[Row[Any]]
 
@@ -33,6 +45,23 @@ class Books:
     versions: Rows
     moves: Rows
     deletions: Rows
+    omissions: Rows
+    forgets: Rows
+    parkings: Rows
+
+    @property
+    def discarded(self) -> frozenset[int]:
+        """The batches that nothing learns from any more."""
+        newest = {row.batch: row.kind for row in self.parkings}
+        return frozenset(batch for batch, kind in newest.items() if kind in GIVEN_UP)
+
+    @property
+    def omitted(self) -> dict[int, frozenset[int]]:
+        """The batches that each update leaves out, of those that leave any out."""
+        found = defaultdict[int, set[int]](set)
+        for row in self.omissions:
+            found[row.update].add(row.batch)
+        return {update: frozenset(left_out) for update, left_out in found.items()}
 
 
 def violations(connection: Connection) -> list[str]:
@@ -45,7 +74,7 @@ def violations(connection: Connection) -> list[str]:
 def _read(connection: Connection, model_id: int) -> Books:
     # Of batches, which may be many, only what is asked of them.
     held = select(batches.c.number, batches.c.rows, batches.c.key)
-    named = (versions.c.number, versions.c.parent, versions.c.chunk, versions.c["update"])
+    named = [column for column in versions.c if column.name not in {"report", "digest", "created_at", "kl_nats"}]
     queries: dict[Table, Select[Any]] = {
         batches: held.order_by(batches.c.number),
         chunks: select(chunks).order_by(chunks.c.number),
@@ -53,6 +82,9 @@ def _read(connection: Connection, model_id: int) -> Books:
         versions: select(*named).order_by(versions.c.number),
         moves: select(moves).order_by(moves.c.alias, moves.c.seq),
         deletions: select(deletions).order_by(deletions.c.batch),
+        omissions: select(omissions).order_by(omissions.c["update"], omissions.c.batch),
+        forgets: select(forgets).order_by(forgets.c.number),
+        parkings: select(parkings).order_by(parkings.c.batch, parkings.c.seq),
     }
     rows = (connection.execute(query.where(table.c.model_id == model_id)).all() for table, query in queries.items())
     return Books(*rows)
@@ -64,13 +96,20 @@ def _buried(connection: Connection) -> Iterator[str]:
 
 
 def _faults(books: Books) -> Iterator[str]:
-    lines = Lines((row.number, row.parent, row.chunk) for row in books.versions)
+    omitted = books.omitted
+    spans = {chunk.number: (chunk.batch_first, chunk.batch_last) for chunk in books.chunks}
+    absorbed = (
+        Absorbed(row.number, row.parent, row.chunk, omitted.get(row.update, frozenset())) for row in books.versions
+    )
+    lines = Lines(absorbed, spans)
     yield from _numbered(books)
     yield from _batches(books)
     yield from _chunks(books)
-    yield from _updates(books, lines)
-    yield from _deletions(books)
+    yield from _updates(books, lines, omitted)
+    yield from _deletions(books, omitted)
     yield from _versions(books)
+    yield from placed(books.versions)
+    yield from _forgets(books)
     yield from (f"version {version} counts chunk {chunk} {count} times" for version, chunk, count in lines.repeated)
     yield from _moves(books)
     yield from _head(books, lines)
@@ -111,19 +150,23 @@ def _chunks(books: Books) -> Iterator[str]:
         expected = last + 1
 
 
-def _updates(books: Books, lines: Lines) -> Iterator[str]:
-    """One runs at most, under a lease; each chunk has one open update at most; the state and the columns agree."""
+def _updates(books: Books, lines: Lines, omitted: dict[int, frozenset[int]]) -> Iterator[str]:
+    """One runs at most, under a lease; each batch waits in one open update at most; the state and the columns agree."""
     open_ = [row for row in books.updates if row.state in OPEN]
     running = [row for row in open_ if row.state == UpdateState.RUNNING]
     if len(running) > 1:
         yield f"updates {', '.join(str(row.number) for row in running)} run at once"
-    for chunk, count in Counter(row.chunk for row in open_).items():
-        if count > 1:
-            yield f"chunk {chunk} waits in {count} updates at once"
+    spans = {chunk.number: range(chunk.batch_first, chunk.batch_last + 1) for chunk in books.chunks}
+    waiting = Counter(row.chunk for row in open_)
+    for chunk in (chunk for chunk, count in waiting.items() if count > 1):
+        of_chunk = [omitted.get(row.number, frozenset()) for row in open_ if row.chunk == chunk]
+        times = Counter(batch for left_out in of_chunk for batch in spans.get(chunk, ()) if batch not in left_out)
+        if any(count > 1 for count in times.values()) or chunk not in spans:
+            yield f"chunk {chunk} waits in {len(of_chunk)} updates at once"
     for row in running:
         if None in (row.owner, row.lease_until, row.prior, row.started_at):
             yield f"update {row.number} runs without an owner, a lease or a prior"
-        if any(lines.chunks[version] == row.chunk for version in lines.line(row.prior)):
+        if lines.has_learned(row.prior, row.chunk, omitted.get(row.number, frozenset())):
             yield f"update {row.number} absorbs chunk {row.chunk} into version {row.prior}, which has learned from it"
     known = {row.number for row in books.chunks}
     for row in books.updates:
@@ -137,17 +180,26 @@ def _updates(books: Books, lines: Lines) -> Iterator[str]:
             yield f"update {row.number} failed {row.failures} times in {row.attempt} attempts"
 
 
-def _deletions(books: Books) -> Iterator[str]:
-    """Rows are given up once they are in a chunk, and no update waits for them."""
+def _deletions(books: Books, omitted: dict[int, frozenset[int]]) -> Iterator[str]:
+    """Rows are given up once they are in a chunk or were given up for learning, and no update waits for them."""
     gone = [row.batch for row in books.deletions]
     last_closed = max((chunk.batch_last for chunk in books.chunks), default=0)
     yield from (
-        f"the rows of batch {batch} are deleted before it was in a chunk" for batch in gone if batch > last_closed
+        f"the rows of batch {batch} are deleted before it was in a chunk"
+        for batch in gone
+        if batch > last_closed and batch not in books.discarded
     )
     spans = {chunk.number: (chunk.batch_first, chunk.batch_last) for chunk in books.chunks}
     for update in books.updates:
+        if update.state not in OPEN:
+            continue
         first, last = spans.get(update.chunk, (1, 0))
-        if update.state in OPEN and bisect_left(gone, first) < bisect_right(gone, last):
+        left_out = omitted.get(update.number, frozenset())
+        if update.state == UpdateState.QUEUED:
+            # What was set aside by then, it leaves out once it is claimed.
+            left_out |= books.discarded
+        held = gone[bisect_left(gone, first) : bisect_right(gone, last)]
+        if any(batch not in left_out for batch in held):
             yield f"update {update.number} is to absorb chunk {update.chunk}, whose rows are deleted"
 
 
@@ -178,6 +230,23 @@ def _versions(books: Books) -> Iterator[str]:
         yield f"update {update} and the versions disagree about its being published"
 
 
+def _forgets(books: Books) -> Iterator[str]:
+    """A forget that is done has moved head, once, to a line without its batches; where one is over, no step is left."""
+    running = {row.number for row in books.forgets if row.state == ForgetState.RUNNING}
+    if len(running) > 1:
+        yield f"forgets {', '.join(map(str, sorted(running)))} run at once"
+    for update in books.updates:
+        if update.forget is not None and update.state in OPEN and update.forget not in running:
+            yield f"update {update.number} is a step of forget {update.forget}, which is over"
+    for row in books.forgets:
+        if (row.head is None) == (row.state == ForgetState.DONE):
+            yield f"forget {row.number} is {row.state}, where head moved says otherwise"
+    moved = sum(row.kind == MoveKind.FORGET for row in books.moves)
+    done = sum(row.state == ForgetState.DONE for row in books.forgets)
+    if moved > done:
+        yield f"head was moved by {moved} forgets, of which {done} are done"
+
+
 def _moves(books: Books) -> Iterator[str]:
     """Each alias has a history without gaps, of kinds that it can have, in the order of time."""
     numbers = {row.number for row in books.versions}
@@ -201,11 +270,12 @@ def _moves(books: Books) -> Iterator[str]:
 def _is_sensible(move: Row[Any], before: int | None) -> bool:
     """`before` is where the alias pointed until this move."""
     if move.alias == HEAD:
-        by_kind = move.kind in {MoveKind.PUBLISH, MoveKind.PUT, MoveKind.ROLLBACK}
+        by_kind = move.kind in {MoveKind.PUBLISH, MoveKind.PUT, MoveKind.ROLLBACK, MoveKind.FORGET}
         return move.version is not None and (move.kind == MoveKind.CREATE if move.seq == 1 else by_kind)
     if move.kind == MoveKind.REMOVE:
         return move.version is None and before is not None
-    return move.kind == MoveKind.PUT and move.version is not None
+    by_hold = move.kind == MoveKind.HOLD and move.alias == CHALLENGER
+    return (move.kind == MoveKind.PUT or by_hold) and move.version is not None
 
 
 def _head(books: Books, lines: Lines) -> Iterator[str]:
@@ -219,9 +289,13 @@ def _head(books: Books, lines: Lines) -> Iterator[str]:
         if move.kind == MoveKind.ROLLBACK and not _is_back(lines, move.version, before.version):
             yield f"move {move.seq} rolls head back from {before.version} to {move.version}, not along its line"
     published = Counter(row.version for row in history if row.kind == MoveKind.PUBLISH)
-    for version in lines.parents:
-        if version != 0 and published[version] != 1:
-            yield f"version {version} was published by {published[version]} moves of head"
+    for row in books.versions:
+        if published[row.number] != (row.publication == Publication.HEAD):
+            yield f"version {row.number} ({row.publication}) was published by {published[row.number]} moves of head"
+    held = Counter(row.version for row in books.moves if row.kind == MoveKind.HOLD)
+    for row in books.versions:
+        if held[row.number] != (row.publication in {Publication.GATED, Publication.MANUAL}):
+            yield f"version {row.number} ({row.publication}) was held by {held[row.number]} moves of the challenger"
 
 
 def _is_back(lines: Lines, to: int, head: int) -> bool:

@@ -7,19 +7,34 @@ changes nothing.
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, CursorResult, Engine, and_, func, insert, select, update
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, CursorResult, Engine, and_, update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.sql import ColumnElement
 
-from store.claims import Lease, due_models, ended, expire, failed, take_oldest
+from store.claims import Lease, after_failure, due_models, ended, expire, failed, take_oldest
 from store.engine import Clock, database_clock, for_writing, is_lock_timeout
 from store.errors import HeadMoved, LeaseLost
+from store.forgets import end_if_done, running_forget
+from store.parking import Decision, decide
+from store.publishing import Result, insert_version
 from store.queries import find_version, newest_move
-from store.schema import updates, versions
+from store.schema import updates
 from store.tombstones import must_not_be_buried
-from store.values import HEAD, Claim, Json, MoveKind, Progress, UpdateState, VersionRow
+from store.values import (
+    HEAD,
+    Claim,
+    Json,
+    MoveRow,
+    ParkingKind,
+    Progress,
+    Scored,
+    UpdateState,
+    VersionRow,
+)
 from store.waker import announce
-from store.writes import insert_move, lock_model
+from store.writes import lock_model
 
 
 class Leases:
@@ -83,11 +98,22 @@ class Leases:
                 values |= {"step": progress.step, "steps": progress.steps, "elbo": progress.elbo}
             self._write_as_holder(connection, claim, values)
             head = newest_move(connection, claim.model_id, HEAD)
-            if head is None or head.version != claim.prior:
+            if _has_moved(claim, head):
                 raise HeadMoved(model=claim.model, prior=claim.prior, update=claim.update)
 
-    def publish(self, claim: Claim, *, digest: str, kl_nats: float, report: Json) -> VersionRow:
+    def publish(
+        self,
+        claim: Claim,
+        *,
+        digest: str,
+        kl_nats: float,
+        report: Json,
+        scores: Sequence[Scored] = (),
+        held: str | None = None,
+    ) -> VersionRow:
         """A version with this posterior exists, head points at it, the update is published: all of it or nothing.
+
+        `held` is why head does not move to it: then the challenger does. `scores`: how the prior predicted the batches.
 
         Raises:
             LeaseLost: another attempt holds the update; nothing changed.
@@ -99,15 +125,34 @@ class Leases:
             must_not_be_buried(connection, [digest])
             now = self.clock(connection)
             head = newest_move(connection, claim.model_id, HEAD)
-            if head is None or head.version != claim.prior:
-                self._requeue(connection, claim)
+            if _has_moved(claim, head):
                 moved = HeadMoved(model=claim.model, prior=claim.prior, update=claim.update)
+                # A forget that head moved away from fails at the next claim, with what is left of its steps.
+                self._requeue(connection, claim)
             else:
                 self._write_as_holder(connection, claim, ended(UpdateState.PUBLISHED, now) | {"step": updates.c.steps})
-                facts = {"digest": digest, "kl_nats": kl_nats, "report": report, "created_at": now}
-                number = self._insert_version(connection, claim, facts)
+                result = Result(digest, kl_nats, report, scores, held)
+                number = insert_version(connection, model, claim, result, now=now)
+                forget = running_forget(connection, claim.model_id) if claim.forget is not None else None
+                if forget is not None:
+                    end_if_done(connection, model, forget, now=now)
+                announce(connection)
                 return find_version(connection, model, number)
         raise moved
+
+    def park(self, claim: Claim, surprising: Sequence[Scored], *, reason: str) -> None:
+        """These batches are parked; the update is back in the queue, and leaves them out from now on.
+
+        Raises:
+            LeaseLost: the attempt is over already.
+        """
+        with self.engine.begin() as connection:
+            model = lock_model(connection, claim.model)
+            now = self.clock(connection)
+            self._requeue(connection, claim)
+            for one in surprising:
+                how = Decision(ParkingKind.PARK, "worker", reason, one.surprise or {})
+                decide(connection, model, one.batch, how, now=now)
 
     def release(self, claim: Claim) -> None:
         """The update waits in the queue again, at once and without a failed attempt; for a drain or a moved head.
@@ -128,33 +173,17 @@ class Leases:
             LeaseLost: the attempt is over already.
         """
         with self.engine.begin() as connection:
-            lock_model(connection, claim.model)
+            model = lock_model(connection, claim.model)
             now = self.clock(connection)
             failures = claim.failures + 1
             is_last = is_final or failures >= self.attempts_max
             pause = self.retry_seconds * 2**claim.failures
             values = failed(now, is_last=is_last, not_before=now + pause)
-            facts = {"failures": failures, "error_code": code, "error_message": message}
-            self._write_as_holder(connection, claim, values | facts)
+            error = {"error_code": code, "error_message": message}
+            self._write_as_holder(connection, claim, values | error | {"failures": failures})
+            after_failure(connection, model, claim.update, error, is_last=is_last, forget=claim.forget, now=now)
             announce(connection)
             return UpdateState(values["state"])
-
-    def _insert_version(self, connection: Connection, claim: Claim, facts: Json) -> int:
-        """The next version exists, and head points at it; its number."""
-        newest = select(func.max(versions.c.number)).where(versions.c.model_id == claim.model_id)
-        number = int(connection.execute(newest).scalar_one()) + 1
-        lineage = {"parent": claim.prior, "chunk": claim.chunk.number, "update": claim.update}
-        connection.execute(insert(versions).values(model_id=claim.model_id, number=number, **lineage, **facts))
-        move = {
-            "alias": HEAD,
-            "version": number,
-            "kind": MoveKind.PUBLISH,
-            "moved_by": "worker",
-            "reason": f"update {claim.update} absorbed chunk {claim.chunk.number}",
-            "moved_at": facts["created_at"],
-        }
-        insert_move(connection, claim.model_id, move)
-        return number
 
     def _requeue(self, connection: Connection, claim: Claim) -> None:
         queued = {
@@ -173,6 +202,13 @@ class Leases:
         )
         if result.rowcount != 1:
             raise LeaseLost(attempt=claim.attempt, update=claim.update, model=claim.model)
+
+
+def _has_moved(claim: Claim, head: MoveRow | None) -> bool:
+    """True where head is not what the update was claimed for."""
+    if claim.forget is not None:
+        return head is None or head.seq != claim.head_seq
+    return head is None or head.version != claim.prior
 
 
 def _is(claim: Claim) -> ColumnElement[bool]:

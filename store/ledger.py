@@ -6,29 +6,36 @@ out in the order of the commits and a chunk's range of batches cannot miss one t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence, Set
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
 from store.accepting import Posted, accept_in_order, overdue, pending_rows
+from store.claims import ended
 from store.engine import Clock, database_clock, for_writing
 from store.errors import AlreadyAbsorbed, ChunkBusy, ModelExists, NothingPending, RowsDeleted, UpdateFinished
-from store.queries import deleted_of, evidence_of, find_chunk, find_model, find_update, last_closed
+from store.events import tell
+from store.forgets import abandon
+from store.queries import deleted_among, find_chunk, find_model, find_update, last_closed, next_number, set_aside
 from store.schema import batches, chunks, models, updates, versions
 from store.tombstones import digests_of_prior, must_not_be_buried, readmit
+from store.tree import learned_among
 from store.values import (
     HEAD,
     Accepted,
     CloseReason,
+    EventKind,
+    ForgetState,
     Json,
     ModelRow,
     MoveKind,
+    Publication,
     UpdateRow,
     UpdateState,
 )
 from store.waker import announce
-from store.writes import head_of, insert_move, insert_once, lock_model, next_number
+from store.writes import head_of, insert_move, insert_once, lock_model, queue_update
 
 REFUSED = (DataError, IntegrityError)
 """What a value is seen by that the database does not store."""
@@ -72,6 +79,7 @@ class Ledger:
                     kl_nats=0.0,
                     report={},
                     created_at=now,
+                    publication=Publication.ROOT,
                 )
             )
             root = {"alias": HEAD, "version": 0, "kind": MoveKind.CREATE, "moved_by": actor, "reason": "root prior"}
@@ -150,50 +158,50 @@ class Ledger:
     def cancel(self, name: str, number: int) -> UpdateRow:
         """The update is cancelled; its chunk stays, to be replayed. A worker that runs it finds its lease gone.
 
+        A forget that it is a step of is cancelled as a whole.
+
         Raises:
             UpdateFinished: it was published, failed or cancelled before.
         """
         with self.engine.begin() as connection:
-            model = lock_model(connection, name)
+            model, now = lock_model(connection, name), self.clock(connection)
             open_ = (UpdateState.QUEUED, UpdateState.RUNNING)
             this = (updates.c.model_id == model.id, updates.c.number == number)
             changed = connection.execute(
-                update(updates)
-                .where(*this, updates.c.state.in_(open_))
-                .values(
-                    state=UpdateState.CANCELLED,
-                    owner=None,
-                    lease_until=None,
-                    finished_at=self.clock(connection),
-                )
+                update(updates).where(*this, updates.c.state.in_(open_)).values(ended(UpdateState.CANCELLED, now))
             )
             found = find_update(connection, model, number)
             if changed.rowcount == 0:
                 raise UpdateFinished(update=number, model=name, state=found.state)
+            tell(connection, model.id, EventKind.CANCELLED, {"update": number, "chunk": found.chunk.number}, at=now)
+            if found.forget is not None:
+                error = {"error_code": "cancelled", "error_message": f"Its update {number} was cancelled."}
+                abandon(connection, model, found.forget, state=ForgetState.CANCELLED, error=error, now=now)
             announce(connection)
             return found
 
     def replay(self, name: str, numbers: Sequence[int]) -> list[UpdateRow]:
         """New updates wait to absorb these chunks, in this order, on the present line: all of them or none.
 
+        Batches that were set aside are left out.
+
         Raises:
-            AlreadyAbsorbed: head has learned from one of the chunks.
+            AlreadyAbsorbed: head has learned from rows of one of the chunks.
             RowsDeleted: rows of one of them are gone.
             ChunkBusy: an update of one of them is queued or running.
         """
         with self.engine.begin() as connection:
             model = lock_model(connection, name)
             head = head_of(connection, model)
-            learned = {chunk.number for chunk in evidence_of(connection, model.id, head).chunks}
-            return [self._replay(connection, model, number, head=head, learned=learned) for number in numbers]
+            return [self._replay(connection, model, number, head=head) for number in numbers]
 
-    def _replay(
-        self, connection: Connection, model: ModelRow, number: int, *, head: int, learned: Set[int]
-    ) -> UpdateRow:
+    def _replay(self, connection: Connection, model: ModelRow, number: int, *, head: int) -> UpdateRow:
         chunk = find_chunk(connection, model, number)
-        if number in learned:
+        aside = set_aside(connection, model.id, chunk.batch_first, chunk.batch_last)
+        chosen = [batch for batch in chunk.batches if batch not in aside]
+        if learned_among(connection, model.id, head, chunk=number, among=chosen):
             raise AlreadyAbsorbed(chunk=number, model=model.name, version=head)
-        if gone := deleted_of(connection, model.id, chunk):
+        if gone := deleted_among(connection, model.id, chosen):
             raise RowsDeleted(chunk=number, model=model.name, batches=", ".join(map(str, gone)))
         busy = connection.execute(
             select(updates.c.number).where(
@@ -204,44 +212,23 @@ class Ledger:
         ).scalar()
         if busy is not None:
             raise ChunkBusy(chunk=number, model=model.name, update=busy)
-        return self._queue(connection, model, number)
+        return queue_update(connection, model, number, now=self.clock(connection))
 
     def _close(self, connection: Connection, model: ModelRow, reason: CloseReason) -> UpdateRow:
         first = connection.execute(select(last_closed(model.id))).scalar_one() + 1
         newest = connection.execute(
             select(func.max(batches.c.number)).where(batches.c.model_id == model.id)
         ).scalar_one()
-        if newest is None or newest < first:
+        if pending_rows(connection, model.id) == 0:
             raise NothingPending(model=model.name)
-        number = next_number(connection, model.id, chunks.c.number)
-        connection.execute(
-            insert(chunks).values(
-                model_id=model.id,
-                number=number,
-                batch_first=first,
-                batch_last=newest,
-                rows=pending_rows(connection, model.id),
-                reason=reason,
-                closed_at=self.clock(connection),
-            )
-        )
-        return self._queue(connection, model, number)
+        number, now = next_number(connection, model.id, chunks.c.number), self.clock(connection)
+        held = select(func.sum(batches.c.rows)).where(batches.c.model_id == model.id)
+        rows = int(connection.execute(held.where(batches.c.number.between(first, newest))).scalar_one())
+        span = {"number": number, "batch_first": first, "batch_last": newest, "rows": rows}
+        connection.execute(insert(chunks).values(model_id=model.id, **span, reason=reason, closed_at=now))
+        told = {"chunk": number, "batches": [first, newest], "rows": rows, "reason": str(reason)}
+        tell(connection, model.id, EventKind.CLOSED, told, at=now)
+        return queue_update(connection, model, number, now=now)
 
     def _close_full(self, connection: Connection, model: ModelRow) -> int:
         return self._close(connection, model, CloseReason.ROWS).chunk.number
-
-    def _queue(self, connection: Connection, model: ModelRow, chunk: int) -> UpdateRow:
-        number = next_number(connection, model.id, updates.c.number)
-        connection.execute(
-            insert(updates).values(
-                model_id=model.id,
-                number=number,
-                chunk=chunk,
-                state=UpdateState.QUEUED,
-                attempt=0,
-                failures=0,
-                created_at=self.clock(connection),
-            )
-        )
-        announce(connection)
-        return find_update(connection, model, number)

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import CTE, Connection, Row, Select, and_, exists, func, select
+from sqlalchemy import Column, Connection, FromClause, Row, ScalarSelect, Select, and_, case, exists, func, select
 from sqlalchemy.sql import ColumnElement
 
 from store.errors import ChunkNotFound, ModelNotFound, UpdateNotFound, VersionNotFound
-from store.schema import batches, chunks, deletions, models, moves, updates, versions
+from store.schema import batches, chunks, deletions, models, moves, omissions, parkings, updates, versions
 from store.values import (
     BatchRow,
     ChunkRow,
     CloseReason,
-    Evidence,
     ModelRow,
     MoveKind,
     MoveRow,
+    ParkingKind,
     Publication,
     UpdateRow,
     UpdateState,
@@ -27,6 +27,30 @@ from store.values import (
 
 IS_DELETED = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
 """True of a batch whose rows were given up."""
+
+
+_newest = chunks.alias("newest")
+CHUNK = (
+    # Chunks do not overlap: of those that begin before a batch, only the last can hold it.
+    select(case((_newest.c.batch_last >= batches.c.number, _newest.c.number)))
+    .where(_newest.c.model_id == batches.c.model_id, _newest.c.batch_first <= batches.c.number)
+    .order_by(_newest.c.batch_first.desc())
+    .limit(1)
+    .correlate(batches)
+    .scalar_subquery()
+)
+"""The chunk that a batch is in; null while it is in none."""
+
+
+def decision_on(table: FromClause) -> ScalarSelect[Any]:
+    """The newest decision about a batch of this table; null where there was none."""
+    newest = select(parkings.c.kind).where(parkings.c.model_id == table.c.model_id, parkings.c.batch == table.c.number)
+    return newest.order_by(parkings.c.seq.desc()).limit(1).correlate(table).scalar_subquery()
+
+
+def is_to_be_learned(table: FromClause) -> ColumnElement[bool]:
+    """True of a batch of this table that was not set aside, or was released."""
+    return func.coalesce(decision_on(table), ParkingKind.RELEASE) == ParkingKind.RELEASE
 
 
 def find_model(connection: Connection, name: str) -> ModelRow:
@@ -45,10 +69,10 @@ def find_chunk(connection: Connection, model: ModelRow, number: int) -> ChunkRow
 
 
 def find_update(connection: Connection, model: ModelRow, number: int) -> UpdateRow:
-    row = connection.execute(updates_of(model.id).where(updates.c.number == number)).one_or_none()
-    if row is None:
+    rows = connection.execute(updates_of(model.id).where(updates.c.number == number)).all()
+    if not rows:
         raise UpdateNotFound(model=model.name, update=number)
-    return to_update(row)
+    return to_updates(connection, model.id, rows)[0]
 
 
 def find_version(connection: Connection, model: ModelRow, number: int) -> VersionRow:
@@ -58,8 +82,12 @@ def find_version(connection: Connection, model: ModelRow, number: int) -> Versio
     return to_version(row)
 
 
-def newest_move(connection: Connection, model_id: int, alias: str) -> MoveRow | None:
-    row = connection.execute(moves_of(model_id, alias).order_by(moves.c.seq.desc()).limit(1)).one_or_none()
+def newest_move(connection: Connection, model_id: int, alias: str, *, at: float | None = None) -> MoveRow | None:
+    """The newest move of the alias; with `at`, the newest one until then."""
+    query = moves_of(model_id, alias)
+    if at is not None:
+        query = query.where(moves.c.moved_at <= at)
+    row = connection.execute(query.order_by(moves.c.seq.desc()).limit(1)).one_or_none()
     return None if row is None else to_move(row)
 
 
@@ -69,43 +97,44 @@ def last_closed(model_id: int | ColumnElement[int]) -> ColumnElement[int]:
     return newest.scalar_subquery()
 
 
-def line_of(connection: Connection, model_id: int, version: int) -> list[int]:
-    """The versions from this one to the root, this one first."""
-    line = _line(model_id, version)
-    return list(connection.execute(select(line.c.number).order_by(line.c.number.desc())).scalars())
-
-
-def evidence_of(connection: Connection, model_id: int, version: int) -> Evidence:
-    line = _line(model_id, version)
-    on = and_(chunks.c.model_id == model_id, chunks.c.number == line.c.chunk)
-    query = select(chunks).join(line, on).order_by(chunks.c.number)
-    return Evidence(tuple(to_chunk(row) for row in connection.execute(query)))
-
-
-def _line(model_id: int, version: int) -> CTE:
-    columns = (versions.c.number, versions.c.parent, versions.c.chunk)
-    here = (versions.c.model_id == model_id, versions.c.number == version)
-    line = select(*columns).where(*here).cte("line", recursive=True)
-    on = and_(versions.c.model_id == model_id, versions.c.number == line.c.parent)
-    return line.union_all(select(*columns).join(line, on))
-
-
-def descendants_of(connection: Connection, model_id: int, chunk: int) -> list[int]:
-    """The versions that have learned from the chunk: those that absorbed it, and all that were learned from them."""
-    columns = (versions.c.number,)
-    born = select(*columns).where(versions.c.model_id == model_id, versions.c.chunk == chunk)
-    later = born.cte("later", recursive=True)
-    on = and_(versions.c.model_id == model_id, versions.c.parent == later.c.number)
-    # Of a version that absorbed a chunk, no descendant does: nothing comes twice.
-    later = later.union_all(select(*columns).join(later, on))
-    return list(connection.execute(select(later.c.number).order_by(later.c.number)).scalars())
-
-
-def deleted_of(connection: Connection, model_id: int, chunk: ChunkRow) -> list[int]:
-    """The batches of the chunk whose rows were given up."""
-    held = deletions.c.batch.between(chunk.batch_first, chunk.batch_last)
+def deleted_among(connection: Connection, model_id: int, chosen: Collection[int]) -> list[int]:
+    """Of these batches, those whose rows were given up."""
+    if not chosen:
+        return []
+    held = deletions.c.batch.between(min(chosen), max(chosen))
     query = select(deletions.c.batch).where(deletions.c.model_id == model_id, held).order_by(deletions.c.batch)
-    return list(connection.execute(query).scalars())
+    return [batch for batch in connection.execute(query).scalars() if batch in chosen]
+
+
+def omitted_of(connection: Connection, model_id: int, numbers: Collection[int]) -> dict[int, frozenset[int]]:
+    """The batches that these updates leave out, of those that leave any out."""
+    if not numbers:
+        return {}
+    between = omissions.c["update"].between(min(numbers), max(numbers))
+    query = select(omissions.c["update"], omissions.c.batch).where(omissions.c.model_id == model_id, between)
+    found = defaultdict[int, set[int]](set)
+    for number, batch in connection.execute(query):
+        found[number].add(batch)
+    return {number: frozenset(left_out) for number, left_out in found.items()}
+
+
+def decisions_on(connection: Connection, model_id: int, first: int, last: int) -> dict[int, ParkingKind]:
+    """The newest decision about each batch from `first` to `last` that there was one about."""
+    query = select(parkings.c.batch, parkings.c.kind).where(
+        parkings.c.model_id == model_id, parkings.c.batch.between(first, last)
+    )
+    return {batch: ParkingKind(kind) for batch, kind in connection.execute(query.order_by(parkings.c.seq))}
+
+
+def set_aside(connection: Connection, model_id: int, first: int, last: int) -> frozenset[int]:
+    """The batches from `first` to `last` that are not to be learned from."""
+    decided = decisions_on(connection, model_id, first, last)
+    return frozenset(batch for batch, kind in decided.items() if kind != ParkingKind.RELEASE)
+
+
+def next_number(connection: Connection, model_id: int, number: Column[int], *of: ColumnElement[bool]) -> int:
+    query = select(func.coalesce(func.max(number), 0)).where(number.table.c.model_id == model_id, *of)
+    return int(connection.execute(query).scalar_one()) + 1
 
 
 def batch_totals(model_id: int) -> Select[Any]:
@@ -120,14 +149,9 @@ def count_versions(connection: Connection, model_id: int) -> int:
 
 
 def batches_of(model_id: int) -> Select[Any]:
-    on = and_(
-        chunks.c.model_id == batches.c.model_id,
-        batches.c.number.between(chunks.c.batch_first, chunks.c.batch_last),
-    )
     gone = and_(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
-    columns = select(batches, chunks.c.number.label("chunk"), deletions.c.deleted_at)
-    chosen = columns.select_from(batches.outerjoin(chunks, on).outerjoin(deletions, gone))
-    return chosen.where(batches.c.model_id == model_id)
+    columns = select(batches, CHUNK.label("chunk"), deletions.c.deleted_at, decision_on(batches).label("aside"))
+    return columns.select_from(batches.outerjoin(deletions, gone)).where(batches.c.model_id == model_id)
 
 
 def updates_of(model_id: int) -> Select[Any]:
@@ -167,7 +191,9 @@ def to_model(row: Row[Any]) -> ModelRow:
 
 
 def to_batch(row: Row[Any]) -> BatchRow:
-    return BatchRow(**{name: row._mapping[name] for name in BatchRow.__dataclass_fields__})
+    plain = {name: row._mapping[name] for name in BatchRow.__dataclass_fields__ if name != "aside"}
+    aside = row._mapping["aside"]
+    return BatchRow(aside=None if aside in {None, ParkingKind.RELEASE} else ParkingKind(aside), **plain)
 
 
 def to_chunk(row: Row[Any], number: str = "number") -> ChunkRow:
@@ -182,9 +208,19 @@ def to_chunk(row: Row[Any], number: str = "number") -> ChunkRow:
     )
 
 
-def to_update(row: Row[Any]) -> UpdateRow:
-    plain = {name: row._mapping[name] for name in UpdateRow.__dataclass_fields__ if name not in {"chunk", "state"}}
-    return UpdateRow(chunk=to_chunk(row, "chunk"), state=UpdateState(row._mapping["state"]), **plain)
+def to_updates(connection: Connection, model_id: int, rows: Sequence[Row[Any]]) -> list[UpdateRow]:
+    """The updates, each with what it leaves out."""
+    omitted = omitted_of(connection, model_id, [row.number for row in rows])
+    apart = {"chunk", "state", "omitted"}
+    return [
+        UpdateRow(
+            chunk=to_chunk(row, "chunk"),
+            state=UpdateState(row.state),
+            omitted=omitted.get(row.number, frozenset()),
+            **{name: row._mapping[name] for name in UpdateRow.__dataclass_fields__ if name not in apart},
+        )
+        for row in rows
+    ]
 
 
 def to_version(row: Row[Any]) -> VersionRow:
@@ -197,12 +233,12 @@ def to_move(row: Row[Any]) -> MoveRow:
     return MoveRow(kind=MoveKind(row._mapping["kind"]), **plain)
 
 
-def label_counts_of(connection: Connection, model_id: int, learned: Iterable[ChunkRow]) -> Counter[str]:
-    """How many rows of each label these chunks hold."""
-    numbers = {batch for chunk in learned for batch in chunk.batches}
+def label_counts_of(connection: Connection, model_id: int, learned: Collection[int]) -> Counter[str]:
+    """How many rows of each label these batches hold."""
     totals: Counter[str] = Counter()
-    if not numbers:
+    if not learned:
         return totals
+    numbers = frozenset(learned)
     query = select(batches.c.number, batches.c.label_counts).where(
         batches.c.model_id == model_id, batches.c.number.between(min(numbers), max(numbers))
     )

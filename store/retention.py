@@ -12,10 +12,22 @@ from sqlalchemy import Connection, Engine, Row, Select, and_, exists, func, inse
 from store.collecting import Collecting
 from store.engine import Clock, database_clock, for_writing
 from store.errors import BatchNotFound, BatchWaiting
-from store.queries import IS_DELETED, batches_of, descendants_of, find_model, to_chunk, to_model
+from store.events import tell_all
+from store.queries import IS_DELETED, batches_of, decisions_on, find_model, omitted_of, to_chunk, to_model
 from store.schema import batches, chunks, deletions, models, tombstones, updates, versions
 from store.tombstones import bury
-from store.values import OPEN, ChunkRow, Deletion, DeletionKind, ModelRow
+from store.tree import born_of, descendants_of
+from store.values import (
+    GIVEN_UP,
+    OPEN,
+    ChunkRow,
+    Deletion,
+    DeletionKind,
+    EventKind,
+    ModelRow,
+    ParkingKind,
+    UpdateState,
+)
 from store.writes import lock_model
 
 DAY_SECONDS = 86_400.0
@@ -112,6 +124,9 @@ class Retention:
         if given_up:
             rows = [{"model_id": model.id, "batch": row.number} | facts for row in given_up]
             connection.execute(insert(deletions), rows)
+            told = {"kind": str(how.kind), "by": how.actor, "reason": how.reason}
+            happened = [(EventKind.DELETED, {"batch": row.number} | told) for row in given_up]
+            tell_all(connection, model.id, happened, at=now)
             bury(connection, {row.digest for row in given_up}, now)
 
 
@@ -130,7 +145,7 @@ def _absorbed(model: ModelRow) -> Select[Any]:
     return query.order_by(chunks.c.number)
 
 
-def _due(connection: Connection, model: ModelRow, chunk: ChunkRow, now: float) -> list[Row[Any]]:
+def _due(connection: Connection, model: ModelRow, chunk: ChunkRow, now: float) -> Sequence[Row[Any]]:
     """The batches of the chunk whose rows the model does not keep any longer."""
     limit = now - model.description["retention"].get("days", 0.0) * DAY_SECONDS
     query = select(batches.c.number, batches.c.digest).where(
@@ -139,16 +154,37 @@ def _due(connection: Connection, model: ModelRow, chunk: ChunkRow, now: float) -
         batches.c.accepted_at <= limit,
         ~IS_DELETED,
     )
-    return list(connection.execute(query.order_by(batches.c.number)))
+    learned = {batch for part in born_of(connection, model.id, chunk.number) for batch in part.batches}
+    decided = decisions_on(connection, model.id, chunk.batch_first, chunk.batch_last)
+    given_up = learned | {batch for batch, kind in decided.items() if kind in GIVEN_UP}
+    found: Sequence[Any] = connection.execute(query.order_by(batches.c.number)).all()
+    return [row for row in found if row.number in given_up]
 
 
 def _must_not_wait(connection: Connection, model: ModelRow, row: Row[Any]) -> None:
+    if row.aside == ParkingKind.PARK:
+        raise BatchWaiting(batch=row.number, model=model.name, where="it is parked: release or discard it first")
     if row.chunk is None:
+        if row.aside in GIVEN_UP:
+            return
         raise BatchWaiting(batch=row.number, model=model.name, where="it is in no chunk yet")
-    waiting = select(updates.c.number).where(updates.c.model_id == model.id, updates.c.chunk == row.chunk)
-    update = connection.execute(waiting.where(updates.c.state.in_(OPEN))).scalar()
-    if update is not None:
-        raise BatchWaiting(batch=row.number, model=model.name, where=f"update {update} is to absorb chunk {row.chunk}")
+    waiting = select(updates.c.number, updates.c.state).where(
+        updates.c.model_id == model.id, updates.c.chunk == row.chunk, updates.c.state.in_(OPEN)
+    )
+    found = connection.execute(waiting).all()
+    omitted = omitted_of(connection, model.id, [update.number for update in found])
+    for number, state in found:
+        # A queued one leaves out, once it is claimed, what was set aside by then.
+        is_left_out = state == UpdateState.QUEUED and row.aside in GIVEN_UP
+        if not is_left_out and row.number not in omitted.get(number, frozenset()):
+            where = f"update {number} is to absorb chunk {row.chunk}"
+            raise BatchWaiting(batch=row.number, model=model.name, where=where)
+
+
+def _learned_by(connection: Connection, model: ModelRow, batch: Row[Any]) -> list[int]:
+    parts = [] if batch.chunk is None else born_of(connection, model.id, batch.chunk)
+    born = [part.version for part in parts if batch.number in part.batches]
+    return descendants_of(connection, model.id, born) if born else []
 
 
 def _is_deleted(connection: Connection, model: ModelRow, number: int) -> bool:
@@ -169,5 +205,5 @@ def _deletion(connection: Connection, model: ModelRow, number: int) -> Deletion:
         reason=row.reason,
         deleted_at=row.deleted_at,
         bytes_removed=connection.execute(select(tombstones).where(is_gone)).one_or_none() is not None,
-        learned_by=tuple(descendants_of(connection, model.id, batch.chunk)),
+        learned_by=tuple(_learned_by(connection, model, batch)),
     )

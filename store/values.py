@@ -10,6 +10,9 @@ from typing import Any
 HEAD = "head"
 """The alias that updates start from and predictions default to."""
 
+CHALLENGER = "challenger"
+"""The alias of the newest version that was published without head moving to it."""
+
 ALL_MODELS = "*"
 """The pattern of a key that is for every model, those of others and those to come."""
 
@@ -34,6 +37,34 @@ class MoveKind(StrEnum):
     PUT = "put"
     ROLLBACK = "rollback"
     REMOVE = "remove"
+    HOLD = "hold"
+    """The challenger is a version that head did not move to."""
+    FORGET = "forget"
+    """Head left the versions that had learned from some batches."""
+
+
+class ParkingKind(StrEnum):
+    """What was decided about a batch."""
+
+    PARK = "park"
+    """It waits for a decision, and nothing learns from it."""
+    RELEASE = "release"
+    """It is to be learned from, however surprising."""
+    DISCARD = "discard"
+    """Nothing will learn from it."""
+    FORGET = "forget"
+    """Nothing will learn from it, and head's line was learned anew without it."""
+
+
+GIVEN_UP = {ParkingKind.DISCARD, ParkingKind.FORGET}
+"""Decisions after which nothing learns from a batch any more."""
+
+
+class ForgetState(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class Publication(StrEnum):
@@ -134,6 +165,8 @@ class BatchRow:
     """The chunk the batch is in; None while it is only accepted."""
     deleted_at: float | None = None
     """When its rows were given up; None while they are kept."""
+    aside: ParkingKind | None = None
+    """Why it is not to be learned from; None where it is."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +209,14 @@ class UpdateRow:
     created_at: float
     started_at: float | None
     finished_at: float | None
+    forget: int | None
+    """The forget that it is a step of."""
+    omitted: frozenset[int]
+    """Batches of the chunk that it leaves out."""
+
+    @property
+    def batches(self) -> list[int]:
+        return [batch for batch in self.chunk.batches if batch not in self.omitted]
 
 
 @dataclass(frozen=True)
@@ -199,19 +240,40 @@ class VersionRow:
     publication: Publication
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """What a version has learned from: every chunk on its line, and the batches in them, each once."""
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one version has absorbed: a chunk, or what is left of it without some batches."""
 
-    chunks: tuple[ChunkRow, ...]
-
-    @property
-    def rows(self) -> int:
-        return sum(chunk.rows for chunk in self.chunks)
+    version: int
+    chunk: int
+    rows: int
+    span: tuple[int, int]
+    """The first and the last batch of the chunk."""
+    omitted: frozenset[int]
 
     @property
     def batches(self) -> list[int]:
-        return [batch for chunk in self.chunks for batch in chunk.batches]
+        return [batch for batch in range(self.span[0], self.span[1] + 1) if batch not in self.omitted]
+
+    @property
+    def left_out(self) -> list[int]:
+        return sorted(self.omitted)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a version has learned from: the parts of chunks on its line, and the batches in them, each once."""
+
+    rows: int
+    parts: tuple[Part, ...]
+
+    @property
+    def chunks(self) -> list[int]:
+        return sorted({part.chunk for part in self.parts})
+
+    @property
+    def batches(self) -> list[int]:
+        return sorted(batch for part in self.parts for batch in part.batches)
 
 
 @dataclass(frozen=True)
@@ -228,6 +290,65 @@ class Deletion:
     """False: something else has the same bytes, or they are still to be removed."""
     learned_by: tuple[int, ...]
     """The versions that have the batch in their evidence."""
+
+
+@dataclass(frozen=True)
+class ParkingRow:
+    """A decision about a batch."""
+
+    batch: int
+    seq: int
+    kind: ParkingKind
+    decided_by: str
+    reason: str
+    facts: Json
+    """What led to it, as the surprise of its rows."""
+    decided_at: float
+
+
+@dataclass(frozen=True)
+class ForgetRow:
+    """Head's line, learned anew without these batches; clients see the old head until it is done."""
+
+    number: int
+    batches: tuple[int, ...]
+    method: str
+    state: ForgetState
+    base: int
+    """The version that it starts from."""
+    head: int | None
+    """Where head moved to; None until it is done."""
+    updates: tuple[int, ...]
+    """Its steps, in their order."""
+    published: int
+    """How many of them are done."""
+    error_code: str | None
+    error_message: str | None
+    asked_by: str
+    reason: str
+    created_at: float
+    finished_at: float | None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """How a version predicted a batch before anything learned from it; None where it predicted nothing finite."""
+
+    batch: int
+    scores: Json | None
+    surprise: Json | None = None
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """The same, as it was kept: the version had not learned from the batch."""
+
+    batch: int
+    version: int
+    update: int
+    scores: Json | None
+    surprise: Json | None
+    scored_at: float
 
 
 @dataclass(frozen=True)
@@ -302,8 +423,17 @@ class Claim:
     prior: int
     prior_digest: str
     root_digest: str
+    batches: tuple[int, ...]
+    """Those of the chunk that are to be learned from."""
     batch_digests: tuple[str, ...]
+    rows: int
+    released: frozenset[int]
+    """Those that are to be learned from however surprising they are."""
     lease_seconds: float
+    head_seq: int
+    """Head's newest move when it was claimed."""
+    forget: int | None = None
+    """The forget that it is a step of: its prior is not head, and head does not move before the last step."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from sqlalchemy import Connection, CursorResult, Engine, Row, Select, func, inse
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import WebhookNotFound
-from store.queries import find_model
+from store.queries import find_model, next_number
 from store.schema import events, webhooks
 from store.values import EventKind, Json
-from store.writes import lock_model, next_number
+from store.writes import lock_model
 
 PREFIX = "whsec_"
 """As the Standard Webhooks specification has it; what follows is base64."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Connection, Table, func, insert, select
+from collections.abc import Collection
+
+from sqlalchemy import Connection, Table, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
-from store.queries import find_model, newest_move
-from store.schema import models, moves
-from store.values import HEAD, Json, ModelRow, MoveRow
+from store.events import tell
+from store.queries import find_model, find_update, newest_move, next_number
+from store.schema import models, moves, omissions, updates
+from store.values import HEAD, EventKind, Json, ModelRow, MoveRow, UpdateRow, UpdateState
 from store.waker import announce
 
 
@@ -21,8 +24,31 @@ def insert_move(connection: Connection, model_id: int, values: Json) -> MoveRow:
     connection.execute(insert(moves).values(model_id=model_id, seq=seq, **values))
     move = newest_move(connection, model_id, values["alias"])
     assert move is not None
+    told = {"alias": move.alias, "seq": seq, "from": move.previous, "to": move.version, "by": move.moved_by}
+    facts = told | {"move": str(move.kind), "reason": move.reason}
+    tell(connection, model_id, EventKind.MOVED, facts, at=move.moved_at)
     announce(connection)
     return move
+
+
+def queue_update(
+    connection: Connection,
+    model: ModelRow,
+    chunk: int,
+    *,
+    now: float,
+    omitted: Collection[int] = (),
+    forget: int | None = None,
+) -> UpdateRow:
+    """A new update waits to absorb the chunk without the omitted batches; as a step of that forget, if one is given."""
+    number = next_number(connection, model.id, updates.c.number)
+    facts = {"state": UpdateState.QUEUED, "attempt": 0, "failures": 0, "created_at": now, "forget": forget}
+    connection.execute(insert(updates).values(model_id=model.id, number=number, chunk=chunk, **facts))
+    if omitted:
+        rows = [{"model_id": model.id, "update": number, "batch": batch} for batch in omitted]
+        connection.execute(insert(omissions), rows)
+    announce(connection)
+    return find_update(connection, model, number)
 
 
 def lock_model(connection: Connection, name: str) -> ModelRow:
@@ -37,11 +63,6 @@ def head_of(connection: Connection, model: ModelRow) -> int:
     assert head is not None
     assert head.version is not None
     return head.version
-
-
-def next_number(connection: Connection, model_id: int, number: Column[int]) -> int:
-    query = select(func.coalesce(func.max(number), 0)).where(number.table.c.model_id == model_id)
-    return int(connection.execute(query).scalar_one()) + 1
 
 
 def insert_once(connection: Connection, table: Table, values: Json) -> bool:

@@ -1,31 +1,31 @@
-"""One claim, absorbed: the prior and the chunk read from the blobs, the posterior written to them."""
+"""One claim, absorbed: the prior and the chunk read from the blobs and scored, the posterior written to them."""
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import safetensors.torch
 import torch
 
 import bayes
 from store.blobs import Blobs
 from store.values import Claim
-
-Clock = Callable[[], float]
+from worker.gate import to_learn
+from worker.reading import Clock, Reading, score_before_learning
 
 
 @dataclass(frozen=True)
 class Absorbed:
-    """A posterior that is in the blobs and not yet a version."""
+    """A posterior that is in the blobs and not yet a version, and what its prior scored on each batch of the claim."""
 
     digest: str
     data: bytes
+    posterior: bayes.Posterior
     kl_nats: float
     report: dict[str, Any]
+    scores: tuple[bayes.Scores | None, ...]
 
 
 def absorb(
@@ -46,11 +46,37 @@ def absorb(
         BlobMissing, BlobCorrupt: the bytes of a posterior, a batch or a prior's weights are not what the ledger names.
         bayes.BayesError: the bytes are no posterior, or the update diverged.
     """
+    scored = score_before_learning(claim, blobs, device=device, check=check, clock=clock)
+    return learn(
+        claim,
+        scored,
+        blobs,
+        device=device,
+        missing_labels=missing_labels,
+        progress=progress,
+        check=check,
+        clock=clock,
+    )
+
+
+def learn(
+    claim: Claim,
+    scored: Reading,
+    blobs: Blobs,
+    *,
+    device: str,
+    missing_labels: list[str],
+    progress: Callable[[bayes.Progress], None],
+    check: Callable[[], None],
+    clock: Clock = time.perf_counter,
+) -> Absorbed:
+    """The posterior of what was scored for this claim is in the blobs.
+
+    Raises:
+        As from `absorb`.
+    """
     began = clock()
-    model = bayes.Model.from_description(claim.description)
-    prior = bayes.Posterior.from_bytes(blobs.get(claim.prior_digest))
-    chunk = read_chunk([blobs.get(digest) for digest in claim.batch_digests])
-    prequential = score_before_learning(prior, chunk, device=device, check=check)
+    model, prior, chunk = bayes.Model.from_description(claim.description), scored.prior, to_learn(claim, scored)
     if prior.chunks == 0 and isinstance(model.prior, bayes.WeightsPrior) and model.is_on_grid:
         pretrained = bayes.Pretrained(blobs.get(model.prior.blob))
         posterior, report = bayes.absorb_on_grid(
@@ -65,42 +91,22 @@ def absorb(
     digest = blobs.put(data)
     facts: dict[str, Any] = {
         **report.to_dict(),
-        "prequential": prequential,
+        "prequential": scored.prequential,
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
-        "seconds_in_all": clock() - began,
+        "seconds_in_all": scored.seconds + clock() - began,
     }
+    if chunk.rows < scored.chunk.rows:
+        facts["rows_held_out"] = scored.chunk.rows - chunk.rows
     facts["warnings"] = [*_coverage(missing_labels), *report.warnings]
-    return Absorbed(digest=digest, data=data, kl_nats=report.elbo.kl_nats, report=facts)
-
-
-def read_chunk(batches: list[bytes]) -> bayes.Chunk:
-    """The rows of these batches (safetensors x, y and, where given, weights) one after the other."""
-    parts = [safetensors.torch.load(data) for data in batches]
-    weights = None
-    if any("weights" in part for part in parts):
-        weights = torch.cat([part.get("weights", torch.ones(len(part["y"]))) for part in parts])
-    return bayes.Chunk(
-        inputs=torch.cat([part["x"] for part in parts]),
-        labels=torch.cat([part["y"] for part in parts]),
-        weights=weights,
+    return Absorbed(
+        digest=digest,
+        data=data,
+        posterior=posterior,
+        kl_nats=report.elbo.kl_nats,
+        report=facts,
+        scores=scored.scores,
     )
-
-
-def score_before_learning(
-    prior: bayes.Posterior, chunk: bayes.Chunk, *, device: str, check: Callable[[], None]
-) -> dict[str, float | None]:
-    """The prior's scores on rows that it has not learned from (test-then-train), as the service would predict them.
-
-    A score that is beyond the numbers of JSON is None. Rows for which the prior predicts nothing finite have no scores:
-    whether they can be learned is for the update to find out.
-    """
-    try:
-        prediction = bayes.predict(prior, chunk.inputs, device=device, check=check)
-    except bayes.InvalidInputs:
-        return {"rows": chunk.rows}
-    scores = bayes.score(prediction, chunk.labels)
-    return {"rows": chunk.rows, **{name: value if math.isfinite(value) else None for name, value in scores.items()}}
 
 
 def _coverage(missing: list[str]) -> list[str]:

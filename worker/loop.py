@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -18,11 +19,15 @@ from store.errors import BlobBuried, HeadMoved, LeaseLost, Problem
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
+from store.publishing import Result
 from store.retention import Retention
-from store.values import Claim
+from store.values import Claim, Scored
 from store.waker import Waker, waker_for
-from worker.absorb import Absorbed, absorb
+from worker.absorb import learn
+from worker.gate import judge
 from worker.heartbeat import Heartbeat, Stopping
+from worker.reading import Reading, score_before_learning
+from worker.surprise import PARKED, to_park, weigh
 
 log = logging.getLogger("posterity.worker")
 
@@ -80,9 +85,17 @@ class Worker:
         name = f"update {claim.update} of model {claim.model} (attempt {claim.attempt})"
         log.info("Absorbing: %s, %s rows into version %s.", name, claim.chunk.rows, claim.prior)
         try:
-            absorbed = self._absorb(claim)
-            version = self._publish(claim, absorbed)
-            log.info("Published: %s is version %s.", name, version)
+            with Heartbeat(self.leases, claim, self.stop) as heartbeat:
+                reading = score_before_learning(claim, self.blobs, device=self.device, check=heartbeat.check)
+                scored = weigh(claim, reading, self.history)
+                surprising = to_park(claim, scored)
+                result = None if surprising else self._learn(claim, reading, scored, heartbeat)
+            if result is None:
+                self.leases.park(claim, surprising, reason=PARKED)
+                log.info("Parked %s batches of %s: they surprise version %s.", len(surprising), name, claim.prior)
+            else:
+                version = self._publish(claim, *result)
+                log.info("Published: %s is version %s.", name, version)
         except LeaseLost as lost:
             log.warning("Dropped: %s", lost)
         except (HeadMoved, Stopping) as reason:
@@ -95,18 +108,34 @@ class Worker:
             log.warning("Failed: %s", name, exc_info=error)
             self._fail(claim, error)
 
-    def _absorb(self, claim: Claim) -> Absorbed:
-        with Heartbeat(self.leases, claim, self.stop) as heartbeat:
-            return absorb(
-                claim,
-                self.blobs,
-                device=self.device,
-                missing_labels=self.history.missing_labels(claim.model, version=claim.prior, chunk=claim.chunk),
-                progress=heartbeat.progress,
-                check=heartbeat.check,
-            )
+    def _learn(
+        self, claim: Claim, reading: Reading, scored: Sequence[Scored], heartbeat: Heartbeat
+    ) -> tuple[bytes, Result]:
+        """The bytes of the posterior, and what is to be published of it."""
+        missing = self.history.missing_labels(claim.model, version=claim.prior, batches=claim.batches)
+        absorbed = learn(
+            claim,
+            reading,
+            self.blobs,
+            device=self.device,
+            missing_labels=missing,
+            progress=heartbeat.progress,
+            check=heartbeat.check,
+        )
+        judged = judge(
+            claim,
+            reading,
+            absorbed.posterior,
+            history=self.history,
+            blobs=self.blobs,
+            device=self.device,
+            check=heartbeat.check,
+        )
+        report = absorbed.report if judged is None else absorbed.report | {"gate": judged.to_json()}
+        held = None if judged is None else judged.held
+        return absorbed.data, Result(absorbed.digest, absorbed.kl_nats, report, scored, held)
 
-    def _publish(self, claim: Claim, absorbed: Absorbed) -> int:
+    def _publish(self, claim: Claim, data: bytes, result: Result) -> int:
         # Asking twice is harmless: once published, the lease is gone.
         asking = Retrying(
             retry=retry_if_exception_type(DATABASE_DOWN),
@@ -115,16 +144,15 @@ class Worker:
             reraise=True,
         )
         try:
-            return asking(self._name, claim, absorbed)
+            return asking(self._name, claim, result)
         except BlobBuried as buried:
             # An attempt that was cut short had written the same bytes, and they were collected as nobody's.
             self.ledger.readmit(buried.digests, settle_seconds=self.blobs.settle_seconds)
-            self.blobs.put(absorbed.data)
-            return asking(self._name, claim, absorbed)
+            self.blobs.put(data)
+            return asking(self._name, claim, result)
 
-    def _name(self, claim: Claim, absorbed: Absorbed) -> int:
-        version = self.leases.publish(claim, digest=absorbed.digest, kl_nats=absorbed.kl_nats, report=absorbed.report)
-        return version.number
+    def _name(self, claim: Claim, result: Result) -> int:
+        return self.leases.publish(claim, **vars(result)).number
 
     def _apply_retention(self) -> None:
         try:

@@ -24,7 +24,7 @@ from store.folder import Folder
 from store.leases import Leases
 from store.migrate import upgrade
 from store.settings import Settings
-from worker.absorb import read_chunk
+from worker.reading import read_chunk
 
 Json = dict[str, Any]
 

@@ -216,7 +216,7 @@ def test_labels_the_prior_has_seen_and_the_chunk_lacks_are_named(
 
     claim = claimed(leases)
 
-    assert history.missing_labels("digits", version=claim.prior, chunk=claim.chunk) == ["2", "10"]
+    assert history.missing_labels("digits", version=claim.prior, batches=claim.batches) == ["2", "10"]
 
 
 def test_many_workers_at_once_publish_every_chunk_once(engine: Engine, ledger: Ledger, history: History) -> None:

@@ -32,7 +32,7 @@ def recomputed(engine: Engine, blobs: Blobs, scratch: Path) -> tuple[int, list[s
         batches = {batch.number: batch for batch in _batches(history, model.name)}
         for version in track(list(_versions(history, model.name)), description=f"learning {model.name} once more"):
             claim = _claim(history, model, version, batches)
-            rows = {batches[number].digest: batches[number] for number in claim.chunk.batches}
+            rows = {batches[number].digest: batches[number] for number in claim.batches}
             for digest in (claim.prior_digest, *rows):
                 if not copies.holds(digest):
                     copies.put(_read(blobs, model, digest, rows.get(digest)))
@@ -49,7 +49,7 @@ def _claim(history: History, model: ModelRow, version: VersionRow, batches: dict
     """The claim that the version was published under, as far as it determines the posterior."""
     assert version.update is not None
     assert version.parent is not None
-    chunk = history.update(model.name, version.update).chunk
+    update = history.update(model.name, version.update)
     return Claim(
         model_id=model.id,
         model=model.name,
@@ -57,12 +57,16 @@ def _claim(history: History, model: ModelRow, version: VersionRow, batches: dict
         update=version.update,
         attempt=1,
         failures=0,
-        chunk=chunk,
+        chunk=update.chunk,
         prior=version.parent,
         prior_digest=history.version(model.name, version.parent).digest,
         root_digest=history.version(model.name, 0).digest,
-        batch_digests=tuple(batches[number].digest for number in chunk.batches),
+        batches=tuple(update.batches),
+        batch_digests=tuple(batches[number].digest for number in update.batches),
+        rows=version.rows,
+        released=frozenset(),
         lease_seconds=1.0,
+        head_seq=0,
     )
 
 

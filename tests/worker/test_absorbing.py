@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from sqlalchemy import Engine
 
 import bayes
+from bayes.prediction import rows_of
 from store.aliases import Aliases
 from store.collecting import Collecting
 from store.errors import HeadMoved, LeaseLost
@@ -23,8 +25,10 @@ from store.ledger import Ledger
 from store.retention import Retention
 from store.values import Claim, UpdateState
 from tests.worker.given import a_model, accept, rows
+from worker.absorb import absorb, learn
 from worker.heartbeat import Heartbeat, Stopping
 from worker.loop import Worker
+from worker.reading import score_before_learning
 
 WAIT_SECONDS = 30.0
 
@@ -99,6 +103,66 @@ def test_the_prior_is_scored_on_the_chunk_before_it_learns_from_it(
     blind = bayes.score(bayes.predict(bayes.root(model), batch["x"]), batch["y"])
     prequential = history.version("moons", 1).report["prequential"]
     assert prequential == {"rows": 40, **blind}
+
+
+def test_every_batch_of_a_claim_has_the_prior_s_scores_on_its_rows_in_its_place(
+    leases: Leases, ledger: Ledger, blobs: Folder
+) -> None:
+    model = a_model(ledger, blobs)
+    batches = [rows(count, seed=count) for count in (12, 1, 27)]
+    for key, batch in zip("abc", batches, strict=True):
+        accept(ledger, blobs, key, batch)
+    claim = claimed(leases)
+
+    absorbed = absorb(claim, blobs, device="cpu", missing_labels=[], progress=lambda _: None, check=lambda: None)
+
+    together = bayes.predict(bayes.root(model), torch.cat([batch["x"] for batch in batches]))
+    labels = torch.cat([batch["y"] for batch in batches])
+    parts = [slice(0, 12), slice(12, 13), slice(13, 40)]
+    assert absorbed.scores == tuple(bayes.Scores.of(rows_of(together, part), labels[part]) for part in parts)
+
+
+def test_scoring_ends_before_learning_begins_and_learning_predicts_nothing(
+    leases: Leases, ledger: Ledger, blobs: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_model(ledger, blobs)
+    accept(ledger, blobs, "a", rows(20, seed=1))
+    accept(ledger, blobs, "b", rows(20, seed=2))
+    claim = claimed(leases)
+    asked: list[int] = []
+    predict = bayes.predict
+
+    def counted(prior: bayes.Posterior, inputs: torch.Tensor, **how: Any) -> bayes.Prediction:  # noqa: ANN401 - any option
+        asked.append(len(inputs))
+        return predict(prior, inputs, **how)
+
+    monkeypatch.setattr(bayes, "predict", counted)
+
+    scored = score_before_learning(claim, blobs, device="cpu", check=lambda: None)
+    assert asked == [40]
+    learned = learn(claim, scored, blobs, device="cpu", missing_labels=[], progress=lambda _: None, check=lambda: None)
+
+    assert asked == [40]
+    assert learned.scores is scored.scores
+    assert learned.report["prequential"] == scored.prequential
+    at_once = absorb(claim, blobs, device="cpu", missing_labels=[], progress=lambda _: None, check=lambda: None)
+    assert (learned.digest, learned.scores) == (at_once.digest, at_once.scores)
+
+
+def test_a_batch_of_which_the_prior_predicts_nothing_finite_has_no_scores_and_the_others_have(
+    leases: Leases, ledger: Ledger, blobs: Folder
+) -> None:
+    model = a_model(ledger, blobs)
+    first, last = rows(10, seed=1), rows(20, seed=2)
+    accept(ledger, blobs, "a", first)
+    accept(ledger, blobs, "b", {"x": torch.full((10, 2), 1e38), "y": torch.arange(10) % 2})
+    accept(ledger, blobs, "c", last)
+
+    scored = score_before_learning(claimed(leases), blobs, device="cpu", check=lambda: None)
+
+    alone = [bayes.Scores.of(bayes.predict(bayes.root(model), batch["x"]), batch["y"]) for batch in (first, last)]
+    assert scored.scores == (alone[0], None, alone[1])
+    assert scored.prequential == {"rows": 40}
 
 
 def test_weights_of_some_batches_are_one_for_the_others(

@@ -1,0 +1,189 @@
+"""Batches that are set aside: parked until somebody decides, released, or discarded. One call is one transaction.
+
+Nothing learns from a batch while the newest decision about it is another than to release it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.sql import ColumnElement
+
+from store.engine import Clock, database_clock, for_writing
+from store.errors import BatchAbsorbed, BatchNotFound, BatchNotParked, RowsDeleted
+from store.events import tell
+from store.queries import (
+    batches_of,
+    find_chunk,
+    find_model,
+    next_number,
+    omitted_of,
+    to_batch,
+)
+from store.schema import batches, parkings, updates
+from store.tree import learned_among
+from store.values import (
+    OPEN,
+    BatchRow,
+    EventKind,
+    Json,
+    ModelRow,
+    ParkingKind,
+    ParkingRow,
+    UpdateRow,
+    UpdateState,
+)
+from store.waker import announce
+from store.writes import head_of, lock_model, queue_update
+
+LIMIT = 100
+
+TOLD = {
+    ParkingKind.PARK: EventKind.PARKED,
+    ParkingKind.RELEASE: EventKind.RELEASED,
+    ParkingKind.DISCARD: EventKind.DISCARDED,
+    ParkingKind.FORGET: EventKind.DISCARDED,
+}
+
+
+@dataclass(frozen=True)
+class Decision:
+    kind: ParkingKind
+    actor: str
+    reason: str = ""
+    facts: Json = field(default_factory=dict)
+
+
+class Parking:
+    """What clients decide about batches; `clock` tells the time inside a transaction, by default the database's."""
+
+    def __init__(self, engine: Engine, *, clock: Clock = database_clock) -> None:
+        self.engine = for_writing(engine)
+        self.reading = engine
+        self.clock = clock
+
+    def park(self, name: str, numbers: Sequence[int], *, actor: str, reason: str = "") -> list[BatchRow]:
+        """Nothing learns from these batches until they are released; an update that was about to begins anew.
+
+        Raises:
+            BatchNotFound: there is no such batch.
+            BatchAbsorbed: head has learned from one; nothing changed.
+        """
+        return self._set_aside(name, numbers, Decision(ParkingKind.PARK, actor, reason))
+
+    def discard(self, name: str, numbers: Sequence[int], *, actor: str, reason: str = "") -> list[BatchRow]:
+        """Nothing will learn from these batches.
+
+        Raises:
+            BatchNotFound, BatchAbsorbed: as from `park`.
+        """
+        return self._set_aside(name, numbers, Decision(ParkingKind.DISCARD, actor, reason))
+
+    def release(self, name: str, numbers: Sequence[int], *, actor: str, reason: str = "") -> list[UpdateRow]:
+        """These parked or discarded batches are to be learned from; the updates that wait to do so.
+
+        Those that are in no chunk yet go into the next one.
+
+        Raises:
+            BatchNotFound, BatchNotParked: one does not exist, or is not set aside; nothing changed.
+            RowsDeleted: the rows of one are gone.
+        """
+        with self.engine.begin() as connection:
+            model, now = lock_model(connection, name), self.clock(connection)
+            chosen = [_find(connection, model, number) for number in numbers]
+            for batch in chosen:
+                if batch.aside not in {ParkingKind.PARK, ParkingKind.DISCARD}:
+                    raise BatchNotParked(batch=batch.number, model=name)
+                if batch.deleted_at is not None:
+                    raise RowsDeleted(chunk=batch.chunk, model=name, batches=batch.number)
+            for batch in chosen:
+                decide(connection, model, batch.number, Decision(ParkingKind.RELEASE, actor, reason), now=now)
+            waiting = self._queue(connection, model, chosen, now)
+            announce(connection)
+            return waiting
+
+    def parked(self, name: str, *, after: int = 0, limit: int = LIMIT) -> list[tuple[BatchRow, ParkingRow]]:
+        """The batches that wait for a decision, with what is known of why; in the order of their numbers."""
+        with self.reading.begin() as connection:
+            model = find_model(connection, name)
+            of_model = (parkings.c.model_id == model.id, parkings.c.batch > after)
+            decided = select(parkings.c.batch).where(*of_model).distinct()
+            query = batches_of(model.id).where(batches.c.number.in_(decided)).order_by(batches.c.number)
+            rows = [to_batch(row) for row in connection.execute(query)]
+            waiting = [row for row in rows if row.aside == ParkingKind.PARK][:limit]
+            return [(row, decisions_about(connection, model, row.number)[-1]) for row in waiting]
+
+    def decisions(self, name: str, number: int) -> list[ParkingRow]:
+        """Every decision about the batch, the oldest first."""
+        with self.reading.begin() as connection:
+            return decisions_about(connection, find_model(connection, name), number)
+
+    def _set_aside(self, name: str, numbers: Sequence[int], how: Decision) -> list[BatchRow]:
+        with self.engine.begin() as connection:
+            model, now = lock_model(connection, name), self.clock(connection)
+            head = head_of(connection, model)
+            for number in numbers:
+                batch = _find(connection, model, number)
+                if batch.chunk is not None and learned_among(
+                    connection, model.id, head, chunk=batch.chunk, among=[number]
+                ):
+                    raise BatchAbsorbed(batch=number, model=name, head=head)
+                if batch.aside != how.kind:
+                    decide(connection, model, number, how, now=now)
+                if batch.chunk is not None:
+                    give_back(connection, model, updates.c.chunk == batch.chunk)
+            announce(connection)
+            return [_find(connection, model, number) for number in numbers]
+
+    def _queue(
+        self, connection: Connection, model: ModelRow, released: Sequence[BatchRow], now: float
+    ) -> list[UpdateRow]:
+        """For each chunk, an update of the released batches alone, unless one that has them waits already."""
+        queued = []
+        for number in dict.fromkeys(batch.chunk for batch in released if batch.chunk is not None):
+            chunk = find_chunk(connection, model, number)
+            own = {batch.number for batch in released if batch.chunk == number}
+            open_ = (updates.c.model_id == model.id, updates.c.chunk == number, updates.c.state.in_(OPEN))
+            open_updates = list(connection.execute(select(updates.c.number).where(*open_)).scalars())
+            omitted = omitted_of(connection, model.id, open_updates)
+            for waiting in open_updates:
+                own -= set(chunk.batches) - omitted.get(waiting, frozenset())
+            if own:
+                left_out = [batch for batch in chunk.batches if batch not in own]
+                queued.append(queue_update(connection, model, number, now=now, omitted=left_out))
+        return queued
+
+
+def decide(connection: Connection, model: ModelRow, number: int, how: Decision, *, now: float) -> None:
+    """The newest decision about the batch is this one."""
+    seq = next_number(connection, model.id, parkings.c.seq, parkings.c.batch == number)
+    facts = {"kind": how.kind, "decided_by": how.actor, "reason": how.reason, "facts": how.facts, "decided_at": now}
+    connection.execute(insert(parkings).values(model_id=model.id, batch=number, seq=seq, **facts))
+    told = {"batch": number, "by": how.actor, "reason": how.reason}
+    tell(connection, model.id, TOLD[how.kind], told | ({"surprise": how.facts} if how.facts else {}), at=now)
+
+
+def decisions_about(connection: Connection, model: ModelRow, number: int) -> list[ParkingRow]:
+    """Every decision about the batch, the oldest first."""
+    query = select(parkings).where(parkings.c.model_id == model.id, parkings.c.batch == number)
+    plain = [name for name in ParkingRow.__dataclass_fields__ if name != "kind"]
+    return [
+        ParkingRow(kind=ParkingKind(row.kind), **{name: row._mapping[name] for name in plain})
+        for row in connection.execute(query.order_by(parkings.c.seq))
+    ]
+
+
+def give_back(connection: Connection, model: ModelRow, chosen: ColumnElement[bool]) -> None:
+    """A running update of these waits in the queue again; whoever holds it finds its lease gone."""
+    running = (updates.c.model_id == model.id, updates.c.state == UpdateState.RUNNING, chosen)
+    waiting = {"state": UpdateState.QUEUED, "owner": None, "lease_until": None, "step": None, "steps": None}
+    connection.execute(update(updates).where(*running).values(waiting))
+
+
+def _find(connection: Connection, model: ModelRow, number: int) -> BatchRow:
+    row = connection.execute(batches_of(model.id).where(batches.c.number == number)).one_or_none()
+    if row is None:
+        raise BatchNotFound(model=model.name, batch=number)
+    return to_batch(row)
