@@ -35,6 +35,7 @@ BODIES: dict[str, Json] = {
     "move_alias": {"version": 0},
     "roll_back": {"to": 0},
     "replay_chunks": {"chunks": [1]},
+    "create_webhook": {"url": "http://127.0.0.1:9/"},
 }
 BY_STATE = {
     ("create_model", "close_chunk"): "nothing-pending",
