@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import AsyncRetrying, Retrying
 
-from client import api_keys, blobs, calls, waiting
+from client import api_keys, blobs, calls, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.retry import policy, unreachable
@@ -144,6 +144,18 @@ class Client:
     remove_alias = blocking(calls.remove_alias)
     history = blocking(calls.history)
     rollback = blocking(calls.rollback)
+    park = blocking(taking_back.park)
+    discard = blocking(taking_back.discard)
+    release = blocking(taking_back.release)
+    parked = blocking(taking_back.parked)
+    decisions = blocking(taking_back.decisions)
+    forget = blocking(taking_back.forget)
+    forgets = blocking(taking_back.forgets)
+    read_forget = blocking(taking_back.read_forget)
+    cancel_forget = blocking(taking_back.cancel_forget)
+    wait_forget = blocking(taking_back.wait_forget)
+    metrics = blocking(taking_back.metrics)
+    alias_at = blocking(taking_back.alias_at)
     ready = blocking(calls.ready)
 
 
@@ -235,4 +247,16 @@ class AsyncClient:
     remove_alias = awaiting(calls.remove_alias)
     history = awaiting(calls.history)
     rollback = awaiting(calls.rollback)
+    park = awaiting(taking_back.park)
+    discard = awaiting(taking_back.discard)
+    release = awaiting(taking_back.release)
+    parked = awaiting(taking_back.parked)
+    decisions = awaiting(taking_back.decisions)
+    forget = awaiting(taking_back.forget)
+    forgets = awaiting(taking_back.forgets)
+    read_forget = awaiting(taking_back.read_forget)
+    cancel_forget = awaiting(taking_back.cancel_forget)
+    wait_forget = awaiting(taking_back.wait_forget)
+    metrics = awaiting(taking_back.metrics)
+    alias_at = awaiting(taking_back.alias_at)
     ready = awaiting(calls.ready)

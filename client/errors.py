@@ -116,6 +116,16 @@ class UpdateUnpublished(ClientProblem):
         self.state = state
 
 
+class ForgetUnfinished(ClientProblem):
+    """The forget waited for ended without having moved head."""
+
+    def __init__(self, model: str, forget: int, *, state: str, reason: str) -> None:
+        super().__init__(f"Forget {forget} of model {model} is {state}{': ' if reason else ''}{reason}")
+        self.model = model
+        self.forget = forget
+        self.state = state
+
+
 class WaitTimedOut(ClientProblem):
     """What was waited for did not happen within the given seconds; nothing was cancelled."""
 

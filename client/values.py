@@ -130,6 +130,8 @@ class Update(Resource):
     report: Json | None = None
     warnings: tuple[str, ...] = ()
     error: UpdateError | None = None
+    omitted: tuple[int, ...] = ()
+    forget: int | None = None
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -152,9 +154,11 @@ class Blob(Resource):
 
 @dataclass(frozen=True)
 class Evidence:
+    """What a version has learned from; of long lines, lists leave out which: read the version by itself."""
+
     rows: int
-    chunks: tuple[int, ...]
-    batches: tuple[int, ...]
+    chunks: tuple[int, ...] | None
+    batches: tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,10 @@ class Version(Resource):
     report: Json | None = None
     aliases: tuple[str, ...] = ()
     created_at: datetime
+    depth: int = 0
+    branch: int = 0
+    fork: int | None = None
+    publication: str = "head"
 
 
 @dataclass(frozen=True)

@@ -220,10 +220,11 @@ class DeleteAfterDays(Part):
 class GatePart(Part):
     """Of a gated model: what a fresh version may lose against its parent on rows that neither has learned from.
 
-    Worse means worse by more than that, even if it is given so many standard errors.
+    Worse is what has lost more than that, and more than so many standard errors beyond it; or more than twice that,
+    whatever its standard error.
     """
 
-    held_out: float = Field(0.1, gt=0, le=0.5, description="Share of every batch that nothing learns from.")
+    held_out: float = Field(0.2, gt=0, le=0.5, description="Share of every batch that nothing learns from.")
     accuracy: float = Field(0.01, ge=0, le=1, description="As a part of the rows: 0.01 is a point.")
     nll: float = Field(0.1, ge=0, description="In nats per row.")
     standard_errors: float = Field(1.0, ge=0, le=10)
