@@ -18,6 +18,8 @@ from client.errors import (
     UpdateUnpublished,
     WaitTimedOut,
 )
+from client.hooks import NewWebhook, Webhook
+from client.listening import Event
 from client.prediction import Prediction
 from client.values import Alias, Batch, Blob, Comparison, Key, Model, Move, NewKey, Readiness, Rollback, Update, Version
 
@@ -29,6 +31,7 @@ __all__ = [
     "Client",
     "ClientProblem",
     "Comparison",
+    "Event",
     "Fault",
     "Key",
     "KeyNotAllowed",
@@ -36,6 +39,7 @@ __all__ = [
     "Model",
     "Move",
     "NewKey",
+    "NewWebhook",
     "Prediction",
     "RateLimited",
     "Readiness",
@@ -52,4 +56,5 @@ __all__ = [
     "UpdateUnpublished",
     "Version",
     "WaitTimedOut",
+    "Webhook",
 ]

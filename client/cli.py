@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from client.commands import blobs, chain, keys, models, processes, rows, taking_back
+from client.commands import blobs, chain, events, keys, models, processes, rows, taking_back
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(processes.app)
@@ -15,6 +15,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(rows.app)
 app.add_typer(chain.app)
 app.add_typer(taking_back.app)
+app.add_typer(events.app)
 
 
 def print_version(is_asked: bool) -> None:
