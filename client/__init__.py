@@ -18,7 +18,9 @@ from client.errors import (
     UpdateUnpublished,
     WaitTimedOut,
 )
+from client.hooks import NewWebhook, Webhook
 from client.labels import KeptPrediction, Labeled, RefusedLabel
+from client.listening import Event
 from client.prediction import Prediction
 from client.values import Alias, Batch, Blob, Comparison, Key, Model, Move, NewKey, Readiness, Rollback, Update, Version
 
@@ -30,6 +32,7 @@ __all__ = [
     "Client",
     "ClientProblem",
     "Comparison",
+    "Event",
     "Fault",
     "KeptPrediction",
     "Key",
@@ -39,6 +42,7 @@ __all__ = [
     "Model",
     "Move",
     "NewKey",
+    "NewWebhook",
     "Prediction",
     "RateLimited",
     "Readiness",
@@ -56,4 +60,5 @@ __all__ = [
     "UpdateUnpublished",
     "Version",
     "WaitTimedOut",
+    "Webhook",
 ]

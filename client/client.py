@@ -11,16 +11,17 @@
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 from tenacity import AsyncRetrying, Retrying
 
-from client import api_keys, blobs, calls, exports, labels, taking_back, waiting
+from client import api_keys, blobs, calls, exports, hooks, labels, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
+from client.listening import PATIENCE_SECONDS, Event, Following, listen, listen_asynchronously
 from client.retry import policy, unreachable
 from client.wire import Request, checked, headers_with, usable_url
 
@@ -114,6 +115,25 @@ class Client:
     def _send(self, request: Request) -> httpx.Response:
         return checked(self._http.request(**request.httpx_arguments))
 
+    def events(
+        self,
+        model: str,
+        *,
+        after: int | None = None,
+        kinds: Collection[str] = (),
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> Generator[Event, None, None]:
+        """Everything that happens to the model from now on, or after the event of this number, without an end.
+
+        A broken connection is made anew and goes on behind the last event, as long as the service is away for no longer
+        than `patience_seconds`; `kinds` chooses.
+
+        Raises:
+            ServiceProblem, Unreachable: when iterated: there is nothing to be heard, or not any more.
+        """
+        following = Following(model, after=after, kinds=kinds, patience_seconds=patience_seconds)
+        return listen(self._http, following, url=self.url, sleep=self._sleep)
+
     create_model = blocking(calls.create_model)
     upload = blocking(blobs.upload)
     blob = blocking(blobs.blob)
@@ -160,6 +180,10 @@ class Client:
     wait_forget = blocking(taking_back.wait_forget)
     metrics = blocking(taking_back.metrics)
     alias_at = blocking(taking_back.alias_at)
+    create_webhook = blocking(hooks.create_webhook)
+    webhooks = blocking(hooks.webhooks)
+    webhook = blocking(hooks.webhook)
+    remove_webhook = blocking(hooks.remove_webhook)
     ready = blocking(calls.ready)
 
 
@@ -221,6 +245,18 @@ class AsyncClient:
     async def _send(self, request: Request) -> httpx.Response:
         return checked(await self._http.request(**request.httpx_arguments))
 
+    def events(
+        self,
+        model: str,
+        *,
+        after: int | None = None,
+        kinds: Collection[str] = (),
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> AsyncGenerator[Event, None]:
+        """As `Client.events`."""
+        following = Following(model, after=after, kinds=kinds, patience_seconds=patience_seconds)
+        return listen_asynchronously(self._http, following, url=self.url, sleep=self._sleep)
+
     create_model = awaiting(calls.create_model)
     upload = awaiting(blobs.upload)
     blob = awaiting(blobs.blob)
@@ -267,4 +303,8 @@ class AsyncClient:
     wait_forget = awaiting(taking_back.wait_forget)
     metrics = awaiting(taking_back.metrics)
     alias_at = awaiting(taking_back.alias_at)
+    create_webhook = awaiting(hooks.create_webhook)
+    webhooks = awaiting(hooks.webhooks)
+    webhook = awaiting(hooks.webhook)
+    remove_webhook = awaiting(hooks.remove_webhook)
     ready = awaiting(calls.ready)

@@ -17,6 +17,7 @@ from service import (
     aliases,
     batches,
     blobs,
+    events,
     exports,
     forgets,
     health,
@@ -31,8 +32,10 @@ from service import (
     problems,
     updates,
     versions,
+    webhooks,
 )
 from service.access import Access
+from service.events import IS_HEAD
 from service.house import open_house
 from service.names import Names
 from service.openapi import document
@@ -58,6 +61,7 @@ TAGS = [
     {"name": "labels", "description": "What arrives after the prediction: kept inputs become rows, once."},
     {"name": "versions", "description": "Immutable posteriors; version 0 is the root prior."},
     {"name": "aliases", "description": "Names that point at versions; head is the one predictions default to."},
+    {"name": "events", "description": "What happens to a model, told to those who listen."},
     {"name": "keys", "description": "Who may do what; only hashes are stored."},
     {"name": "health", "description": "Probes."},
 ]
@@ -69,7 +73,7 @@ class Posterity(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A HEAD is answered as a GET; uvicorn, which knows it was a HEAD, keeps the body back.
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", IS_HEAD: True}
         await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -92,6 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         house.preloading.start()
+        house.delivering.start()
         yield
         house.close()
 
@@ -127,6 +132,8 @@ def create_app(settings: Settings) -> FastAPI:
         versions,
         exports,
         aliases,
+        events,
+        webhooks,
         keys,
         health,
     ):

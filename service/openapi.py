@@ -17,7 +17,7 @@ from service.needs import need_of
 from service.parameters import tidy_parameters
 from service.problems import ProblemBody
 from service.requests import BYTES, JSON, SAFETENSORS, ZIP
-from service.schemas import AliasBody, BatchBody, KeyBody, PredictionBody, ReplayBody, RollbackBody
+from service.schemas import AliasBody, BatchBody, KeyBody, PredictionBody, ReplayBody, RollbackBody, WebhookBody
 
 REF = "#/components/schemas/{model}"
 READ_RAW: tuple[type[BaseModel], ...] = (
@@ -29,6 +29,7 @@ READ_RAW: tuple[type[BaseModel], ...] = (
     ReplayBody,
     KeyBody,
     LabelsBody,
+    WebhookBody,
     ProblemBody,
 )
 """Schemas that FastAPI does not see, because the service reads these bodies itself."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from store.settings import REQUESTS_MAX
-from store.values import ALL_MODELS, Scope
+from store.values import ALL_MODELS, EventKind, Scope
 
 SEED_MAX = 2**63 - 1
 NUMBER_MAX = 2**31 - 1
@@ -164,6 +164,21 @@ class RollbackBody(Body):
     to: Number | None = None
     steps: Annotated[int, Field(ge=1, le=NUMBER_MAX)] | None = None
     reason: Reason = ""
+
+
+class WebhookBody(Body):
+    """An address that is told of events."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"url": "https://hooks.example.com/posterity", "kinds": ["published", "moved"]}]
+        }
+    )
+
+    url: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^https?://[!-~]+$")]
+    kinds: Annotated[list[EventKind], Field(min_length=1, max_length=len(EventKind))] | None = Field(
+        None, description="Only these; absent: everything."
+    )
 
 
 class ReplayBody(Body):

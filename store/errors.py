@@ -153,6 +153,16 @@ class KeyUnusable(Problem):
     message = "{reason}. No key was made."
 
 
+class WebhookNotFound(Problem):
+    code, status, title = "webhook-not-found", 404, "No such webhook"
+    message = "Model '{model}' has no webhook {webhook}. GET /v1/models/{model}/webhooks lists the ones that it has."
+
+
+class WebhookUnusable(Problem):
+    code, status, title = "webhook-unusable", 422, "Nothing can be sent to this address"
+    message = "Events cannot be sent to this address: {reason}. No webhook was made."
+
+
 class RollbackTooFar(Problem):
     code, status, title = "rollback-too-far", 409, "The line is shorter than that"
     message = "Head of model '{model}' (version {head}) has {earlier} earlier versions; it cannot go back by {steps}."
