@@ -33,7 +33,7 @@ from benchmarks.live.processes import ROOT, Server, service
 
 LISTENERS = 200
 EVENTS_PER_SECOND = 5.0
-ROUNDS, SECONDS = 9, 6.0
+ROUNDS, SECONDS = 7, 6.0
 IMAGES = 64
 SEED = 0
 MODEL = f"/v1/models/{digits.NAME}"
