@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, select
 
+from store.learned import evidence_of
 from store.queries import newest_move
 from store.schema import batches, versions
-from store.tree import evidence_of, line_of
+from store.tree import line_of
 from store.values import HEAD, ModelRow
 
 
@@ -38,7 +39,7 @@ def evidence_of_head(connection: Connection, model: ModelRow) -> EvidenceOfHead:
     return EvidenceOfHead(
         model=model.name,
         version=head.version,
-        chunks=len(evidence.chunks),
+        chunks=len(evidence.chunk_runs),
         rows=evidence.rows,
         digest=f"sha256:{hashlib.sha256(' '.join(named).encode()).hexdigest()}",
     )

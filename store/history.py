@@ -11,15 +11,16 @@ from sqlalchemy.sql import ColumnElement
 
 from store.accepting import batches_named, pending_totals
 from store.errors import AliasNotFound, BatchNotFound, ModelNotFound, VersionNotFound
+from store.learned import Difference, difference_between, evidence_of, labels_in
 from store.queries import (
     IS_DELETED,
+    aliases_of,
     batch_totals,
     batches_of,
     count_versions,
     find_model,
     find_update,
     find_version,
-    label_counts_of,
     moves_of,
     newest_move,
     to_batch,
@@ -30,9 +31,10 @@ from store.queries import (
     updates_of,
     versions_of,
 )
+from store.runs import Runs
 from store.schema import batches, models, moves, updates, versions
 from store.tombstones import holders_of
-from store.tree import Difference, born_of, difference_between, evidence_of, on_line, scores_on_line
+from store.tree import born_of, on_line, scores_on_line
 from store.values import (
     ALL_MODELS,
     HEAD,
@@ -226,9 +228,9 @@ class History:
         """Labels that the version has learned from and these batches lack."""
         with self.engine.begin() as connection:
             model = find_model(connection, name)
-            seen = label_counts_of(connection, model.id, evidence_of(connection, model.id, version).batches)
-            new = label_counts_of(connection, model.id, batches)
-        return sorted(set(seen) - set(new), key=lambda label: (len(label), label))
+            seen = labels_in(connection, model.id, evidence_of(connection, model.id, version).batch_runs)
+            new = labels_in(connection, model.id, Runs.among(batches))
+        return sorted(seen - new, key=lambda label: (len(label), label))
 
     def alias(self, name: str, alias: str, *, at: float | None = None) -> MoveRow:
         """Where the alias points, or pointed at that time: its newest move until then.
@@ -245,16 +247,7 @@ class History:
     def aliases(self, name: str) -> dict[str, int]:
         """Every alias that points at a version, with that version."""
         with self.engine.begin() as connection:
-            model = find_model(connection, name)
-            newest = (
-                select(moves.c.alias, func.max(moves.c.seq).label("seq"))
-                .where(moves.c.model_id == model.id)
-                .group_by(moves.c.alias)
-                .subquery()
-            )
-            on = and_(moves.c.model_id == model.id, moves.c.alias == newest.c.alias, moves.c.seq == newest.c.seq)
-            query = select(moves.c.alias, moves.c.version).join(newest, on).order_by(moves.c.alias)
-            return {row.alias: row.version for row in connection.execute(query) if row.version is not None}
+            return aliases_of(connection, find_model(connection, name).id)
 
     def moves(self, name: str, alias: str, *, after: int = 0, limit: int = LIMIT) -> list[MoveRow]:
         """What was live when, by whom and why: every move of the alias, oldest first.

@@ -15,6 +15,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, func, select
 
+from store.import_books import brought, faults_of_import
+from store.labeled import mislabeled
 from store.lines import Absorbed, Lines
 from store.part_books import faults_of_decisions, faults_of_forgets, faults_of_parts
 from store.placed import placed
@@ -32,7 +34,7 @@ from store.schema import (
     versions,
 )
 from store.tombstones import named_and_buried
-from store.values import CHALLENGER, GIVEN_UP, HEAD, OPEN, MoveKind, Publication, UpdateState
+from store.values import CHALLENGER, GIVEN_UP, HEAD, OPEN, Json, MoveKind, Publication, UpdateState
 
 Rows = Sequence[Row[Any]]
 
@@ -41,6 +43,7 @@ Rows = Sequence[Row[Any]]
 class Books:
     """The rows of one model, in the order of their numbers; moves by alias and seq."""
 
+    imported: Json | None
     batches: Rows
     chunks: Rows
     updates: Rows
@@ -68,15 +71,15 @@ class Books:
 
 def violations(connection: Connection) -> list[str]:
     """A sentence for everything wrong with the books, which names the model and the thing; none when they are sound."""
-    found = connection.execute(select(models.c.id, models.c.name).order_by(models.c.id)).all()
-    faults = [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id))]
-    return [*faults, *_untold(connection), *_buried(connection)]
+    found = connection.execute(select(models.c.id, models.c.name, models.c.imported).order_by(models.c.id)).all()
+    faults = [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id, row.imported))]
+    return [*faults, *_untold(connection), *_buried(connection), *mislabeled(connection)]
 
 
-def _read(connection: Connection, model_id: int) -> Books:
+def _read(connection: Connection, model_id: int, imported: Json | None) -> Books:
     # Of batches, which may be many, only what is asked of them.
     held = select(batches.c.number, batches.c.rows, batches.c.key)
-    named = [column for column in versions.c if column.name not in {"report", "digest", "created_at", "kl_nats"}]
+    named = [column for column in versions.c if column.name not in {"report", "created_at", "kl_nats"}]
     queries: dict[Table, Select[Any]] = {
         batches: held.order_by(batches.c.number),
         chunks: select(chunks).order_by(chunks.c.number),
@@ -89,7 +92,7 @@ def _read(connection: Connection, model_id: int) -> Books:
         parkings: select(parkings).order_by(parkings.c.batch, parkings.c.seq),
     }
     rows = (connection.execute(query.where(table.c.model_id == model_id)).all() for table, query in queries.items())
-    return Books(*rows)
+    return Books(imported, *rows)
 
 
 def _untold(connection: Connection) -> Iterator[str]:
@@ -119,6 +122,7 @@ def _faults(books: Books) -> Iterator[str]:
     yield from _updates(books, lines, omitted)
     yield from _deletions(books, omitted)
     yield from _versions(books)
+    yield from faults_of_import(books.imported, books.versions)
     yield from placed(books.versions)
     yield from faults_of_parts(
         batches=books.batches, updates=books.updates, versions=books.versions, omitted=omitted, spans=spans
@@ -244,6 +248,8 @@ def _versions(books: Books) -> Iterator[str]:
             continue
         if row.parent not in numbers or row.parent >= row.number:
             yield f"version {row.number} has parent {row.parent}, which is not an earlier version"
+        if row.number in brought(books.imported):
+            continue
         if (update := updates_.get(row.update)) is None:
             yield f"version {row.number} names update {row.update}, which does not exist"
         elif (update.prior, update.chunk) != (row.parent, row.chunk):

@@ -109,7 +109,7 @@ class Ledger:
         try:
             with self.engine.begin() as connection:
                 model = lock_model(connection, name)
-                return accept_in_order(connection, model, posted, now=self.clock(connection), close=self._close_full)
+                return accept_in_order(connection, model, posted, now=self.clock(connection), close=self.close_full)
         except REFUSED:
             if len(posted) == 1:
                 raise
@@ -231,5 +231,6 @@ class Ledger:
         tell(connection, model.id, EventKind.CLOSED, told, at=now)
         return queue_update(connection, model, number, now=now)
 
-    def _close_full(self, connection: Connection, model: ModelRow) -> int:
+    def close_full(self, connection: Connection, model: ModelRow) -> int:
+        """The pending rows, which fill a chunk, are one; its number. Part of the caller's transaction."""
         return self._close(connection, model, CloseReason.ROWS).chunk.number

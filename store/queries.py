@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -28,6 +28,9 @@ from store.values import (
 IS_DELETED = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
 """True of a batch whose rows were given up."""
 
+
+SHOWN_SECONDS = 1e-6
+"""Moments are shown rounded to this."""
 
 _newest = chunks.alias("newest")
 CHUNK = (
@@ -83,18 +86,18 @@ def find_version(connection: Connection, model: ModelRow, number: int) -> Versio
 
 
 def newest_move(connection: Connection, model_id: int, alias: str, *, at: float | None = None) -> MoveRow | None:
-    """The newest move of the alias; with `at`, the newest one until then."""
+    """The newest move of the alias; with `at`, the newest one until then, to the microsecond that is shown of it."""
     query = moves_of(model_id, alias)
     if at is not None:
-        query = query.where(moves.c.moved_at <= at)
+        query = query.where(moves.c.moved_at <= at + SHOWN_SECONDS)
     row = connection.execute(query.order_by(moves.c.seq.desc()).limit(1)).one_or_none()
     return None if row is None else to_move(row)
 
 
 def last_closed(model_id: int | ColumnElement[int]) -> ColumnElement[int]:
     """The last batch that is in a chunk; 0 before the first chunk. Batches after it are pending."""
-    newest = select(func.coalesce(func.max(chunks.c.batch_last), 0)).where(chunks.c.model_id == model_id)
-    return newest.scalar_subquery()
+    newest = select(chunks.c.batch_last).where(chunks.c.model_id == model_id).order_by(chunks.c.number.desc()).limit(1)
+    return func.coalesce(newest.scalar_subquery(), 0)
 
 
 def deleted_among(connection: Connection, model_id: int, chosen: Collection[int]) -> list[int]:
@@ -143,9 +146,26 @@ def batch_totals(model_id: int) -> Select[Any]:
 
 
 def count_versions(connection: Connection, model_id: int) -> int:
-    query = select(func.count()).select_from(versions)
-    # Version 0 is the root prior: nothing was learned for it.
-    return connection.execute(query.where(versions.c.model_id == model_id, versions.c.number > 0)).scalar_one()
+    # They are numbered without a gap, and version 0 is the root prior: nothing was learned for it.
+    query = select(func.coalesce(func.max(versions.c.number), 0)).where(versions.c.model_id == model_id)
+    return int(connection.execute(query).scalar_one())
+
+
+def aliases_of(connection: Connection, model_id: int) -> dict[str, int]:
+    """Every alias that points at a version, in the order of their names, with that version.
+
+    From name to name by the index: an alias may have any number of moves.
+    """
+    first = select(func.min(moves.c.alias).label("alias")).where(moves.c.model_id == model_id)
+    named = first.cte("named", recursive=True)
+    later = select(func.min(moves.c.alias)).where(moves.c.model_id == model_id, moves.c.alias > named.c.alias)
+    after = select(later.correlate(named).scalar_subquery()).where(named.c.alias.is_not(None))
+    named = named.union_all(after)
+    newest = select(moves.c.version).where(moves.c.model_id == model_id, moves.c.alias == named.c.alias)
+    points_at = newest.order_by(moves.c.seq.desc()).limit(1).correlate(named).scalar_subquery()
+    query = select(named.c.alias, points_at.label("version")).where(named.c.alias.is_not(None))
+    found = {row.alias: row.version for row in connection.execute(query)}
+    return {alias: version for alias, version in sorted(found.items()) if version is not None}
 
 
 def batches_of(model_id: int) -> Select[Any]:
@@ -231,18 +251,3 @@ def to_version(row: Row[Any]) -> VersionRow:
 def to_move(row: Row[Any]) -> MoveRow:
     plain = {name: row._mapping[name] for name in MoveRow.__dataclass_fields__ if name != "kind"}
     return MoveRow(kind=MoveKind(row._mapping["kind"]), **plain)
-
-
-def label_counts_of(connection: Connection, model_id: int, learned: Collection[int]) -> Counter[str]:
-    """How many rows of each label these batches hold."""
-    totals: Counter[str] = Counter()
-    if not learned:
-        return totals
-    numbers = frozenset(learned)
-    query = select(batches.c.number, batches.c.label_counts).where(
-        batches.c.model_id == model_id, batches.c.number.between(min(numbers), max(numbers))
-    )
-    for row in connection.execute(query):
-        if row.number in numbers:
-            totals.update(row.label_counts)
-    return totals

@@ -124,7 +124,7 @@ class Retention:
         if given_up:
             rows = [{"model_id": model.id, "batch": row.number} | facts for row in given_up]
             connection.execute(insert(deletions), rows)
-            told = {"kind": str(how.kind), "by": how.actor, "reason": how.reason}
+            told = {"why": str(how.kind), "by": how.actor, "reason": how.reason}
             happened = [(EventKind.DELETED, {"batch": row.number} | told) for row in given_up]
             tell_all(connection, model.id, happened, at=now)
             bury(connection, {row.digest for row in given_up}, now)

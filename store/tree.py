@@ -7,52 +7,36 @@ branch of the fork up to the fork's depth, and so on to the root: one range for 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import CTE, Connection, Join, Select, and_, case, exists, func, select
-from sqlalchemy.sql import ColumnElement
+from sqlalchemy import Connection, Row, Select, and_, exists, func, select
 
+from store.line import Line, find_line
 from store.queries import omitted_of
-from store.schema import batches, chunks, omissions, scores, versions
-from store.values import Evidence, Json, Part
-
-
-@dataclass(frozen=True)
-class Difference:
-    """What two versions have learned since their common ancestor; each side is 0 or 1."""
-
-    ancestor: int
-    parts: tuple[tuple[Part, ...], tuple[Part, ...]]
-    rows: dict[int, int]
-    """How many rows each batch of theirs has."""
-
-    def batches_only(self, side: int) -> list[int]:
-        """Batches that only this side has learned from, in their order."""
-        ours, theirs = ({batch for part in self.parts[at] for batch in part.batches} for at in (side, 1 - side))
-        return sorted(ours - theirs)
-
-    def rows_only(self, side: int) -> int:
-        return sum(self.rows[batch] for batch in self.batches_only(side))
-
-    def chunks_only(self, side: int) -> list[int]:
-        """Chunks of those batches, in their order."""
-        only = set(self.batches_only(side))
-        return sorted({part.chunk for part in self.parts[side] if only.intersection(part.batches)})
+from store.schema import chunks, omissions, scores, versions
+from store.values import Json, Part
 
 
 def line_of(connection: Connection, model_id: int, version: int) -> list[int]:
     """The versions from this one to the root, this one first."""
-    query = select(versions.c.number).select_from(_line(model_id, version)).order_by(versions.c.depth.desc())
-    return list(connection.execute(query).scalars())
+    query = select(versions.c.number).order_by(versions.c.depth.desc())
+    line = find_line(connection, model_id, version)
+    return [number for some in line.within(model_id) for number in connection.execute(query.where(some)).scalars()]
 
 
 def ancestor_of(connection: Connection, model_id: int, version: int, *, steps: int) -> int | None:
     """The version that many parents back on the line; None where the line is shorter."""
-    depth = select(versions.c.depth).where(versions.c.model_id == model_id, versions.c.number == version)
-    query = select(versions.c.number).select_from(_line(model_id, version))
-    return connection.execute(query.where(versions.c.depth == depth.scalar_subquery() - steps)).scalar()
+    line = find_line(connection, model_id, version)
+    depth = line.depth - steps
+    segment = line.at(depth)
+    return None if segment is None else version_at(connection, model_id, segment.branch, depth)
+
+
+def version_at(connection: Connection, model_id: int, branch: int, depth: int) -> int | None:
+    """The version of this depth on the branch."""
+    here = (versions.c.model_id == model_id, versions.c.branch == branch, versions.c.depth == depth)
+    return connection.execute(select(versions.c.number).where(*here)).scalar()
 
 
 def is_on_line(connection: Connection, model_id: int, earlier: int, version: int) -> bool:
@@ -62,53 +46,42 @@ def is_on_line(connection: Connection, model_id: int, earlier: int, version: int
 
 def on_line(connection: Connection, model_id: int, version: int, among: Collection[int]) -> frozenset[int]:
     """Of these versions, those that the version was learned from, or is."""
-    query = select(versions.c.number).select_from(_line(model_id, version)).where(versions.c.number.in_(among))
-    return frozenset(connection.execute(query).scalars())
+    line = find_line(connection, model_id, version)
+    query = select(versions.c.number, versions.c.branch, versions.c.depth).where(versions.c.model_id == model_id)
+    found = connection.execute(query.where(versions.c.number.in_(among)))
+    return frozenset(number for number, branch, depth in found if line.holds(branch, depth))
 
 
 def common_ancestor(connection: Connection, model_id: int, one: int, other: int) -> int:
     """The newest version on both lines."""
-    ours, theirs = (_segments(model_id, version, name) for version, name in ((one, "ours"), (other, "theirs")))
-    both = ours.join(theirs, ours.c.branch == theirs.c.branch)
-    least = _least(ours.c.top, theirs.c.top)
-    shared = select(ours.c.branch, least.label("top")).select_from(both).cte("shared")
-    on = and_(versions.c.branch == shared.c.branch, versions.c.depth == shared.c.top)
-    query = select(versions.c.number).select_from(versions.join(shared, on)).where(versions.c.model_id == model_id)
-    return int(connection.execute(query.order_by(versions.c.depth.desc()).limit(1)).scalar_one())
-
-
-def difference_between(connection: Connection, model_id: int, one: int, other: int) -> Difference:
-    """What one of the two versions has learned from and the other has not."""
-    ancestor = common_ancestor(connection, model_id, one, other)
-    depth = select(versions.c.depth).where(versions.c.model_id == model_id, versions.c.number == ancestor)
-    since = connection.execute(depth).scalar_one()
-    ours, theirs = (learned_of(connection, model_id, version, since=since) for version in (one, other))
-    rows = {batch: 0 for part in (*ours, *theirs) for batch in part.batches}
-    if rows:
-        within = batches.c.number.between(min(rows), max(rows))
-        query = select(batches.c.number, batches.c.rows).where(batches.c.model_id == model_id, within)
-        rows |= {row.number: row.rows for row in connection.execute(query) if row.number in rows}
-    return Difference(ancestor, (tuple(ours), tuple(theirs)), rows)
+    ours, theirs = (find_line(connection, model_id, version) for version in (one, other))
+    found = version_at(connection, model_id, *ours.shared_with(theirs))
+    assert found is not None
+    return found
 
 
 def learned_of(
     connection: Connection, model_id: int, version: int, *, chunk: int | None = None, since: int = -1
 ) -> list[Part]:
     """What the line of the version has absorbed, oldest first; only of this chunk, only at depths beyond `since`."""
-    segments = _segments(model_id, version, "segments")
-    on = and_(versions.c.branch == segments.c.branch, versions.c.depth <= segments.c.top)
-    query = _parts().join(segments, on).where(versions.c.model_id == model_id)
+    line = find_line(connection, model_id, version).beyond(since)
     if chunk is not None:
-        query = query.where(versions.c.chunk == chunk)
-    if since >= 0:
-        query = query.where(versions.c.depth > since)
-    return _to_parts(connection, model_id, connection.execute(query.order_by(versions.c.depth)).all())
+        return parts_of_chunks(connection, model_id, [chunk], line=line)
+    found = [row for some in line.within(model_id) for row in connection.execute(_parts().where(some))]
+    return _to_parts(connection, model_id, found)
+
+
+def parts_of_chunks(connection: Connection, model_id: int, of: Collection[int], *, line: Line) -> list[Part]:
+    """What the line has absorbed of these chunks, oldest first."""
+    query = _parts().where(versions.c.model_id == model_id, versions.c.chunk.in_(of))
+    found = [row for row in connection.execute(query) if line.holds(row.branch, row.depth)]
+    return _to_parts(connection, model_id, found)
 
 
 def born_of(connection: Connection, model_id: int, chunk: int) -> list[Part]:
     """What each version that was born by absorbing this chunk has learned of it, in the order of the versions."""
     query = _parts().where(versions.c.model_id == model_id, versions.c.chunk == chunk)
-    return _to_parts(connection, model_id, connection.execute(query.order_by(versions.c.number)).all())
+    return sorted(_to_parts(connection, model_id, connection.execute(query)), key=lambda part: part.version)
 
 
 def scores_on_line(connection: Connection, model_id: int, version: int, *, limit: int) -> list[Json]:
@@ -122,17 +95,16 @@ def scores_on_line(connection: Connection, model_id: int, version: int, *, limit
         omissions.c["update"] == versions.c["update"],
         omissions.c.batch == scores.c.batch,
     )
-    line = _line(model_id, version).join(chunks, held).join(scores, scored)
-    query = select(scores.c.scores).select_from(line).where(learned)
+    query = select(scores.c.scores).select_from(versions.join(chunks, held).join(scores, scored)).where(learned)
     newest = query.where(scores.c.scores.is_not(None)).order_by(versions.c.depth.desc(), scores.c.batch.desc())
-    return list(connection.execute(newest.limit(limit)).scalars())[::-1]
-
-
-def evidence_of(connection: Connection, model_id: int, version: int) -> Evidence:
-    """Everything that the version has learned from."""
-    learned = select(versions.c.rows_learned).where(versions.c.model_id == model_id, versions.c.number == version)
-    rows = connection.execute(learned).scalar_one()
-    return Evidence(rows=rows, parts=tuple(learned_of(connection, model_id, version)))
+    found: list[Json] = []
+    # Segment by segment, as a few mostly have enough.
+    for segment in find_line(connection, model_id, version).segments:
+        (here,) = Line((segment,)).within(model_id)
+        found += connection.execute(newest.where(here).limit(limit - len(found))).scalars()
+        if len(found) == limit:
+            break
+    return found[::-1]
 
 
 def learned_among(
@@ -168,34 +140,23 @@ def place_of_child(connection: Connection, model_id: int, parent: int, *, rows: 
 
 def _parts() -> Select[Any]:
     columns = (versions.c.number, versions.c["update"], versions.c.chunk, versions.c.rows)
+    placed = (versions.c.branch, versions.c.depth)
     held = and_(chunks.c.model_id == versions.c.model_id, chunks.c.number == versions.c.chunk)
-    return select(*columns, chunks.c.batch_first, chunks.c.batch_last).select_from(versions).join(chunks, held)
+    spans = (chunks.c.batch_first, chunks.c.batch_last)
+    return select(*columns, *placed, *spans).select_from(versions.join(chunks, held))
 
 
-def _to_parts(connection: Connection, model_id: int, found: Sequence[Any]) -> list[Part]:
-    omitted = omitted_of(connection, model_id, [row[1] for row in found])
+def _to_parts(connection: Connection, model_id: int, found: Iterable[Row[Any]]) -> list[Part]:
+    """The parts, by the depth of their versions."""
+    by_depth: list[Any] = sorted(found, key=lambda row: row.depth)
+    omitted = omitted_of(connection, model_id, [row.update for row in by_depth])
     return [
-        Part(version=number, chunk=held, rows=rows, span=(first, last), omitted=omitted.get(update, frozenset()))
-        for number, update, held, rows, first, last in found
+        Part(
+            version=row.number,
+            chunk=row.chunk,
+            rows=row.rows,
+            span=(row.batch_first, row.batch_last),
+            omitted=omitted.get(row.update, frozenset()),
+        )
+        for row in by_depth
     ]
-
-
-def _line(model_id: int, version: int) -> Join:
-    segments = _segments(model_id, version, "segments")
-    on = and_(
-        versions.c.model_id == model_id, versions.c.branch == segments.c.branch, versions.c.depth <= segments.c.top
-    )
-    return segments.join(versions, on)
-
-
-def _segments(model_id: int, version: int, name: str) -> CTE:
-    """(branch, top, fork) of each branch that the line passes: it holds the branch's versions up to depth `top`."""
-    columns = (versions.c.branch, versions.c.depth.label("top"), versions.c.fork)
-    here = select(*columns).where(versions.c.model_id == model_id, versions.c.number == version)
-    segments = here.cte(name, recursive=True)
-    on = and_(versions.c.model_id == model_id, versions.c.number == segments.c.fork)
-    return segments.union_all(select(*columns).join(segments, on))
-
-
-def _least(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
-    return case((one <= other, one), else_=other)

@@ -6,17 +6,16 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from sqlalchemy import Connection, Engine, insert
+from sqlalchemy import Connection, Engine
 
+from benchmarks.live.tree import Shape, grow
 from store.aliases import Aliases
 from store.invariants import violations
 from store.leases import Leases
 from store.ledger import Ledger
 from store.recorded import changed, recorded
-from store.schema import batches, chunks, models, moves, updates, versions
-from store.values import MoveKind
 from tests.conftest import FakeClock
-from tests.store.given import a_model, a_published_version, a_queued_update, accept, claimed
+from tests.store.given import a_model, a_published_version, a_queued_update, accept, claimed, digest
 from tests.store.loose import loosened
 
 LONG = 10_000
@@ -205,41 +204,9 @@ def test_what_vanished_or_was_altered_is_named(damaged: Connection, statement: s
 
 
 def test_ten_thousand_versions_on_one_line_are_looked_through_in_seconds(engine: Engine) -> None:
-    numbers = range(1, LONG + 1)
-    here = {"model_id": 1}
-    done = here | {"state": "published", "attempt": 1, "failures": 0, "created_at": 0.0, "finished_at": 0.0}
-    born = here | {"digest": "", "kl_nats": 0.0, "report": {}, "created_at": 0.0}
-    moved = here | {"alias": "head", "moved_by": "", "reason": "", "moved_at": 0.0}
-    root = born | {"number": 0, "parent": None, "chunk": None, "update": None, "publication": "root"}
-    root |= {"depth": 0, "rows": 0, "rows_learned": 0}
-    rows = {
-        models: [{"id": 1, "name": "long", "description": {}, "created_at": 0.0}],
-        batches: [
-            here | {"number": n, "key": str(n), "digest": "", "rows": 2, "label_counts": {}, "accepted_at": 0.0}
-            for n in numbers
-        ],
-        chunks: [
-            here | {"number": n, "batch_first": n, "batch_last": n, "rows": 2, "reason": "rows", "closed_at": 0.0}
-            for n in numbers
-        ],
-        versions: [
-            root,
-            *(
-                born
-                | {"number": n, "parent": n - 1, "chunk": n, "update": n, "publication": "head"}
-                | {"depth": n, "rows": 2, "rows_learned": 2 * n}
-                for n in numbers
-            ),
-        ],
-        updates: [done | {"number": n, "chunk": n, "prior": n - 1} for n in numbers],
-        moves: [
-            moved | {"seq": n + 1, "version": n, "kind": MoveKind.PUBLISH if n else MoveKind.CREATE}
-            for n in range(LONG + 1)
-        ],
-    }
+    a_model(Ledger(engine))
     with engine.begin() as connection:
-        for table, filled in rows.items():
-            connection.execute(insert(table), filled)
+        grow(connection, "digits", Shape(LONG, branches=100), posteriors=[digest("any")])
 
         began = time.process_time()
         found = violations(connection)
