@@ -86,17 +86,14 @@ def born_of(connection: Connection, model_id: int, chunk: int) -> list[Part]:
 
 def scores_on_line(connection: Connection, model_id: int, version: int, *, limit: int) -> list[Json]:
     """The scores of the newest batches that the line has learned from, the oldest of them first."""
-    of_update = and_(scores.c.model_id == versions.c.model_id, scores.c["update"] == versions.c["update"])
-    query = select(scores.c.scores).select_from(versions.join(scores, of_update))
-    newest = query.where(scores.c.scores.is_not(None)).order_by(versions.c.depth.desc(), scores.c.batch.desc())
+    line, window = find_line(connection, model_id, version), limit
     found: list[Json] = []
-    # Segment by segment, as a few mostly have enough.
-    for segment in find_line(connection, model_id, version).segments:
-        (here,) = Line((segment,)).within(model_id)
-        found += connection.execute(newest.where(here).limit(limit - len(found))).scalars()
-        if len(found) == limit:
-            break
-    return found[::-1]
+    while line.segments and len(found) < limit:
+        newest, line = line.split(window)
+        found += _scores(connection, model_id, newest)
+        # Versions from before scores were kept have none.
+        window *= 2
+    return found[:limit][::-1]
 
 
 def learned_among(
@@ -128,6 +125,18 @@ def place_of_child(connection: Connection, model_id: int, parent: int, *, rows: 
         return place | {"branch": row.branch, "fork": row.fork}
     newest = select(func.max(versions.c.branch)).where(versions.c.model_id == model_id)
     return place | {"branch": connection.execute(newest).scalar_one() + 1, "fork": parent}
+
+
+def _scores(connection: Connection, model_id: int, line: Line) -> list[Json]:
+    """The scores that were kept for the versions of the line, the newest first."""
+    columns = (versions.c["update"], versions.c.depth)
+    absorbed = (connection.execute(select(*columns).where(some)) for some in line.within(model_id))
+    depths = {update: depth for rows in absorbed for update, depth in rows if update is not None}
+    query = select(scores.c["update"], scores.c.batch, scores.c.scores).where(
+        scores.c.model_id == model_id, scores.c["update"].in_(depths), scores.c.scores.is_not(None)
+    )
+    rows = sorted(connection.execute(query), key=lambda row: (depths[row[0]], row[1]), reverse=True)
+    return [kept for _, _, kept in rows]
 
 
 def _parts() -> Select[Any]:
