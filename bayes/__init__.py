@@ -30,9 +30,12 @@ from bayes.errors import (
     InvalidChunk,
     InvalidDescription,
     InvalidInputs,
+    NoStateDict,
+    UnreadableExport,
     UnreadablePosterior,
     UpdateDiverged,
 )
+from bayes.exports import Export, load_export
 from bayes.families import FamilyName
 from bayes.gate import Gate, Verdict
 from bayes.grid import absorb_on_grid
@@ -52,6 +55,7 @@ from bayes.recipe import Recipe
 from bayes.report import Bound, Choice, Progress, Report
 from bayes.root import root
 from bayes.scores import Scores
+from bayes.state_dicts import state_dict
 from bayes.surprise import Surprise, surprise
 from bayes.update import absorb
 from bayes.weights import Pretrained, weights_of
@@ -66,6 +70,7 @@ __all__ = [
     "Conv3Fc3",
     "Difference",
     "Draws",
+    "Export",
     "FamilyMismatch",
     "FamilyName",
     "Gate",
@@ -84,6 +89,7 @@ __all__ = [
     "Model",
     "Moments",
     "Net",
+    "NoStateDict",
     "Output",
     "Posterior",
     "Prediction",
@@ -96,6 +102,7 @@ __all__ = [
     "Report",
     "Scores",
     "Surprise",
+    "UnreadableExport",
     "UnreadablePosterior",
     "UpdateDiverged",
     "Verdict",
@@ -116,6 +123,7 @@ __all__ = [
     "gaussian_nll",
     "interval_width",
     "kl_divergence",
+    "load_export",
     "mean_draw",
     "merge",
     "nll",
@@ -127,6 +135,7 @@ __all__ = [
     "rmse",
     "root",
     "score",
+    "state_dict",
     "surprise",
     "unlearn",
     "usable_method",

@@ -19,6 +19,14 @@ class UnreadablePosterior(BayesError):
     """The bytes are not a posterior that this version of the package reads."""
 
 
+class UnreadableExport(BayesError):
+    """The bytes are not an exported version, or not what they say they are."""
+
+
+class NoStateDict(BayesError):
+    """No plain weights do what the posterior's mean net does."""
+
+
 class InvalidChunk(BayesError):
     """The labeled rows contradict themselves or do not fit the model."""
 

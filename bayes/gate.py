@@ -17,11 +17,11 @@ from bayes.prediction import Prediction
 class Gate:
     """What a fresh version may lose against its parent; `held_out` is the share of every batch that is kept for this.
 
-    accuracy: as a part of the rows (0.01 is a point); nll: in nats per row. Worse means worse by more than that, even
-    if it is given so many standard errors.
+    accuracy: as a part of the rows (0.01 is a point); nll: in nats per row. Worse is what has lost more than that, and
+    more than so many standard errors beyond it; or more than twice that, whatever its standard error.
     """
 
-    held_out: float = 0.1
+    held_out: float = 0.2
     accuracy: float = 0.01
     nll: float = 0.1
     standard_errors: float = 1.0
@@ -54,7 +54,7 @@ class Gate:
     def _is_worse(self, loss: float, found: Difference, tolerance: float) -> bool:
         if not math.isfinite(loss):
             return True
-        return loss - self.standard_errors * found.standard_error > tolerance
+        return loss > 2 * tolerance or loss - self.standard_errors * found.standard_error > tolerance
 
 
 @dataclass(frozen=True)

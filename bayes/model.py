@@ -36,7 +36,8 @@ class Model:
     def from_description(cls, description: Mapping[str, object]) -> "Model":
         """The model that the JSON describes, all it leaves out filled in.
 
-        What is of others (name, retention, publish and the like) is left to them; of `chunk`, its rows choose the recipe's automatic fields.
+        What is of others (name, retention, publish and the like) is left to them; of `chunk`, its rows choose the
+        recipe's automatic fields.
 
         Raises:
             InvalidDescription: it describes none; `where` says which part.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from statistics import median, median_low
+from statistics import median_low
 from typing import Any
 
 from bayes.scores import Scores
 
-THRESHOLD = 3.0
+THRESHOLD = 2.5
 """The z from which a batch is surprising, unless told otherwise."""
 REFERENCES_LEAST, REFERENCES_MOST = 2, 20
 """So many earlier batches must be there before anything is surprising, and of more than so many the newest count."""
@@ -67,7 +67,7 @@ def surprise(now: Scores, earlier: Sequence[Scores], *, threshold: float = THRES
     """
     references = list(_references(earlier))
     nats, rows = now.excess / now.rows, now.rows
-    # The lower of two middle ones: one bad batch of two does not raise what is expected.
+    # The lower of two middle ones, here and for tau: one bad batch of two, or a root's, raises neither.
     expected = median_low(references) if references else 0.0
     between = _variance_between(references, expected) * (1 + 1 / max(1, len(references)))
     if not math.isfinite(now.excess_squares):
@@ -95,5 +95,5 @@ def _references(earlier: Sequence[Scores]) -> Iterable[float]:
 def _variance_between(references: Sequence[float], expected: float) -> float:
     """The square of tau: that of the references' robust deviation, drawn to the assumed one where they are few."""
     count = len(references)
-    found = SCALE_OF_MAD * median(abs(each - expected) for each in references) if references else 0.0
+    found = SCALE_OF_MAD * median_low(abs(each - expected) for each in references) if references else 0.0
     return (COUNTS_AS * SPREAD_ASSUMED**2 + count * found**2) / (COUNTS_AS + count)

@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks import (
     claimed,
     corruption,
+    delayed_labels,
     first_prediction,
     footprint,
     fuzz,
@@ -24,6 +25,7 @@ from benchmarks import (
     over_http,
     record,
     rollback_under_load,
+    surprise,
     while_training,
 )
 from benchmarks.figures import Claim
@@ -65,10 +67,12 @@ SCRIPTS = (
     Script("rollback", claimed.rollback),
     Script("rollback_under_load", rollback_under_load.claims, can_be_quick=True),
     Script("ingest", ingest.claims, can_be_quick=True),
+    Script("delayed_labels", delayed_labels.claims, can_be_quick=True),
     Script("while_training", while_training.claims, can_be_quick=True),
     Script("footprint", footprint.claims, can_be_quick=True),
     Script("corruption", corruption.claims),
     Script("hostile_clients", hostile_clients.claims, can_be_quick=True),
+    Script("surprise", surprise.claims, needs_data=True),
     Script("step", claimed.step),
     Script("out_of_the_box", claimed.out_of_the_box, needs_data=True),
     Script("fuzz", fuzz.claims),

@@ -18,6 +18,9 @@ from client.errors import (
     UpdateUnpublished,
     WaitTimedOut,
 )
+from client.hooks import NewWebhook, Webhook
+from client.labels import KeptPrediction, Labeled, RefusedLabel
+from client.listening import Event
 from client.prediction import Prediction
 from client.values import Alias, Batch, Blob, Comparison, Key, Model, Move, NewKey, Readiness, Rollback, Update, Version
 
@@ -29,16 +32,21 @@ __all__ = [
     "Client",
     "ClientProblem",
     "Comparison",
+    "Event",
     "Fault",
+    "KeptPrediction",
     "Key",
     "KeyNotAllowed",
     "KeyRefused",
+    "Labeled",
     "Model",
     "Move",
     "NewKey",
+    "NewWebhook",
     "Prediction",
     "RateLimited",
     "Readiness",
+    "RefusedLabel",
     "Rollback",
     "RowsLeftPending",
     "ServiceProblem",
@@ -52,4 +60,5 @@ __all__ = [
     "UpdateUnpublished",
     "Version",
     "WaitTimedOut",
+    "Webhook",
 ]

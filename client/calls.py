@@ -144,7 +144,7 @@ def replay(model: str, *chunks: int) -> Call[tuple[Update, ...]]:
     return tuple(parse(Update, one, asked=str(request)) for one in answer.get("updates", ()))
 
 
-def predict(
+def predict(  # noqa: PLR0913 - each is a parameter of the call.
     model: str,
     x: ArrayLike,
     *,
@@ -154,6 +154,7 @@ def predict(
     samples: int | None = None,
     seed: int | None = None,
     interval: float | None = None,
+    keep: bool | None = None,
 ) -> Call[Prediction]:
     """What a version (head unless stated) answers for inputs [rows, *shape], with its uncertainty.
 
@@ -161,9 +162,13 @@ def predict(
     moments. `interval` is the probability with which the intervals of a model of numbers are to hold, above 0 and
     below 1.
 
+    With `keep` the service keeps the inputs for a time, and `row_ids` of the answer are what labels that arrive later
+    are posted under (`label`); without, as the model says.
+
     The same version, method, samples, seed and inputs give the same answer, bit for bit.
     """
-    how = {"method": method, "samples": samples, "seed": seed, "interval": interval}
+    how: Json = {"method": method, "samples": samples, "seed": seed, "interval": interval}
+    how["keep"] = None if keep is None else str(keep).lower()
     request = Request(
         "POST",
         url_path("models", model, "predictions"),

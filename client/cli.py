@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from client.commands import blobs, chain, keys, models, processes, rows
+from client.commands import blobs, chain, events, exports, keys, labels, models, processes, rows, taking_back
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(processes.app)
@@ -13,7 +13,11 @@ app.add_typer(models.app, name="models")
 app.add_typer(blobs.app, name="blobs")
 app.add_typer(keys.app, name="keys")
 app.add_typer(rows.app)
+app.add_typer(labels.app)
 app.add_typer(chain.app)
+app.add_typer(exports.app)
+app.add_typer(taking_back.app)
+app.add_typer(events.app)
 
 
 def print_version(is_asked: bool) -> None:

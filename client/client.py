@@ -11,16 +11,17 @@
 import asyncio
 import functools
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 from tenacity import AsyncRetrying, Retrying
 
-from client import api_keys, blobs, calls, waiting
+from client import api_keys, blobs, calls, exports, hooks, labels, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
+from client.listening import PATIENCE_SECONDS, Event, Following, listen, listen_asynchronously
 from client.retry import policy, unreachable
 from client.wire import Request, checked, headers_with, usable_url
 
@@ -114,6 +115,25 @@ class Client:
     def _send(self, request: Request) -> httpx.Response:
         return checked(self._http.request(**request.httpx_arguments))
 
+    def events(
+        self,
+        model: str,
+        *,
+        after: int | None = None,
+        kinds: Collection[str] = (),
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> Generator[Event, None, None]:
+        """Everything that happens to the model from now on, or after the event of this number, without an end.
+
+        A broken connection is made anew and goes on behind the last event, as long as the service is away for no longer
+        than `patience_seconds`; `kinds` chooses.
+
+        Raises:
+            ServiceProblem, Unreachable: when iterated: there is nothing to be heard, or not any more.
+        """
+        following = Following(model, after=after, kinds=kinds, patience_seconds=patience_seconds)
+        return listen(self._http, following, url=self.url, sleep=self._sleep)
+
     create_model = blocking(calls.create_model)
     upload = blocking(blobs.upload)
     blob = blocking(blobs.blob)
@@ -134,9 +154,13 @@ class Client:
     wait = blocking(waiting.wait)
     settle = blocking(waiting.settle)
     predict = blocking(calls.predict)
+    kept_prediction = blocking(labels.kept_prediction)
+    label = blocking(labels.label)
     versions = blocking(calls.versions)
     version = blocking(calls.version)
     posterior = blocking(calls.posterior)
+    export = blocking(exports.export)
+    import_version = blocking(exports.import_version)
     compare = blocking(calls.compare)
     aliases = blocking(calls.aliases)
     alias = blocking(calls.alias)
@@ -144,6 +168,22 @@ class Client:
     remove_alias = blocking(calls.remove_alias)
     history = blocking(calls.history)
     rollback = blocking(calls.rollback)
+    park = blocking(taking_back.park)
+    discard = blocking(taking_back.discard)
+    release = blocking(taking_back.release)
+    parked = blocking(taking_back.parked)
+    decisions = blocking(taking_back.decisions)
+    forget = blocking(taking_back.forget)
+    forgets = blocking(taking_back.forgets)
+    read_forget = blocking(taking_back.read_forget)
+    cancel_forget = blocking(taking_back.cancel_forget)
+    wait_forget = blocking(taking_back.wait_forget)
+    metrics = blocking(taking_back.metrics)
+    alias_at = blocking(taking_back.alias_at)
+    create_webhook = blocking(hooks.create_webhook)
+    webhooks = blocking(hooks.webhooks)
+    webhook = blocking(hooks.webhook)
+    remove_webhook = blocking(hooks.remove_webhook)
     ready = blocking(calls.ready)
 
 
@@ -205,6 +245,18 @@ class AsyncClient:
     async def _send(self, request: Request) -> httpx.Response:
         return checked(await self._http.request(**request.httpx_arguments))
 
+    def events(
+        self,
+        model: str,
+        *,
+        after: int | None = None,
+        kinds: Collection[str] = (),
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> AsyncGenerator[Event, None]:
+        """As `Client.events`."""
+        following = Following(model, after=after, kinds=kinds, patience_seconds=patience_seconds)
+        return listen_asynchronously(self._http, following, url=self.url, sleep=self._sleep)
+
     create_model = awaiting(calls.create_model)
     upload = awaiting(blobs.upload)
     blob = awaiting(blobs.blob)
@@ -225,9 +277,13 @@ class AsyncClient:
     wait = awaiting(waiting.wait)
     settle = awaiting(waiting.settle)
     predict = awaiting(calls.predict)
+    kept_prediction = awaiting(labels.kept_prediction)
+    label = awaiting(labels.label)
     versions = awaiting(calls.versions)
     version = awaiting(calls.version)
     posterior = awaiting(calls.posterior)
+    export = awaiting(exports.export)
+    import_version = awaiting(exports.import_version)
     compare = awaiting(calls.compare)
     aliases = awaiting(calls.aliases)
     alias = awaiting(calls.alias)
@@ -235,4 +291,20 @@ class AsyncClient:
     remove_alias = awaiting(calls.remove_alias)
     history = awaiting(calls.history)
     rollback = awaiting(calls.rollback)
+    park = awaiting(taking_back.park)
+    discard = awaiting(taking_back.discard)
+    release = awaiting(taking_back.release)
+    parked = awaiting(taking_back.parked)
+    decisions = awaiting(taking_back.decisions)
+    forget = awaiting(taking_back.forget)
+    forgets = awaiting(taking_back.forgets)
+    read_forget = awaiting(taking_back.read_forget)
+    cancel_forget = awaiting(taking_back.cancel_forget)
+    wait_forget = awaiting(taking_back.wait_forget)
+    metrics = awaiting(taking_back.metrics)
+    alias_at = awaiting(taking_back.alias_at)
+    create_webhook = awaiting(hooks.create_webhook)
+    webhooks = awaiting(hooks.webhooks)
+    webhook = awaiting(hooks.webhook)
+    remove_webhook = awaiting(hooks.remove_webhook)
     ready = awaiting(calls.ready)

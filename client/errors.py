@@ -93,6 +93,10 @@ class UnreadableFile(ClientProblem):
     """A file named on the command line cannot be read."""
 
 
+class UnwritableFile(ClientProblem):
+    """A file named on the command line cannot be written."""
+
+
 class UnusableKey(ClientProblem):
     """The idempotency key cannot travel in a header."""
 
@@ -113,6 +117,16 @@ class UpdateUnpublished(ClientProblem):
         super().__init__(f"Update {update} of model {model} {state}{': ' if reason else ''}{reason}")
         self.model = model
         self.update = update
+        self.state = state
+
+
+class ForgetUnfinished(ClientProblem):
+    """The forget waited for ended without having moved head."""
+
+    def __init__(self, model: str, forget: int, *, state: str, reason: str) -> None:
+        super().__init__(f"Forget {forget} of model {model} is {state}{': ' if reason else ''}{reason}")
+        self.model = model
+        self.forget = forget
         self.state = state
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ class Prediction:
     instead_of: str | None
     because: str | None
     interval: float | None
+    prediction: str | None
+    """Its id, where it is kept for labels that arrive later."""
+    kept_until: datetime | None
     arrays: Mapping[str, NDArray[Any]] = field(repr=False)
     raw: Json = field(repr=False)
 
@@ -49,6 +53,17 @@ class Prediction:
     def names(self) -> list[str]:
         """The most probable class of each row by name, or by number where the model has no names."""
         return [str(row.get("name", row.get("label"))) for row in self.raw["outputs"]]
+
+    @property
+    def row_ids(self) -> list[str]:
+        """The name of each row that a label for it is posted under.
+
+        Raises:
+            AttributeError: the prediction is not kept.
+        """
+        if self.prediction is None:
+            raise AttributeError("This prediction is not kept: ask for it with keep=True.")
+        return [str(row["prediction"]) for row in self.raw["outputs"]]
 
     @property
     def probabilities(self) -> Floats:
@@ -112,7 +127,7 @@ def parse_prediction(answer: Json, *, asked: str) -> Prediction:
     """
     try:
         rows: list[Json] = answer["outputs"]
-        columns = [name for name in rows[0] if name != "name"]
+        columns = [name for name in rows[0] if name not in {"name", "prediction"}]
         return Prediction(
             model=answer["model"],
             version=answer["version"],
@@ -123,6 +138,8 @@ def parse_prediction(answer: Json, *, asked: str) -> Prediction:
             instead_of=answer.get("instead_of"),
             because=answer.get("because"),
             interval=answer.get("interval"),
+            prediction=answer.get("prediction"),
+            kept_until=datetime.fromisoformat(answer["kept_until"]) if "kept_until" in answer else None,
             arrays={name: np.array([row[name] for row in rows]) for name in columns},
             raw=answer,
         )

@@ -26,18 +26,18 @@ def print_json(value: object) -> None:
     Console(soft_wrap=True, highlight=False, markup=False).print(json.dumps(value, indent=2), soft_wrap=True)
 
 
-def print_resources(found: Sequence[R], table: Callable[[Sequence[R]], Table], *, as_json: bool) -> None:
+def print_resources(found: Sequence[R], shown: Callable[[Sequence[R]], Table], *, as_json: bool) -> None:
     if as_json:
         print_json([one.raw for one in found])
     else:
-        console().print(table(found))
+        console().print(shown(found))
 
 
-def print_resource(found: R, table: Callable[[Sequence[R]], Table], *, as_json: bool) -> None:
+def print_resource(found: R, shown: Callable[[Sequence[R]], Table], *, as_json: bool) -> None:
     if as_json:
         print_json(found.raw)
     else:
-        console().print(table([found]))
+        console().print(shown([found]))
 
 
 def models_table(models: Iterable[Model]) -> Table:
@@ -45,12 +45,12 @@ def models_table(models: Iterable[Model]) -> Table:
         (
             m.name, _net(m), m.family, m.head, m.versions, m.batches, m.rows, m.pending.rows,
             m.updates.get("queued", 0) + m.updates.get("running", 0), m.updates.get("failed", 0),
-            _moment(m.created_at),
+            moment(m.created_at),
         )
         for m in models
     )  # fmt: skip
     titles = ("model", "net", "family", "head", "versions", "batches", "rows", "pending rows")
-    return _table((*titles, "updates to go", "failed", "created"), rows)
+    return table((*titles, "updates to go", "failed", "created"), rows)
 
 
 def versions_table(versions: Iterable[Version]) -> Table:
@@ -58,14 +58,14 @@ def versions_table(versions: Iterable[Version]) -> Table:
         score = version.prequential or Prequential(rows=0)
         return (
             version.version, ", ".join(version.aliases), version.parent, version.chunk, version.rows,
-            version.evidence.rows, _number(version.kl_nats, 1), _number(score.accuracy, 4),
-            _number(score.nll, 4), _number(score.ece, 4), _number(version.seconds, 1),
-            version.digest[:19], _moment(version.created_at),
+            version.evidence.rows, number(version.kl_nats, 1), number(score.accuracy, 4),
+            number(score.nll, 4), number(score.ece, 4), number(version.seconds, 1),
+            version.digest[:19], moment(version.created_at),
         )  # fmt: skip
 
     titles = ("version", "aliases", "parent", "chunk", "rows", "evidence rows", "KL to parent, nats")
     scores = ("accuracy before", "NLL before", "ECE before", "seconds", "digest", "created")
-    return _table((*titles, *scores), map(row, versions))
+    return table((*titles, *scores), map(row, versions))
 
 
 def updates_table(updates: Iterable[Update]) -> Table:
@@ -74,59 +74,59 @@ def updates_table(updates: Iterable[Update]) -> Table:
         remarks = [*update.warnings, *([update.error.message] if update.error else [])]
         return (
             update.update, update.state, update.chunk, update.rows, update.prior, update.version,
-            update.attempt, progress, "; ".join(remarks), _moment(update.created_at),
+            update.attempt, progress, "; ".join(remarks), moment(update.created_at),
         )  # fmt: skip
 
     titles = ("update", "state", "chunk", "rows", "prior", "version", "attempt", "steps", "remarks", "created")
-    return _table(titles, map(row, updates))
+    return table(titles, map(row, updates))
 
 
 def batches_table(batches: Iterable[Batch]) -> Table:
     rows = (
-        (b.batch, b.rows, b.state, b.chunk, ", ".join(map(str, b.absorbed_in)), b.key, _moment(b.accepted_at), _gone(b))
+        (b.batch, b.rows, b.state, b.chunk, ", ".join(map(str, b.absorbed_in)), b.key, moment(b.accepted_at), _gone(b))
         for b in batches
     )
-    return _table(("batch", "rows", "state", "chunk", "absorbed in", "key", "accepted", "deleted"), rows)
+    return table(("batch", "rows", "state", "chunk", "absorbed in", "key", "accepted", "deleted"), rows)
 
 
 def _gone(batch: Batch) -> str:
-    return "" if batch.deleted_at is None else _moment(batch.deleted_at)
+    return "" if batch.deleted_at is None else moment(batch.deleted_at)
 
 
 def deletions_table(deletions: Iterable[Deletion]) -> Table:
     rows = (
-        (d.batch, d.deleted_by, d.reason, _moment(d.deleted_at), ", ".join(map(str, d.learned_by)), d.bytes_removed)
+        (d.batch, d.deleted_by, d.reason, moment(d.deleted_at), ", ".join(map(str, d.learned_by)), d.bytes_removed)
         for d in deletions
     )
-    return _table(("batch", "deleted by", "reason", "deleted", "learned by", "bytes removed"), rows)
+    return table(("batch", "deleted by", "reason", "deleted", "learned by", "bytes removed"), rows)
 
 
 def tensors_table(blobs: Iterable[Blob]) -> Table:
     """One row for each tensor of the blobs."""
     rows = ((b.blob, name, t.dtype, list(t.shape)) for b in blobs for name, t in b.tensors.items())
-    return _table(("blob", "tensor", "type", "shape"), rows)
+    return table(("blob", "tensor", "type", "shape"), rows)
 
 
 def aliases_table(aliases: Iterable[Alias]) -> Table:
-    rows = ((a.alias, a.version, a.seq, a.moved_by, a.reason, _moment(a.moved_at)) for a in aliases)
-    return _table(("alias", "version", "seq", "moved by", "reason", "moved"), rows)
+    rows = ((a.alias, a.version, a.seq, a.moved_by, a.reason, moment(a.moved_at)) for a in aliases)
+    return table(("alias", "version", "seq", "moved by", "reason", "moved"), rows)
 
 
 def keys_table(keys: Iterable[Key]) -> Table:
     rows = (
         (
-            k.name, ", ".join(k.scopes), k.models, k.requests_per_minute, k.created_by, _moment(k.created_at),
-            _moment(k.expires_at), _moment(k.revoked_at),
+            k.name, ", ".join(k.scopes), k.models, k.requests_per_minute, k.created_by, moment(k.created_at),
+            moment(k.expires_at), moment(k.revoked_at),
         )
         for k in keys
     )  # fmt: skip
     titles = ("key", "scopes", "models", "requests per minute", "made by", "made", "until", "revoked")
-    return _table(titles, rows)
+    return table(titles, rows)
 
 
 def moves_table(moves: Iterable[Move]) -> Table:
-    rows = ((m.seq, _moment(m.moved_at), m.kind, m.previous, m.version, m.moved_by, m.reason) for m in moves)
-    return _table(("seq", "when", "kind", "from version", "to version", "by", "reason"), rows)
+    rows = ((m.seq, moment(m.moved_at), m.kind, m.previous, m.version, m.moved_by, m.reason) for m in moves)
+    return table(("seq", "when", "kind", "from version", "to version", "by", "reason"), rows)
 
 
 def prediction_table(prediction: Prediction) -> Table:
@@ -138,39 +138,51 @@ def prediction_table(prediction: Prediction) -> Table:
         return _numbers_table(prediction, made_by)
     doubts = [name for name in ("entropy", "aleatoric", "mutual_information") if name in arrays]
     numbers = zip(prediction.probabilities.max(axis=1), *(arrays[name] for name in doubts), strict=True)
-    named = zip(prediction.names, numbers, strict=True)
-    return _table(
-        ("row", "label", "probability", *(name.replace("_", " ") for name in doubts)),
-        ((row, name, *(_number(value, 4) for value in values)) for row, (name, values) in enumerate(named)),
+    named, ids = zip(prediction.names, numbers, strict=True), _ids(prediction)
+    return table(
+        ("row", "label", "probability", *(name.replace("_", " ") for name in doubts), *ids[:1]),
+        (
+            (row, name, *(number(value, 4) for value in values), *ids[row + 1 : row + 2])
+            for row, (name, values) in enumerate(named)
+        ),
         caption=f"{made_by}; entropy and its two parts in nats",
     )
+
+
+def _ids(prediction: Prediction) -> list[str]:
+    """The title of a column of the rows' ids and the ids, where the prediction is kept."""
+    return [] if prediction.prediction is None else ["to label as", *prediction.row_ids]
 
 
 def _numbers_table(prediction: Prediction, made_by: str) -> Table:
     first = [name for name in ("mean", "lower", "upper") if name in prediction.arrays]
     names = [*first, *(name for name in prediction.arrays if name not in first)]
     lists = zip(*(prediction.arrays[name] for name in names), strict=True)
+    ids = _ids(prediction)
     rows = (
-        (row, *(" ".join(f"{value:.5g}" for value in values) for values in cells)) for row, cells in enumerate(lists)
+        (row, *(" ".join(f"{value:.5g}" for value in values) for values in cells), *ids[row + 1 : row + 2])
+        for row, cells in enumerate(lists)
     )
     level = "" if prediction.interval is None else f"; from lower to upper with probability {prediction.interval:g}"
-    return _table(("row", *(name.replace("_", " ") for name in names)), rows, caption=f"{made_by}{level}")
+    titles = ("row", *(name.replace("_", " ") for name in names), *ids[:1])
+    return table(titles, rows, caption=f"{made_by}{level}")
 
 
-def _table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> Table:
-    table = Table(*titles, box=None, caption=caption, caption_justify="left", header_style="bold", pad_edge=False)
+def table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> Table:
+    """A table without lines; None is empty."""
+    drawn = Table(*titles, box=None, caption=caption, caption_justify="left", header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*(Text("" if value is None else str(value)) for value in row))
-    return table
+        drawn.add_row(*(Text("" if value is None else str(value)) for value in row))
+    return drawn
 
 
 def _net(model: Model) -> str:
     return str(model.net.get("kind", ""))
 
 
-def _number(value: float | None, places: int) -> str:
+def number(value: float | None, places: int) -> str:
     return "" if value is None else f"{value:,.{places}f}"
 
 
-def _moment(when: datetime | None) -> str:
+def moment(when: datetime | None) -> str:
     return "" if when is None else f"{when:%Y-%m-%d %H:%M:%S}"

@@ -26,6 +26,19 @@ class Pending:
     rows: int
 
 
+@dataclass(frozen=True)
+class Imported:
+    """The version of another installation that a model goes on from; `rows` were learned from there."""
+
+    model: str
+    version: int
+    digest: str
+    root_digest: str
+    rows: int
+    chunks: int
+    posterity: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Model(Resource):
     name: str
@@ -44,6 +57,7 @@ class Model(Resource):
     rows: int
     pending: Pending
     updates: dict[str, int]
+    imported: Imported | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +144,8 @@ class Update(Resource):
     report: Json | None = None
     warnings: tuple[str, ...] = ()
     error: UpdateError | None = None
+    omitted: tuple[int, ...] = ()
+    forget: int | None = None
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -152,9 +168,15 @@ class Blob(Resource):
 
 @dataclass(frozen=True)
 class Evidence:
+    """What a version has learned from; of long lines, lists leave out which: read the version by itself.
+
+    `elsewhere` of the rows were learned from before the model was imported.
+    """
+
     rows: int
-    chunks: tuple[int, ...]
-    batches: tuple[int, ...]
+    chunks: tuple[int, ...] | None
+    batches: tuple[int, ...] | None
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True)
@@ -191,6 +213,10 @@ class Version(Resource):
     report: Json | None = None
     aliases: tuple[str, ...] = ()
     created_at: datetime
+    depth: int = 0
+    branch: int = 0
+    fork: int | None = None
+    publication: str = "head"
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query, Response
+from pydantic import AwareDatetime, BaseModel, Field
 
 from service.bodies import invalid_body, parse
 from service.callers import ANYBODY, TheCaller
@@ -30,6 +31,12 @@ from store.values import MoveKind, MoveRow
 router = APIRouter(prefix="/v1/models/{model}", tags=["aliases"])
 
 BODY_REFUSALS = (JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
+
+
+At = Annotated[
+    AwareDatetime | None,
+    Query(description="A moment, with its zone: where the alias pointed then.", examples=["2026-11-28T12:00:00Z"]),
+]
 
 
 class AliasResource(BaseModel):
@@ -80,9 +87,18 @@ def list_aliases(model: ModelName, house: TheHouse) -> AliasList:
     return AliasList(aliases=[_resource(model, move) for move in moves])
 
 
-@router.get("/aliases/{alias}", operation_id="get_alias", responses=declared(ModelNotFound, AliasNotFound))
-def get_alias(model: ModelName, alias: AliasName, house: TheHouse, response: Response) -> AliasResource:
-    """Where an alias points, since when and why; the ETag is for If-Match of the next move."""
+@router.get(
+    "/aliases/{alias}", operation_id="get_alias", responses=declared(ModelNotFound, AliasNotFound, QueryInvalid)
+)
+def get_alias(
+    *, model: ModelName, alias: AliasName, house: TheHouse, response: Response, at: At = None
+) -> AliasResource:
+    """Where an alias points, since when and why; the ETag is for If-Match of the next move.
+
+    With `at`, where it pointed then: what was live at that time.
+    """
+    if at is not None:
+        return _resource(model, house.history.alias(model, alias, at=at.timestamp()))
     return _with_etag(model, house.history.alias(model, alias), response)
 
 

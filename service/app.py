@@ -13,8 +13,29 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service import aliases, batches, blobs, health, keys, models, pages, predictions, problems, updates, versions
+from service import (
+    aliases,
+    batches,
+    blobs,
+    events,
+    exports,
+    forgets,
+    health,
+    imports,
+    keys,
+    labels,
+    metrics,
+    models,
+    pages,
+    parked,
+    predictions,
+    problems,
+    updates,
+    versions,
+    webhooks,
+)
 from service.access import Access
+from service.events import IS_HEAD
 from service.house import open_house
 from service.names import Names
 from service.openapi import document
@@ -32,10 +53,15 @@ TAGS = [
     {"name": "models", "description": "A net, a likelihood and a recipe, and everything learned for it."},
     {"name": "blobs", "description": "Weights learned elsewhere, for priors to start from."},
     {"name": "batches", "description": "Labeled rows, stored once under the client's key."},
+    {"name": "parking", "description": "Batches that are set aside until somebody decides."},
+    {"name": "forgets", "description": "Lines learned anew without some batches."},
+    {"name": "metrics", "description": "How each batch was predicted before anything learned from it."},
     {"name": "updates", "description": "Chunks on their way to become versions."},
     {"name": "predictions", "description": "Answers with their uncertainty."},
+    {"name": "labels", "description": "What arrives after the prediction: kept inputs become rows, once."},
     {"name": "versions", "description": "Immutable posteriors; version 0 is the root prior."},
     {"name": "aliases", "description": "Names that point at versions; head is the one predictions default to."},
+    {"name": "events", "description": "What happens to a model, told to those who listen."},
     {"name": "keys", "description": "Who may do what; only hashes are stored."},
     {"name": "health", "description": "Probes."},
 ]
@@ -47,7 +73,7 @@ class Posterity(FastAPI):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         # A HEAD is answered as a GET; uvicorn, which knows it was a HEAD, keeps the body back.
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", IS_HEAD: True}
         await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
@@ -70,6 +96,7 @@ def create_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         house.preloading.start()
+        house.delivering.start()
         yield
         house.close()
 
@@ -91,6 +118,24 @@ def create_app(settings: Settings) -> FastAPI:
     app.add_middleware(QuickBatches, house=house)
     app.add_middleware(Access, house=house)
     problems.install(app)
-    for part in (models, blobs, batches, updates, predictions, versions, aliases, keys, health):
+    for part in (
+        models,
+        imports,
+        blobs,
+        batches,
+        parked,
+        updates,
+        forgets,
+        predictions,
+        labels,
+        metrics,
+        versions,
+        exports,
+        aliases,
+        events,
+        webhooks,
+        keys,
+        health,
+    ):
         app.include_router(part.router)
     return app

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from fastapi import Depends, Header, Query
@@ -15,7 +15,7 @@ from service.known import Known
 from service.loaded import Chosen
 from service.rejected import IntervalOfClasses, QueryInvalid, SamplesTooMany
 from service.requests import TheHouse
-from service.schemas import METHODS, NUMBER_MAX, SEED_MAX, Method, WayBody
+from service.schemas import KEEP, METHODS, NUMBER_MAX, SEED_MAX, Method, WayBody
 from store.settings import Settings
 from store.values import HEAD
 
@@ -25,12 +25,16 @@ WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,6})?)(?![\w.+-])
 
 @dataclass(frozen=True)
 class Way:
-    """How to predict, as far as it was said; interval: the level of the intervals of numbers."""
+    """How to predict, as far as it was said.
+
+    interval: the level of the intervals of numbers; keep: whether the inputs are kept for later labels.
+    """
 
     method: Method | None = None
     samples: int | None = None
     seed: int | None = None
     interval: float | None = None
+    keep: bool | None = None
 
     def or_by(self, body: WayBody) -> Way:
         """The way that the body states, and where it states nothing, this one."""
@@ -39,6 +43,7 @@ class Way:
             samples=self.samples if body.samples is None else body.samples,
             seed=self.seed if body.seed is None else body.seed,
             interval=self.interval if body.interval is None else body.interval,
+            keep=self.keep if body.keep is None else body.keep,
         )
 
     def chosen(self, known: Known, settings: Settings) -> Chosen:
@@ -89,6 +94,13 @@ async def _way(
     return Way(method, samples, seed, interval)
 
 
+WayAsked = Annotated[Way, Depends(_way)]
+
+
+async def _way_to_keep(way: WayAsked, keep: Annotated[bool | None, Query(description=KEEP)] = None) -> Way:
+    return replace(way, keep=keep)
+
+
 def draws_held_max(known: Known, settings: Settings) -> int:
     """How many nets of this model there is memory for."""
     return settings.loaded_bytes_max // nbytes_of_a_net(known.model.network)
@@ -129,5 +141,5 @@ async def _patience(
 
 
 Patience = Annotated[float, Depends(_patience)]
-WayAsked = Annotated[Way, Depends(_way)]
+WayToKeep = Annotated[Way, Depends(_way_to_keep)]
 TargetAsked = Annotated[Target, Depends(_target)]

@@ -126,13 +126,13 @@ def list_batches(model: ModelName, page: PageAsked, house: TheHouse) -> BatchLis
     """The batches of a model, in the order in which they were accepted."""
     rows = house.history.batches(model, after=page.after_number(0), limit=page.limit + 1)
     shown, next_cursor = page.cut(rows, lambda row: row.number)
-    return BatchList(batches=_resources(house, model, shown), next_cursor=next_cursor)
+    return BatchList(batches=batch_resources(house, model, shown), next_cursor=next_cursor)
 
 
 @router.get("/{batch}", operation_id="get_batch", responses=declared(ModelNotFound, BatchNotFound))
 def get_batch(model: ModelName, batch: PathNumber, house: TheHouse) -> BatchResource:
     """Where a batch stands: accepted, in which chunk, absorbed in which versions, learned by head or not."""
-    return _resources(house, model, [house.history.batch(model, batch)])[0]
+    return batch_resources(house, model, [house.history.batch(model, batch)])[0]
 
 
 @router.delete("/{batch}", operation_id="delete_batch", responses=declared(ModelNotFound, BatchNotFound, BatchWaiting))
@@ -158,7 +158,8 @@ def delete_batch(
     )
 
 
-def _resources(house: House, model: str, rows: list[BatchRow]) -> list[BatchResource]:
+def batch_resources(house: House, model: str, rows: list[BatchRow]) -> list[BatchResource]:
+    """Where these batches stand."""
     chunks = {row.chunk for row in rows if row.chunk is not None}
     absorbed_in = {chunk: house.history.absorbed_in(model, chunk) for chunk in chunks}
     born = {part.version for parts in absorbed_in.values() for part in parts}

@@ -50,7 +50,7 @@ def parse(
         BodyInvalid: it has other fields; or `invalid`, where the caller says so.
     """
     must_be_bounded(raw, members_max=members_max)
-    body = _validated(schema, raw, invalid)
+    body = validated(schema, raw, invalid)
     must_name_each_once(raw)
     return body
 
@@ -62,7 +62,7 @@ def parse_rows(schema: type[OfRows], raw: bytes, *, of: Input) -> OfRows:
         JsonInvalid, JsonTooLarge, BodyInvalid: as `parse`.
     """
     must_be_bounded(raw)
-    body = _rows_at_once(schema, raw, of) or _validated(schema, raw, BodyInvalid)
+    body = _rows_at_once(schema, raw, of) or validated(schema, raw)
     must_name_fields_once(schema, raw)
     return body
 
@@ -168,7 +168,13 @@ def _rows_at_once(schema: type[OfRows], raw: bytes, of: Input) -> OfRows | None:
         return None
 
 
-def _validated(schema: type[Body], raw: bytes, invalid: type[Rejected]) -> Body:
+def validated(schema: type[Body], raw: bytes, invalid: type[Rejected] = BodyInvalid) -> Body:
+    """The JSON as this schema, whatever its size.
+
+    Raises:
+        JsonInvalid: it is not JSON.
+        BodyInvalid: it has other fields; or `invalid`, where the caller says so.
+    """
     try:
         return schema.model_validate_json(raw, strict=True)
     except ValidationError as error:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import Depends
 from fastapi.requests import HTTPConnection
+from starlette.types import Scope
 
 from service.house import House
 from service.rejected import KeyNotAllowed
@@ -64,8 +65,13 @@ def outside(key: KeyRow) -> KeyNotAllowed:
     return KeyNotAllowed(reason=f"The key '{key.name}' is for the models '{key.models}', and this asks for others")
 
 
+def caller_of(scope: Scope) -> Caller:
+    """Who asks, of a request that was let in."""
+    return Caller(scope.get("state", {}).get(KEY))
+
+
 async def _caller(connection: HTTPConnection) -> Caller:
-    return Caller(connection.scope.get("state", {}).get(KEY))
+    return caller_of(connection.scope)
 
 
 TheCaller = Annotated[Caller, Depends(_caller)]

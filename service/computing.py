@@ -42,6 +42,8 @@ class Asked:
     level: float | None
     is_instead: bool
     """True where the ensemble stands for moments that cannot be had."""
+    is_kept: bool = False
+    """True where the inputs are to be kept for later labels."""
 
 
 class Computing:

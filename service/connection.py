@@ -27,6 +27,8 @@ PIPELINED_MAX = 16
 """Requests that came before the answer to the one before them."""
 UNREAD_BYTES_MAX = 256 * 2**10
 """So much of a body is passed over after its answer, to keep the connection; beyond it ends."""
+ENDLESS = "end"
+"""Where the state of a request whose answer has no end of its own has what ends it."""
 UNSENT_BYTES = 64 * 2**10
 BYTES_PER_SECOND_LEAST = 10_000
 """Of a body on its way, and of an answer."""
@@ -138,6 +140,18 @@ class Connection(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn calls it so
         """The answer, instead of uvicorn's own, to bytes that it cannot read."""
         self._refuse(self._refusal or RequestInvalid(reason="What was sent cannot be read"))
+
+    def shutdown(self) -> None:
+        """As uvicorn does it; and an answer without an end of its own learns that it is to end.
+
+        Where its client takes nothing, it just ends: what it leaves out can be asked for again.
+        """
+        super().shutdown()
+        cycle = self.cycle
+        if cycle is not None and not cycle.response_complete and (end := cycle.scope["state"].get(ENDLESS)):
+            end()
+            if self.transport.get_write_buffer_size():
+                self._end()
 
     def resume_writing(self) -> None:
         self._leaving = None

@@ -14,11 +14,13 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 
 from bayes import FamilyName, InvalidDescription, Model
+from bayes.surprise import THRESHOLD
 from service.bodies import parse
 from service.problems import in_words
 from service.rejected import FAULTS_MAX, DescriptionInvalid, Fault
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+YEAR_SECONDS = 365 * 86_400.0
 MEMBERS_MAX = 2_000
 """In the objects of a description: the layers of the longest net have 1,280."""
 CLASS_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
@@ -220,10 +222,11 @@ class DeleteAfterDays(Part):
 class GatePart(Part):
     """Of a gated model: what a fresh version may lose against its parent on rows that neither has learned from.
 
-    Worse means worse by more than that, even if it is given so many standard errors.
+    Worse is what has lost more than that, and more than so many standard errors beyond it; or more than twice that,
+    whatever its standard error.
     """
 
-    held_out: float = Field(0.1, gt=0, le=0.5, description="Share of every batch that nothing learns from.")
+    held_out: float = Field(0.2, gt=0, le=0.5, description="Share of every batch that nothing learns from.")
     accuracy: float = Field(0.01, ge=0, le=1, description="As a part of the rows: 0.01 is a point.")
     nll: float = Field(0.1, ge=0, description="In nats per row.")
     standard_errors: float = Field(1.0, ge=0, le=10)
@@ -233,7 +236,7 @@ class SurprisePart(Part):
     """What is done about batches that head predicts worse than it expects to."""
 
     park: bool = Field(False, description="true: they are parked until somebody releases or discards them.")
-    threshold: float = Field(3.0, gt=0, description="The z from which a batch is surprising.")
+    threshold: float = Field(THRESHOLD, gt=0, description="The z from which a batch is surprising.")
 
 
 def _retention_kind(stated: Any) -> object:  # noqa: ANN401 - pydantic asks of whatever was posted
@@ -246,6 +249,13 @@ Retention = Annotated[
     | Annotated[DeleteAfterDays, Tag("delete-after-days")],
     Discriminator(_retention_kind),
 ]
+
+
+class KeptPredictions(Part):
+    """Whether predictions are kept, so that labels may come for them later, and for how long."""
+
+    keep: bool = Field(False, description="Where a request does not say.")
+    seconds: float = Field(604_800.0, ge=1, le=YEAR_SECONDS, description="From the answer on; at most a year.")
 
 
 class ModelBody(Part):
@@ -268,6 +278,7 @@ class ModelBody(Part):
     )
     gate: GatePart = Field({}, validate_default=True)
     surprise: SurprisePart = Field({}, validate_default=True)
+    predictions: KeptPredictions = Field({}, validate_default=True)
 
 
 def read_description(raw: bytes) -> tuple[Model, dict[str, Any], dict[str, Any]]:
@@ -289,6 +300,7 @@ def read_description(raw: bytes) -> tuple[Model, dict[str, Any], dict[str, Any]]
         "publish": body.publish,
         "gate": body.gate.model_dump(),
         "surprise": body.surprise.model_dump(),
+        "predictions": body.predictions.model_dump(),
     }
     # With its nulls: `chunk.seconds` says another thing by null than by being absent.
     return model, resolved | model.to_description(), body.model_dump(exclude_unset=True)

@@ -13,23 +13,37 @@ from service.accepting import Accepting
 from service.at_once import AtOnce
 from service.bodies_at_once import Bodies
 from service.computing import Asked, Computing, Question
+from service.delivering import LEASE_SECONDS, Delivering
+from service.hub import Hub
 from service.keeping import keep_all
+from service.kept import Keeping
 from service.known import KnownModels
 from service.known_keys import KnownKeys
+from service.labeling import Labeling
 from service.loaded import Loaded
 from service.preload import Preloading
+from service.receivers import Receivers
 from service.rejected import Unavailable
 from store.aliases import Aliases
 from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
+from store.deliveries import Deliveries
 from store.engine import connect
+from store.events import Events
+from store.exporting import Exporting
+from store.forgetting import Forgetting
 from store.history import History
+from store.importing import Importing
+from store.kept_predictions import KeptPredictions
 from store.key_ring import KeyRing
 from store.keys import Keys
 from store.ledger import Ledger
+from store.parking import Parking
 from store.resolving import Resolver
 from store.retention import Retention
+from store.scoring import Scoring
 from store.settings import Settings
+from store.webhooks import Webhooks
 
 READERS = 2
 """Bodies that are read at once; more would only take the interpreter from each other."""
@@ -42,6 +56,8 @@ class House:
     ledger: Ledger
     aliases: Aliases
     history: History
+    exporting: Exporting
+    importing: Importing
     blobs: Blobs
     loaded: Loaded
     known: KnownModels
@@ -50,9 +66,20 @@ class House:
     known_keys: KnownKeys
     accepting: Accepting
     predicting: AtOnce[Question, Asked, bytes]
+    kept: KeptPredictions
+    keeping: Keeping
+    labeling: Labeling
     preloading: Preloading
+    events: Events
+    hub: Hub
+    webhooks: Webhooks
+    receivers: Receivers
+    delivering: Delivering
     collecting: Collecting
     retention: Retention
+    parking: Parking
+    forgetting: Forgetting
+    scoring: Scoring
     bodies: Bodies
     reading: CapacityLimiter
     """Held while a large body is read: its arrays take several times its bytes."""
@@ -66,7 +93,11 @@ class House:
         self.stopping.set()
         self.accepting.close()
         self.predicting.close()
+        self.keeping.close()
+        self.labeling.close()
         self.preloading.close()
+        self.hub.close()
+        self.delivering.close()
         self.loaded.close()
         self.resolver.close()
         self.known_keys.close()
@@ -109,29 +140,43 @@ def open_house(settings: Settings) -> House:
         items_max=settings.queue_max,
         bytes_max=settings.queue_bytes_max,
     )
-    collecting = Collecting(engine, blobs)
+    collecting, kept = Collecting(engine, blobs), KeptPredictions(engine)
     ledger, keys, most = (
         Ledger(engine),
         Keys(engine),
         {"items_max": settings.queue_max, "bytes_max": settings.queue_bytes_max},
     )
+    events, known_keys, receivers = Events(engine), KnownKeys(KeyRing(keys)), Receivers(settings)
     return House(
         settings=settings,
         engine=engine,
         ledger=ledger,
         aliases=Aliases(engine),
         history=history,
+        exporting=Exporting(engine),
+        importing=Importing(engine),
         blobs=blobs,
         loaded=loaded,
         known=KnownModels(history),
         keys=keys,
-        known_keys=KnownKeys(KeyRing(keys)),
+        known_keys=known_keys,
         resolver=resolver,
         accepting=Accepting(blobs, ledger, history, collecting, **most),
         predicting=predicting,
+        kept=kept,
+        keeping=Keeping(kept, **most),
+        labeling=Labeling(blobs, ledger, collecting, body_bytes_max=settings.body_bytes_max, **most),
         preloading=preloading,
+        events=events,
+        hub=Hub(engine, events, known_keys, listeners_max=settings.listeners_max),
+        webhooks=Webhooks(engine),
+        receivers=receivers,
+        delivering=Delivering(Deliveries(engine, lease_seconds=LEASE_SECONDS), receivers),
         collecting=collecting,
         retention=Retention(engine, collecting),
+        parking=Parking(engine),
+        forgetting=Forgetting(engine),
+        scoring=Scoring(engine),
         bodies=Bodies(settings.bodies_bytes_max),
         reading=CapacityLimiter(READERS),
         computing=threading.BoundedSemaphore(cores),

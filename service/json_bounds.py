@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from functools import cache
 
 from pydantic import BaseModel
@@ -40,13 +41,17 @@ def must_be_bounded(raw: bytes, *, members_max: int = MEMBERS_MAX) -> None:
         raise JsonTooLarge(reason=JsonTooLarge.MEMBERS.format(members_max=members_max))
 
 
-def must_name_each_once(raw: bytes) -> None:
-    """Nothing happens where no object of the valid JSON has two members of one name.
+def must_name_each_once(raw: bytes, *, check: Callable[[set[str]], None] = lambda _: None) -> None:
+    """Nothing happens where no object of the valid JSON has two members of one name, and `check` takes their names.
 
     Raises:
         JsonInvalid: one has; readers of JSON do not agree which of them counts.
     """
-    json.loads(raw, object_pairs_hook=_once)
+
+    def once(pairs: list[tuple[str, object]]) -> None:
+        check(_once(pairs))
+
+    json.loads(raw, object_pairs_hook=once)
 
 
 def must_name_fields_once(schema: type[BaseModel], raw: bytes) -> None:
@@ -75,12 +80,13 @@ def _has_more_members(raw: bytes, members_max: int) -> bool:
     return False
 
 
-def _once(pairs: list[tuple[str, object]]) -> None:
+def _once(pairs: list[tuple[str, object]]) -> set[str]:
     named: set[str] = set()
     for name, _ in pairs:
         if name in named:
             raise _twice(name)
         named.add(name)
+    return named
 
 
 def _twice(name: str) -> JsonInvalid:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from bayes import Model, obstacle
 from store.history import History
+from store.values import DEFAULTS_SINCE
 
 KEPT_MAX = 1000
 
@@ -22,6 +23,9 @@ class Known:
 
     model: Model
     obstacle: str | None
+    keeps: bool
+    """Whether predictions are kept for later labels, where they do not say."""
+    keep_seconds: float
     is_steady: dict[tuple[str, int | None, int], bool] = field(default_factory=dict)
 
 
@@ -49,8 +53,9 @@ class KnownModels:
         """
         if (found := self.at_hand(name)) is not None:
             return found
-        model = Model.from_description(self._history.model(name).description)
-        known = Known(model, obstacle(model.family, model.network))
+        description = DEFAULTS_SINCE | self._history.model(name).description
+        model, kept = Model.from_description(description), description["predictions"]
+        known = Known(model, obstacle(model.family, model.network), kept["keep"], kept["seconds"])
         with self._lock:
             kept = self._kept.setdefault(name, known)
             if len(self._kept) > KEPT_MAX:

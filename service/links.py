@@ -14,14 +14,16 @@ ANSWERED = {"model": "$response.body#/model"}
 HEAD = {"alias": "head"}
 ALIAS = ANSWERED | {"alias": "$response.body#/alias"}
 VERSION = ANSWERED | {"version": "$response.body#/version"}
+WEBHOOK = ANSWERED | {"webhook": "$response.body#/webhook"}
 UPDATE = ("get_update", "cancel_update")
 FIRST_UPDATE = ASKED | {"update": "$response.body#/updates/0/update"}
 
 OF_MODELS = (
     *("get_model", "post_batch", "list_batches", "close_chunk", "list_updates", "replay_chunks"),
-    *("predict", "predict_small", "list_versions", "list_aliases", "roll_back"),
+    *("predict", "predict_small", "post_labels", "list_versions", "list_aliases", "roll_back"),
+    *("list_events", "create_webhook", "list_webhooks"),
 )
-"""Calls that need no more than the name of a model, and perhaps a body."""
+"""Calls that need no more than the name of a model, and perhaps a body; not the one whose answer has no end."""
 
 OF_VERSIONS = ("get_version", "predict_with_version", "download_posterior")
 OF_ALIASES = ("get_alias", "get_alias_history")
@@ -52,9 +54,13 @@ LEADS = (
     Leads("replay_chunks", (202,), UPDATE, FIRST_UPDATE),
     Leads("get_batch", (200,), ("delete_batch",), ANSWERED | {"batch": "$response.body#/batch"}),
     Leads("create_key", (201,), ("revoke_key",), {"name": "$response.body#/name"}),
+    Leads("create_webhook", (201,), ("get_webhook", "remove_webhook"), WEBHOOK),
     Leads("cancel_update", (200,), ("replay_chunks",), ANSWERED),
     Leads("get_update", (200,), OF_VERSIONS, VERSION),
     Leads("predict", (200,), ("get_version",), VERSION),
+    # Only answers that are kept have an id.
+    Leads("predict", (200,), ("get_prediction",), ANSWERED | {"prediction": "$response.body#/prediction"}),
+    Leads("get_prediction", (200,), ("get_version",), VERSION),
     Leads("list_versions", (200,), OF_VERSIONS, ASKED | {"version": "$response.body#/versions/0/version"}),
     Leads("get_version", (200,), ("predict_with_version", "download_posterior"), VERSION),
     Leads("get_version", (200,), ("compare_versions",), VERSION | {"other": "$response.body#/version"}),

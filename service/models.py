@@ -25,10 +25,10 @@ from service.rejected import (
     QueryInvalid,
 )
 from service.requests import JsonOnly, ModelName, PageAsked, RawBody, TheHouse
-from service.resources import ModelList, ModelResource, Pending, moment
+from service.resources import ImportedResource, ModelList, ModelResource, Pending, moment
 from store.blobs import digest_of
 from store.errors import BlobBuried, BlobCorrupt, BlobMissing, ModelExists, ModelNotFound
-from store.values import HEAD, Json, ModelRow
+from store.values import DEFAULTS_SINCE, HEAD, Json, ModelRow
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
@@ -50,7 +50,11 @@ def create_model(raw: RawBody, caller: TheCaller, house: TheHouse, response: Res
     model, description, posted = read_description(raw)
     name, actor = str(description["name"]), caller.name("service")
     caller.require(name)
-    _must_not_be_another(house, name, description, posted)
+    known = _must_not_be_another(house, name, description, posted)
+    if known is not None and known.imported is not None:
+        # Its root came as bytes; what its prior names need not be here.
+        response.status_code, response.headers["Location"] = 200, f"/v1/models/{name}"
+        return resource_of(house, known)
     parts = _of_prior(house, caller, model)
 
     def write(digests: list[str]) -> tuple[ModelRow, bool]:
@@ -64,7 +68,7 @@ def create_model(raw: RawBody, caller: TheCaller, house: TheHouse, response: Res
         raise
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/models/{row.name}"
-    return _resource(house, row)
+    return resource_of(house, row)
 
 
 @router.get("", operation_id="list_models", responses=declared(QueryInvalid))
@@ -72,24 +76,27 @@ def list_models(page: PageAsked, caller: TheCaller, house: TheHouse) -> ModelLis
     """All models that the key is for, in the order of their names."""
     rows = house.history.models(after=page.after or "", limit=page.limit + 1, pattern=caller.models)
     shown, next_cursor = page.cut(rows, lambda row: row.name)
-    return ModelList(models=[_resource(house, row) for row in shown], next_cursor=next_cursor)
+    return ModelList(models=[resource_of(house, row) for row in shown], next_cursor=next_cursor)
 
 
 @router.get("/{model}", operation_id="get_model", responses=declared(ModelNotFound))
 def get_model(model: ModelName, house: TheHouse) -> ModelResource:
     """A model's description, aliases and counters."""
-    return _resource(house, house.history.model(model))
+    return resource_of(house, house.history.model(model))
 
 
-def _must_not_be_another(house: House, name: str, description: Json, posted: Json) -> None:
-    """Nothing happens where the name is free or the model's own; so no bytes are written for one that is refused.
+def _must_not_be_another(house: House, name: str, description: Json, posted: Json) -> ModelRow | None:
+    """The model, or None where the name is free; so no bytes are written for one that is refused.
 
     Raises:
         ModelExists: it belongs to a model with another description.
     """
     with suppress(ModelNotFound):
-        if not house.history.model(name).is_described_by(description, posted):
+        known = house.history.model(name)
+        if not known.is_described_by(description, posted):
             raise ModelExists(model=name)
+        return known
+    return None
 
 
 def _of_prior(house: House, caller: Caller, model: Model) -> dict[str, bytes]:
@@ -128,13 +135,17 @@ def _named_by_prior(house: House, caller: Caller, where: str, digest: str) -> by
         raise BlobUnknown(where=where, digest=digest, faults=[fault]) from None
 
 
-def _resource(house: House, row: ModelRow) -> ModelResource:
+def resource_of(house: House, row: ModelRow) -> ModelResource:
+    """The model with its counters, as of now."""
     counters = house.history.counters(row.name)
     aliases = house.history.aliases(row.name)
+    imported = None if row.imported is None else ImportedResource.model_validate(row.imported)
     return ModelResource.model_validate(
-        row.description
+        DEFAULTS_SINCE
+        | row.description
         | {
             "created_at": moment(row.created_at),
+            "imported": imported,
             "head": aliases[HEAD],
             "aliases": aliases,
             "versions": counters.versions,

@@ -11,12 +11,13 @@ from pydantic.json_schema import models_json_schema
 
 from service.description import ModelBody
 from service.encodings import HEADER_LENGTH, Encoding
+from service.label_bodies import LabelsBody
 from service.links import link
 from service.needs import need_of
 from service.parameters import tidy_parameters
 from service.problems import ProblemBody
-from service.requests import BYTES, JSON, SAFETENSORS
-from service.schemas import AliasBody, BatchBody, KeyBody, PredictionBody, ReplayBody, RollbackBody
+from service.requests import BYTES, JSON, SAFETENSORS, ZIP
+from service.schemas import AliasBody, BatchBody, KeyBody, PredictionBody, ReplayBody, RollbackBody, WebhookBody
 
 REF = "#/components/schemas/{model}"
 READ_RAW: tuple[type[BaseModel], ...] = (
@@ -27,6 +28,8 @@ READ_RAW: tuple[type[BaseModel], ...] = (
     RollbackBody,
     ReplayBody,
     KeyBody,
+    LabelsBody,
+    WebhookBody,
     ProblemBody,
 )
 """Schemas that FastAPI does not see, because the service reads these bodies itself."""
@@ -62,6 +65,12 @@ def takes_tensors(description: str) -> dict[str, Any]:
     """The request body of an operation: a safetensors file and nothing else."""
     binary = {"type": "string", "contentMediaType": SAFETENSORS, "description": description}
     return {"requestBody": {"required": True, "content": {media: {"schema": binary} for media in (SAFETENSORS, BYTES)}}}
+
+
+def takes_archive(description: str) -> dict[str, Any]:
+    """The request body of an operation: an exported version and nothing else."""
+    binary = {"type": "string", "contentMediaType": ZIP, "description": description}
+    return {"requestBody": {"required": True, "content": {media: {"schema": binary} for media in (ZIP, BYTES)}}}
 
 
 def document(app: FastAPI) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from service.asked import Patience, Target, TargetAsked, Way, WayAsked, draws_held_max
+from service.asked import Patience, Target, TargetAsked, Way, WayAsked, WayToKeep, draws_held_max
 from service.bodies import Array, Posted
+from service.callers import ANYBODY, Caller, TheCaller
 from service.computing import Asked, Question
 from service.encodings import OF_PREDICTIONS, READ_AT_ONCE_BYTES, BodyKind, PredictionKind
 from service.house import House
+from service.kept import keep, must_be_keepable
 from service.known import Known
 from service.openapi import takes_rows
 from service.posted import prediction_posted
@@ -32,6 +34,7 @@ from service.rejected import (
     IntervalOfClasses,
     JsonInvalid,
     JsonTooLarge,
+    KeptTooLarge,
     MediaTypeUnsupported,
     Overloaded,
     PredictionLate,
@@ -52,7 +55,7 @@ REFUSALS = (
     *(InputShape, InputDtype, InputNotFinite, InputTooLarge, SamplesTooMany, IntervalOfClasses),
     *(BlobMissing, BlobCorrupt, Overloaded, PredictionLate),
 )
-BODY_REFUSALS = (JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported)
+BODY_REFUSALS = (JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported, KeptTooLarge)
 LISTS: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 AS_JSON_LISTS: dict[str, JsonValue] = {"contentMediaType": JSON, "examples": [[[0.5, -1.0]]]}
 
@@ -71,18 +74,21 @@ async def predict_rows(
     *,
     model: ModelName,
     target: TargetAsked,
-    way: WayAsked,
+    way: WayToKeep,
     patience: Patience,
     kind: PredictionKind,
     raw: RawBody,
+    caller: TheCaller,
     house: TheHouse,
 ) -> Response:
     """Predicts every row with head, or with the version or alias in the query.
 
     The same version, method, samples, seed, interval and inputs give the same bytes, whatever happened in between and
-    whatever else is asked meanwhile.
+    whatever else is asked meanwhile. With `keep` the inputs are kept for a time, and the answer has the ids under which
+    labels for them may be posted later.
     """
-    return await _answer_body(house, model, target, way, patience=patience, kind=kind, raw=raw)
+    question, asked = await _read_body(house, model, target, way, kind=kind, raw=raw)
+    return await _answer(house, question, asked, patience, caller=caller)
 
 
 @router.post(
@@ -96,14 +102,16 @@ async def predict_rows_with_version(
     *,
     model: ModelName,
     version: PathNumber,
-    way: WayAsked,
+    way: WayToKeep,
     patience: Patience,
     kind: PredictionKind,
     raw: RawBody,
+    caller: TheCaller,
     house: TheHouse,
 ) -> Response:
     """Predicts every row with this version."""
-    return await _answer_body(house, model, Target(version, HEAD), way, patience=patience, kind=kind, raw=raw)
+    question, asked = await _read_body(house, model, Target(version, HEAD), way, kind=kind, raw=raw)
+    return await _answer(house, question, asked, patience, caller=caller)
 
 
 @router.get(
@@ -122,7 +130,7 @@ async def predict_small(
     house: TheHouse,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """The same for a few rows in the query; the ETag names the version, the way and the inputs."""
+    """The same for a few rows in the query; the ETag names the version, the way and the inputs. Nothing is kept."""
     try:
         posted = LISTS.validate_json(inputs)
     except ValidationError as error:
@@ -137,16 +145,20 @@ async def predict_small(
     return Response(await answer_bytes(house, question, asked, patience), media_type=JSON, headers=headers)
 
 
-async def _answer_body(
-    house: House, model: str, target: Target, way: Way, *, patience: float, kind: BodyKind, raw: bytes
-) -> Response:
-    known = await _known(house, model)
-    if len(raw) <= READ_AT_ONCE_BYTES:
-        question, asked = read(house, known, (model, target), way, kind=kind, raw=raw)
+async def _answer(house: House, question: Question, asked: Asked, patience: float, *, caller: Caller) -> Response:
+    if asked.is_kept:
+        answer = await kept_answer(house, question, asked, patience, predicted_by=caller.name(ANYBODY))
     else:
-        reading = partial(read, house, known, (model, target), way, kind=kind, raw=raw)
-        question, asked = await run_sync(reading, limiter=house.reading)
-    return Response(await answer_bytes(house, question, asked, patience), media_type=JSON)
+        answer = await answer_bytes(house, question, asked, patience)
+    return Response(answer, media_type=JSON)
+
+
+async def _read_body(
+    house: House, model: str, target: Target, way: Way, *, kind: BodyKind, raw: bytes
+) -> tuple[Question, Asked]:
+    known = await _known(house, model)
+    reading = partial(read, house, known, (model, target), way, kind=kind, raw=raw)
+    return reading() if len(raw) <= READ_AT_ONCE_BYTES else await run_sync(reading, limiter=house.reading)
 
 
 async def _known(house: House, model: str) -> Known:
@@ -179,13 +191,26 @@ def _asked(
     level, chosen = way.level(known.model.output), way.chosen(known, settings)
     in_turn = chosen.samples is not None and chosen.samples > draws_held_max(known, settings)
     question = Question(known, name, target.version, target.alias, chosen, in_turn)
-    return question, Asked(rows, level, way.is_instead(chosen))
+    return question, Asked(rows, level, way.is_instead(chosen), known.keeps if way.keep is None else way.keep)
 
 
 async def answer_bytes(house: House, question: Question, asked: Asked, patience: float) -> bytes:
     """The JSON that answers."""
     is_small = len(asked.rows) <= ROWS_SHARED_MAX and question.known.model.network.is_chain and not question.in_turn
     return await house.predicting.ask(question, asked, is_shared=is_small, nbytes=asked.rows.nbytes, seconds=patience)
+
+
+async def kept_answer(house: House, question: Question, asked: Asked, patience: float, *, predicted_by: str) -> bytes:
+    """The JSON that answers, once the prediction is kept.
+
+    Raises:
+        KeptTooLarge: its inputs or its outputs are too many for that.
+    """
+    bytes_max = house.settings.kept_bytes_max
+    must_be_keepable("inputs have", asked.rows.nbytes, bytes_max=bytes_max)
+    answer = await answer_bytes(house, question, asked, patience)
+    must_be_keepable("answer has", len(answer), bytes_max=bytes_max)
+    return await keep(house.keeping, question, asked, answer, predicted_by=predicted_by)
 
 
 def _etag(resolved: Resolved, question: Question, asked: Asked) -> str:

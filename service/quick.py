@@ -11,9 +11,10 @@ from typing import NamedTuple
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.asked import Target, Way
+from service.callers import ANYBODY, caller_of
 from service.encodings import AS_JSON, READ_AT_ONCE_BYTES
 from service.known import Known
-from service.predictions import answer_bytes, read
+from service.predictions import answer_bytes, kept_answer, read
 from service.requests import JSON
 from service.schemas import METHOD_NAMES
 from service.shortcut import HEADERS, Shortcut, body_of, is_plain
@@ -22,6 +23,7 @@ from store.values import HEAD
 PATH = re.compile(r"/v1/models/([^/]+)/(?:versions/(0|[1-9][0-9]{0,8})/)?predictions")
 WAYS: dict[bytes, Way] = {b"": Way()}
 WAYS |= {b"method=" + name.encode(): Way(method=name) for name in METHOD_NAMES}
+WAYS |= {b"keep=true": Way(keep=True)}
 """What the query says, where this knows it."""
 JSON_TYPES = (b"application/json", b"application/json; charset=utf-8")
 TYPE = (b"content-type", JSON.encode())
@@ -32,6 +34,7 @@ class Found(NamedTuple):
     name: str
     target: Target
     way: Way
+    scope: Scope
 
 
 class Quick(Shortcut[Found]):
@@ -44,16 +47,20 @@ class Quick(Shortcut[Found]):
             return None
         name, version = path.groups()
         known = self._house.known.at_hand(name)
-        return (
-            None if known is None else Found(known, name, Target(None if version is None else int(version), HEAD), way)
-        )
+        if known is None:
+            return None
+        return Found(known, name, Target(None if version is None else int(version), HEAD), way, scope)
 
     async def answer(self, found: Found, receive: Receive) -> ASGIApp | None:
         if (raw := await body_of(receive)) is None:
             return None
-        known, name, target, way = found
+        known, name, target, way, scope = found
         question, asked = read(self._house, known, (name, target), way, kind=AS_JSON, raw=raw)
-        return _sending(await answer_bytes(self._house, question, asked, self._house.settings.predict_seconds))
+        patience = self._house.settings.predict_seconds
+        if asked.is_kept:
+            caller = caller_of(scope).name(ANYBODY)
+            return _sending(await kept_answer(self._house, question, asked, patience, predicted_by=caller))
+        return _sending(await answer_bytes(self._house, question, asked, patience))
 
 
 def _sending(body: bytes) -> ASGIApp:

@@ -59,6 +59,16 @@ class DescriptionInvalid(Rejected):
     message = "{reason}. Nothing was created."
 
 
+class ExportInvalid(Rejected):
+    code, status, title = "export-invalid", 422, "The body is no exported version"
+    message = "This cannot be imported: {reason}. Nothing was stored."
+
+
+class PlainWeightsImpossible(Rejected):
+    code, status, title = "plain-weights-impossible", 409, "No plain weights do what the version does"
+    message = "A state_dict of model '{model}' would not predict its labels: {reason}. Export the version as a zip."
+
+
 class BlobNotFound(Rejected):
     code, status, title = "blob-not-found", 404, "No such blob"
     message = "There is no blob {digest}. A blob is named by the sha256 of its bytes; POST /v1/blobs keeps one."
@@ -85,6 +95,22 @@ class BodyTooLarge(Rejected):
 class BatchTooLarge(Rejected):
     code, status, title = "batch-too-large", 413, "Too many rows"
     message = "The body has {rows} rows; this call accepts {rows_max}. Split it and send the parts."
+
+
+class KeptTooLarge(Rejected):
+    code, status, title = "kept-too-large", 413, "The prediction is too large to be kept"
+    message = (
+        "The {what} {nbytes} bytes; of one prediction this service keeps {bytes_max}. Split the inputs and send the "
+        "parts, or send keep: false."
+    )
+
+
+class LabelsTooLarge(Rejected):
+    code, status, title = "labels-too-large", 413, "The labels are for too many inputs at once"
+    message = (
+        "The inputs that these labels are for have {nbytes} bytes; a batch has at most {bytes_max}. Nothing was "
+        "stored: split the labels and send the parts."
+    )
 
 
 class BatchEmpty(Rejected):

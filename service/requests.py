@@ -29,6 +29,7 @@ from store.aliases import Expected
 JSON = "application/json"
 SAFETENSORS = "application/x-safetensors"
 BYTES = "application/octet-stream"
+ZIP = "application/zip"
 
 KEY_HEADER = "Idempotency-Key"
 KEY_LENGTH_MAX = 255
@@ -129,18 +130,23 @@ JsonOnly = Depends(_json_only)
 BytesOnly = Depends(_bytes_only)
 
 
-async def _idempotency_key(
-    header: Annotated[
-        str | None,
-        Header(
-            alias=KEY_HEADER,
-            description='A name of your choice for these rows, at most 255 characters, bare or quoted ("…").',
-            examples=["2026-11-23T10:00/17"],
-            json_schema_extra={"pattern": KEY_PATTERN, "maxLength": KEY_LENGTH_MAX},
-        ),
-    ] = None,
-) -> str:
+KeyHeader = Annotated[
+    str | None,
+    Header(
+        alias=KEY_HEADER,
+        description='A name of your choice for these rows, at most 255 characters, bare or quoted ("…").',
+        examples=["2026-11-23T10:00/17"],
+        json_schema_extra={"pattern": KEY_PATTERN, "maxLength": KEY_LENGTH_MAX},
+    ),
+]
+
+
+async def _idempotency_key(header: KeyHeader = None) -> str:
     return key_of(header)
+
+
+async def _idempotency_key_if_any(header: KeyHeader = None) -> str | None:
+    return None if header is None else key_of(header)
 
 
 def key_of(header: str | None) -> str:
@@ -161,6 +167,7 @@ def key_of(header: str | None) -> str:
 
 
 IdempotencyKey = Annotated[str, Depends(_idempotency_key)]
+IdempotencyKeyIfAny = Annotated[str | None, Depends(_idempotency_key_if_any)]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bayes import FamilyName
-from service.description import ChunkLimits, Input, Net, Output, Prior, Recipe, Retention
+from service.description import ChunkLimits, Input, KeptPredictions, Net, Output, Prior, Recipe, Retention
 from service.schemas import Method
 from store.values import DeletionKind, ParkingKind, Publication, UpdateState
 
@@ -26,6 +26,18 @@ class Pending(BaseModel):
     rows: int
 
 
+class ImportedResource(BaseModel):
+    """The version of another installation that a model goes on from; version 1, or 0 where nothing was learned."""
+
+    model: str = Field(description="What its model is called there.", examples=["digits"])
+    version: int = Field(description="Its number there.")
+    digest: str = Field(description="Of its posterior, here and there.")
+    root_digest: str = Field(description="Of the root prior, here and there.")
+    rows: int = Field(description="Rows that it has learned from there.")
+    chunks: int = Field(description="In how many updates.")
+    posterity: str = Field(description="The release that exported it.")
+
+
 class ModelResource(BaseModel):
     """A model: its description with every default resolved, where its aliases point, and how much it has seen."""
 
@@ -38,7 +50,9 @@ class ModelResource(BaseModel):
     recipe: Recipe
     chunk: ChunkLimits
     retention: Retention
+    predictions: KeptPredictions
     created_at: datetime
+    imported: ImportedResource | None = Field(description="Where it was learned before; null: it began here.")
     head: int = Field(description="The version that predictions default to and updates start from.")
     aliases: dict[str, int] = Field(examples=[{"head": 3}])
     versions: int = Field(description="Published versions; the root prior, version 0, is not counted.")
@@ -143,8 +157,10 @@ class UpdateResource(BaseModel):
     model: str
     update: int
     chunk: int
-    rows: int
-    batches: list[int]
+    rows: int = Field(description="Rows of the chunk, with those of omitted batches.")
+    batches: list[int] = Field(description="Those that it learns from.")
+    omitted: list[int] = Field(description="Batches of the chunk that were parked, discarded or forgotten.")
+    forget: int | None = Field(description="The forget that it is a step of.")
     state: UpdateState
     attempt: int
     prior: int | None = Field(description="The version it starts from; null while it waits.")
@@ -167,6 +183,11 @@ class ReplayResource(BaseModel):
     updates: list[UpdateResource]
 
 
+RowId = Annotated[
+    str | None, Field(None, description="The name that a label of this row is posted under; absent: it is not kept.")
+]
+
+
 class CategoricalAnswer(BaseModel):
     """One row's prediction: entropy = aleatoric + mutual_information, in nats."""
 
@@ -176,6 +197,7 @@ class CategoricalAnswer(BaseModel):
     entropy: Nats
     aleatoric: Nats = Field(description="The part that more data would not take away, in nats.")
     mutual_information: Nats = Field(description="The part that more data could take away, in nats.")
+    prediction: RowId
 
 
 class GaussianAnswer(BaseModel):
@@ -187,6 +209,7 @@ class GaussianAnswer(BaseModel):
     noise_std: list[float]
     lower: list[float] = Field(description="Lower end of the central interval.")
     upper: list[float] = Field(description="Its upper end.")
+    prediction: RowId
 
 
 class PredictionResource(BaseModel):
@@ -206,12 +229,15 @@ class PredictionResource(BaseModel):
         None, description="Probability of the intervals; absent for classes.", examples=[0.9]
     )
     outputs: list[CategoricalAnswer] | list[GaussianAnswer]
+    prediction: str | None = Field(None, description="Its id, where it is kept for later labels; else absent.")
+    kept_until: datetime | None = Field(None, description="Until when; else absent.")
 
 
 class EvidenceResource(BaseModel):
     rows: int
     chunks: list[int] | None = Field(description="null: in a list, where there are many; GET the version by itself.")
     batches: list[int] | None = Field(description="As `chunks`.")
+    elsewhere: int = Field(description="Of the rows, those that were learned from before the model was imported.")
 
 
 class VersionResource(BaseModel):
@@ -223,7 +249,9 @@ class VersionResource(BaseModel):
     chunk: int | None
     update: int | None
     digest: str
-    rows: int = Field(description="Rows that it absorbed: of its chunk, without batches that were set aside.")
+    rows: int = Field(
+        description="Rows that it absorbed: of its chunk, without batches that were set aside; or all of elsewhere."
+    )
     evidence: EvidenceResource = Field(description="Everything on its line, each batch once.")
     kl_nats: float = Field(description="KL from its parent, in nats.")
     prequential: dict[str, float | None] | None = Field(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 from safetensors.numpy import save
@@ -64,6 +64,15 @@ def rows_of_json(raw: bytes, *, of: Input, labeled: Output, rows_max: int) -> Ro
 def rows_of(tensors: Mapping[str, Posted], *, of: Input, labeled: Output, rows_max: int) -> Rows:
     """The rows that x, y and, where there are, weights are."""
     return _rows(tensors["x"], tensors["y"], tensors.get("weights"), of=of, labeled=labeled, rows_max=rows_max)
+
+
+def label_values(posted: list[Any], labeled: Output) -> Array:
+    """The labels as they are stored: int64 [rows] of classes, float32 [rows, dims] of numbers.
+
+    Raises:
+        LabelShape, LabelDtype, LabelOutOfRange: one of them is none of the model's.
+    """
+    return _labels(posted, labeled, len(posted))
 
 
 def inputs_of(posted: Posted, *, of: Input, rows_max: int) -> Array:

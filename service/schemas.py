@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from store.settings import REQUESTS_MAX
-from store.values import ALL_MODELS, Scope
+from store.values import ALL_MODELS, EventKind, Scope
 
 SEED_MAX = 2**63 - 1
 NUMBER_MAX = 2**31 - 1
@@ -29,6 +29,9 @@ METHODS = (
     "`moments`: mean and variance of every activation, in one pass. `ensemble`: an average over weight draws. `mean`: "
     "the mean weights alone. Absent: the ensemble where samples or seed are given, else moments."
 )
+
+
+KEEP = "Whether the inputs are kept for a time, so that labels may come for them later; absent: as the model says."
 
 
 class Body(BaseModel):
@@ -89,7 +92,7 @@ class KeyBody(Body):
 
 
 class WayBody(Body):
-    """How to predict."""
+    """How to predict, and whether to keep it."""
 
     samples: int | None = Field(None, ge=1, description="Weight draws the prediction is averaged over.")
     seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Which draws; the same seed, the same answer.")
@@ -97,6 +100,7 @@ class WayBody(Body):
     interval: float | None = Field(
         None, gt=0, lt=1, description="Probability that an interval holds its number; absent: 0.9. Not for classes."
     )
+    keep: bool | None = Field(None, description=KEEP)
 
 
 class PredictionBody(WayBody):
@@ -162,9 +166,41 @@ class RollbackBody(Body):
     reason: Reason = ""
 
 
+class WebhookBody(Body):
+    """An address that is told of events."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"url": "https://hooks.example.com/posterity", "kinds": ["published", "moved"]}]
+        }
+    )
+
+    url: Annotated[str, Field(min_length=1, max_length=2000, pattern=r"^https?://[!-~]+$")]
+    kinds: Annotated[list[EventKind], Field(min_length=1, max_length=len(EventKind))] | None = Field(
+        None, description="Only these; absent: everything."
+    )
+
+
 class ReplayBody(Body):
     """Chunks to absorb again on the present line, in this order."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"chunks": [3]}]})
 
     chunks: list[Annotated[int, Field(ge=1, le=NUMBER_MAX)]] = Field(min_length=1, max_length=100)
+
+
+class ReasonBody(Body):
+    """Why a batch is parked, released or discarded."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"reason": "labels look shuffled"}, {}]})
+
+    reason: Reason = ""
+
+
+class ForgetBody(Body):
+    """Batches to take back."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"batches": [7], "reason": "asked by its owner"}]})
+
+    batches: list[Annotated[int, Field(ge=1, le=NUMBER_MAX)]] = Field(min_length=1, max_length=1000)
+    reason: Reason = ""

@@ -18,7 +18,8 @@ from service.resources import (
     moment,
 )
 from store.errors import BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
-from store.values import VersionRow
+from store.import_books import brought
+from store.values import ModelRow, VersionRow
 
 DEPTH_LISTED_MAX = 200
 """In lists, versions say what they have learned from while it is no more chunks than this."""
@@ -90,25 +91,26 @@ def compare_versions(model: ModelName, version: PathNumber, other: PathNumber, h
     )
 
 
+def _elsewhere(house: House, model: ModelRow, row: VersionRow) -> int:
+    """How many rows of its line were learned from before the model was imported."""
+    if not (came := brought(model.imported)) or model.imported is None:
+        return 0
+    return int(model.imported["rows"]) if house.history.on_line(model.name, row.number, came) else 0
+
+
 def _resources(house: House, model: str, rows: list[VersionRow], *, is_whole: bool) -> list[VersionResource]:
-    recipe = house.history.model(model).description["recipe"]
-    aliases = house.history.aliases(model)
-    return [_resource(house, model, row, recipe=recipe, aliases=aliases, is_whole=is_whole) for row in rows]
+    of, aliases = house.history.model(model), house.history.aliases(model)
+    return [_resource(house, of, row, aliases=aliases, is_whole=is_whole) for row in rows]
 
 
 def _resource(
-    house: House,
-    model: str,
-    row: VersionRow,
-    *,
-    recipe: object,
-    aliases: dict[str, int],
-    is_whole: bool,
+    house: House, model: ModelRow, row: VersionRow, *, aliases: dict[str, int], is_whole: bool
 ) -> VersionResource:
-    evidence = house.history.evidence(model, row.number) if is_whole or row.depth <= DEPTH_LISTED_MAX else None
+    is_listed = is_whole or row.depth <= DEPTH_LISTED_MAX
+    evidence = house.history.evidence(model.name, row.number) if is_listed else None
     return VersionResource.model_validate(
         {
-            "model": model,
+            "model": model.name,
             "version": row.number,
             "parent": row.parent,
             "chunk": row.chunk,
@@ -119,11 +121,12 @@ def _resource(
                 rows=row.rows_learned,
                 chunks=None if evidence is None else evidence.chunks,
                 batches=None if evidence is None else evidence.batches,
+                elsewhere=_elsewhere(house, model, row),
             ),
             "kl_nats": row.kl_nats,
             "prequential": row.report.get("prequential"),
             "seconds": row.report.get("seconds"),
-            "recipe": recipe,
+            "recipe": model.description["recipe"],
             "report": row.report,
             "aliases": [alias for alias, version in aliases.items() if version == row.number],
             "created_at": moment(row.created_at),

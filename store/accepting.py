@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Select, and_, exists, insert, select
+from sqlalchemy.sql import ColumnElement
 
 from store.errors import IdempotencyKeyReused
 from store.events import tell_all
@@ -99,8 +100,8 @@ def pending_rows(connection: Connection, model_id: int) -> int:
     return int(connection.execute(pending_totals(model_id)).one().rows)
 
 
-def overdue(connection: Connection, now: float) -> list[tuple[str, int]]:
-    """Models whose oldest pending batch has waited as long as they allow, and the number of that batch."""
+def overdue(connection: Connection, now: float, *of: ColumnElement[bool]) -> list[str]:
+    """Models (those of them, if given) whose oldest pending batch has waited as long as they allow."""
     waiting = batches.alias("waiting")
     oldest = (
         select(waiting.c.number)
@@ -111,9 +112,9 @@ def overdue(connection: Connection, now: float) -> list[tuple[str, int]]:
     )
     pending = batches.c.number == oldest.scalar_subquery()
     joined = models.join(batches, and_(batches.c.model_id == models.c.id, pending))
-    query = select(models.c.name, models.c.description, batches.c.number, batches.c.accepted_at).select_from(joined)
+    query = select(models.c.name, models.c.description, batches.c.accepted_at).select_from(joined).where(*of)
     return [
-        (row.name, row.number)
+        row.name
         for row in connection.execute(query)
         if (seconds := row.description["chunk"]["seconds"]) is not None and row.accepted_at + seconds <= now
     ]

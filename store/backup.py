@@ -19,7 +19,7 @@ from store.errors import BlobCorrupt, BlobMissing
 from store.folder import Folder
 from store.private import create
 from store.schema import versions
-from store.tombstones import KEPT_ROWS, named_by_priors
+from store.tombstones import KEPT_ROWS, named_by_models
 
 ATTEMPTS = 5
 
@@ -160,4 +160,4 @@ def _named_in(ledger: Path) -> set[str]:
 def _digests(connection: Connection) -> Iterator[str]:
     yield from connection.execute(select(versions.c.digest)).scalars()
     yield from connection.execute(KEPT_ROWS).scalars()
-    yield from named_by_priors(connection)
+    yield from named_by_models(connection)

@@ -11,9 +11,9 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, Row, and_, exists, func, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
-from store.errors import AlreadyAbsorbed, ForgetOvertaken
+from store.errors import AlreadyAbsorbed
 from store.events import tell
-from store.forgets import RunningForget, abandon, end_if_done, running_forget, tip_of
+from store.forgets import RunningForget, abandon, end_if_done, going_on, tip_of, told
 from store.queries import decisions_on, find_chunk, find_version, newest_move, omitted_of
 from store.schema import batches, models, omissions, updates, versions
 from store.tree import learned_among
@@ -96,7 +96,7 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
     """
     head = newest_move(connection, model.id, HEAD)
     assert head is not None
-    forget = _going_on(connection, model, head, now)
+    forget = going_on(connection, model, head, now=now)
     if forget is None and _is_undecided(connection, model, head):
         return None
     while (row := _oldest(connection, model, now, forget)) is not None:
@@ -108,7 +108,7 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
         learned = learned_among(connection, model.id, prior, chunk=chunk.number, among=chosen)
         if learned:
             absorbed = AlreadyAbsorbed(chunk=row.chunk, model=model.name, version=prior)
-            _end(connection, model, row, state=UpdateState.FAILED, error=_told(absorbed), now=now)
+            _end(connection, model, row, state=UpdateState.FAILED, error=told(absorbed), now=now)
             continue
         if not chosen:
             _end(connection, model, row, state=UpdateState.CANCELLED, error=SET_ASIDE, now=now)
@@ -153,24 +153,15 @@ def ended(state: UpdateState, now: float) -> Json:
     return {"state": state, "owner": None, "lease_until": None, "finished_at": now}
 
 
-def _going_on(connection: Connection, model: ModelRow, head: MoveRow, now: float) -> RunningForget | None:
-    """The forget whose steps are next; one that head moved away from has failed."""
-    forget = running_forget(connection, model.id)
-    if forget is None or forget.head_seq == head.seq:
-        return forget
-    overtaken = ForgetOvertaken(model=model.name, head=forget.head, forget=forget.number)
-    abandon(connection, model, forget.number, state=ForgetState.FAILED, error=_told(overtaken), now=now)
-    return None
-
-
 def _is_undecided(connection: Connection, model: ModelRow, head: MoveRow) -> bool:
     """True where head is moved by hand, and has not moved since a version was published for it."""
     if model.description.get("publish") != Publication.MANUAL:
         return False
-    waits = (versions.c.publication == Publication.MANUAL, versions.c.head_seq == head.seq)
-    newest = select(func.max(versions.c.number)).where(versions.c.model_id == model.id).scalar_subquery()
-    query = select(versions.c.number).where(versions.c.model_id == model.id, versions.c.number == newest, *waits)
-    return connection.execute(query).scalar() is not None
+    # What a forget published aside was not published for head.
+    for_head = (versions.c.model_id == model.id, versions.c.publication != Publication.ASIDE)
+    query = select(versions.c.publication, versions.c.head_seq).where(*for_head)
+    newest = connection.execute(query.order_by(versions.c.number.desc()).limit(1)).one()
+    return (newest.publication, newest.head_seq) == (Publication.MANUAL, head.seq)
 
 
 def _to_learn(
@@ -205,10 +196,6 @@ def _end(
     else:
         facts = {"update": number, "code": error["error_code"], "message": error["error_message"]}
         tell(connection, model.id, EventKind.CANCELLED, facts, at=now)
-
-
-def _told(problem: AlreadyAbsorbed | ForgetOvertaken) -> Json:
-    return {"error_code": problem.code, "error_message": str(problem)}
 
 
 def _write_queued(connection: Connection, model: ModelRow, number: int, values: Json) -> None:

@@ -48,7 +48,7 @@ def examine(engine: Engine, blobs: Blobs) -> Findings:
     with for_examining(engine).begin() as connection:
         wrong = violations(connection)
         found = [to_model(row) for row in connection.execute(select(models).order_by(models.c.id))]
-        named = [*_of_priors(found), *_of_rows(connection)]
+        named = [*_of_models(found), *_of_rows(connection)]
         removed = list(connection.execute(_removed()).scalars())
         evidence = [] if wrong else [evidence_of_head(connection, model) for model in found]
         counts = [_size(connection, column) for column in (versions.c.number, batches.c.number)]
@@ -56,9 +56,13 @@ def examine(engine: Engine, blobs: Blobs) -> Findings:
     return Findings(len(found), counts[0], counts[1], tuple(evidence), tuple(wrong))
 
 
-def _of_priors(found: Sequence[ModelRow]) -> Iterator[Named]:
-    """The bytes that priors name, as weights learned elsewhere: an update from the root may need them."""
+def _of_models(found: Sequence[ModelRow]) -> Iterator[Named]:
+    """The bytes that priors name, as weights learned elsewhere, and what came along with imported models."""
     for model in found:
+        if model.imported is not None:
+            blobs = model.imported["blobs"].items()
+            yield from (Named(f"{model.name}: imported.{key}", digest) for key, digest in blobs)
+            continue
         prior = model.description.get("prior", {})
         yield from (Named(f"{model.name}: prior.{key}", prior[key]) for key in PRIOR_BLOBS if key in prior)
 

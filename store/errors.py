@@ -41,6 +41,22 @@ class VersionNotFound(Problem):
     message = "Model '{model}' has no version {version}. GET /v1/models/{model}/versions lists the ones that exist."
 
 
+class PredictionNotFound(Problem):
+    code, status, title = "prediction-not-found", 404, "No such kept prediction"
+    message = (
+        "Model '{model}' keeps no prediction '{prediction}'. Predictions are kept when they are asked for with keep: "
+        "true."
+    )
+
+
+class PredictionExpired(Problem):
+    code, status, title = "prediction-expired", 404, "The prediction is kept no longer"
+    message = (
+        "The time for which prediction '{prediction}' of model '{model}' was kept is over. Post the inputs with their "
+        "label as a batch, if you have them."
+    )
+
+
 class AliasNotFound(Problem):
     code, status, title = "alias-not-found", 404, "No such alias"
     message = "Model '{model}' has no alias '{alias}'."
@@ -49,7 +65,8 @@ class AliasNotFound(Problem):
 class ModelExists(Problem):
     code, status, title = "model-exists", 409, "The name is taken by another model"
     message = (
-        "A model named '{model}' exists with another description. Choose another name, or post the same description."
+        "A model named '{model}' exists with another description, or imported from another version. Choose another "
+        "name, or send the same again."
     )
 
 
@@ -134,6 +151,16 @@ class KeyGiven(Problem):
 class KeyUnusable(Problem):
     code, status, title = "key-unusable", 422, "No such key can be made"
     message = "{reason}. No key was made."
+
+
+class WebhookNotFound(Problem):
+    code, status, title = "webhook-not-found", 404, "No such webhook"
+    message = "Model '{model}' has no webhook {webhook}. GET /v1/models/{model}/webhooks lists the ones that it has."
+
+
+class WebhookUnusable(Problem):
+    code, status, title = "webhook-unusable", 422, "Nothing can be sent to this address"
+    message = "Events cannot be sent to this address: {reason}. No webhook was made."
 
 
 class RollbackTooFar(Problem):

@@ -6,15 +6,19 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, Row, and_, func, insert, select
 
 from store.queries import find_model, next_number
-from store.schema import events
-from store.values import EventKind, EventRow, Json
+from store.schema import events, models, updates
+from store.values import EventKind, EventRow, Json, UpdateState
 
 LIMIT = 100
+NAMED = frozenset({"model", "number", "kind", "at"})
+"""What every event is told with; its facts have other names."""
 
 Happened = tuple[EventKind, Json]
 
@@ -26,6 +30,7 @@ def tell(connection: Connection, model_id: int, kind: EventKind, facts: Json, *,
 
 def tell_all(connection: Connection, model_id: int, happened: Sequence[Happened], *, at: float) -> None:
     """They are the newest events of the model, in this order."""
+    assert not any(NAMED & facts.keys() for _, facts in happened)
     if happened:
         first = next_number(connection, model_id, events.c.number)
         rows = [
@@ -35,25 +40,46 @@ def tell_all(connection: Connection, model_id: int, happened: Sequence[Happened]
         connection.execute(insert(events), rows)
 
 
+@dataclass(frozen=True)
+class Running:
+    """How far the running update of a model is."""
+
+    update: int
+    step: int
+    steps: int
+    elbo: float | None
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a model stands: the number of its newest event, 0 before the first, and the update under way."""
+
+    model_id: int
+    newest: int
+    running: Running | None
+
+
 class Events:
     """The events of models, read."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def after(self, name: str, number: int, *, limit: int = LIMIT) -> list[EventRow]:
-        """The events of the model after this number, the oldest first.
+    def after(
+        self, name: str, number: int, *, limit: int = LIMIT, kinds: Collection[EventKind] | None = None
+    ) -> list[EventRow]:
+        """The events of the model after this number, the oldest first; only those of these kinds, where some are given.
 
         Raises:
             ModelNotFound: there is none of this name.
         """
         with self.engine.begin() as connection:
-            model = find_model(connection, name)
-            query = select(events).where(events.c.model_id == model.id, events.c.number > number)
-            return [
-                EventRow(number=row.number, kind=EventKind(row.kind), facts=row.facts, at=row.at)
-                for row in connection.execute(query.order_by(events.c.number).limit(limit))
-            ]
+            return read_after(connection, find_model(connection, name).id, number, limit=limit, kinds=kinds)
+
+    def of(self, model_id: int, number: int, *, limit: int = LIMIT) -> list[EventRow]:
+        """The events of the model with this id after this number, the oldest first."""
+        with self.engine.begin() as connection:
+            return read_after(connection, model_id, number, limit=limit)
 
     def newest(self, name: str) -> int:
         """The number of the model's newest event; 0 before the first.
@@ -61,7 +87,50 @@ class Events:
         Raises:
             ModelNotFound: there is none of this name.
         """
+        return self.standing(name).newest
+
+    def standing(self, name: str) -> Standing:
+        """Where the model stands.
+
+        Raises:
+            ModelNotFound: there is none of this name.
+        """
         with self.engine.begin() as connection:
-            model = find_model(connection, name)
-            query = select(func.coalesce(func.max(events.c.number), 0)).where(events.c.model_id == model.id)
-            return int(connection.execute(query).scalar_one())
+            return _standings(connection, [find_model(connection, name).id])[0]
+
+    def standings(self, model_ids: Collection[int]) -> list[Standing]:
+        """Where each of these models stands, by one query."""
+        with self.engine.begin() as connection:
+            return _standings(connection, model_ids)
+
+
+def read_after(
+    connection: Connection,
+    model_id: int,
+    number: int,
+    *,
+    limit: int,
+    kinds: Collection[EventKind] | None = None,
+) -> list[EventRow]:
+    """The events of the model after this number, the oldest first; only those of these kinds, where some are given."""
+    query = select(events).where(events.c.model_id == model_id, events.c.number > number)
+    if kinds is not None:
+        query = query.where(events.c.kind.in_(kinds))
+    return [to_event(row) for row in connection.execute(query.order_by(events.c.number).limit(limit))]
+
+
+def to_event(row: Row[Any]) -> EventRow:
+    return EventRow(number=row.number, kind=EventKind(row.kind), facts=row.facts, at=row.at)
+
+
+def _standings(connection: Connection, model_ids: Collection[int]) -> list[Standing]:
+    # Of each model by itself: SQLite looks at every event where it groups them.
+    newest = select(func.coalesce(func.max(events.c.number), 0)).where(events.c.model_id == models.c.id)
+    on = and_(updates.c.model_id == models.c.id, updates.c.state == UpdateState.RUNNING, updates.c.step.is_not(None))
+    columns = (updates.c.number, updates.c.step, updates.c.steps, updates.c.elbo)
+    query = select(models.c.id, newest.scalar_subquery().label("newest"), *columns)
+    found = connection.execute(query.select_from(models.outerjoin(updates, on)).where(models.c.id.in_(model_ids)))
+    return [
+        Standing(row.id, row.newest, None if row.number is None else Running(row.number, row.step, row.steps, row.elbo))
+        for row in found
+    ]

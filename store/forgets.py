@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select, update
 
+from store.errors import ForgetOvertaken, Problem
 from store.events import tell
 from store.schema import forgets, moves, updates, versions
-from store.values import HEAD, OPEN, EventKind, ForgetState, Json, ModelRow, MoveKind, UpdateState
+from store.values import HEAD, OPEN, EventKind, ForgetState, Json, ModelRow, MoveKind, MoveRow, UpdateState
 from store.waker import announce
 from store.writes import insert_move
 
@@ -54,6 +55,16 @@ def running_forget(connection: Connection, model_id: int) -> RunningForget | Non
     )
 
 
+def going_on(connection: Connection, model: ModelRow, head: MoveRow, *, now: float) -> RunningForget | None:
+    """The forget whose steps are next; one that head moved away from has failed."""
+    forget = running_forget(connection, model.id)
+    if forget is None or forget.head_seq == head.seq:
+        return forget
+    overtaken = ForgetOvertaken(model=model.name, head=forget.head, forget=forget.number)
+    abandon(connection, model, forget.number, state=ForgetState.FAILED, error=told(overtaken), now=now)
+    return None
+
+
 def tip_of(connection: Connection, model_id: int, forget: RunningForget) -> int:
     """The version that its next step starts from: what the newest of its steps has published, else its base."""
     of_step = (versions.c.model_id == updates.c.model_id, versions.c["update"] == updates.c.number)
@@ -88,9 +99,14 @@ def abandon(
     values = {"state": UpdateState.CANCELLED, "owner": None, "lease_until": None, "finished_at": now}
     connection.execute(update(updates).where(*left).values(values | error))
     kind = EventKind.CANCELLED if state == ForgetState.CANCELLED else EventKind.FAILED
-    told = {"forget": number, "is_final": True, "code": error["error_code"], "message": error["error_message"]}
-    tell(connection, model.id, kind, told, at=now)
+    facts = {"forget": number, "is_final": True, "code": error["error_code"], "message": error["error_message"]}
+    tell(connection, model.id, kind, facts, at=now)
     announce(connection)
+
+
+def told(problem: Problem) -> Json:
+    """The columns of what ended so."""
+    return {"error_code": problem.code, "error_message": str(problem)}
 
 
 def _write(connection: Connection, model: ModelRow, number: int, values: Json) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Row, insert, select
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import BatchNotFound, ForgetBusy, ForgetNotFound, RowsMissing, UpdateFinished
-from store.forgets import abandon, end_if_done, running_forget
+from store.forgets import abandon, end_if_done, going_on, running_forget
 from store.parking import Decision, decide, give_back
 from store.queries import batches_of, deleted_among, find_model, find_version, newest_move, next_number
 from store.schema import batches, forgets, updates
@@ -48,12 +48,12 @@ class Forgetting:
         """
         with self.engine.begin() as connection:
             model, now = lock_model(connection, name), self.clock(connection)
-            if (busy := running_forget(connection, model.id)) is not None:
+            head = newest_move(connection, model.id, HEAD)
+            assert head is not None
+            if (busy := going_on(connection, model, head, now=now)) is not None:
                 raise ForgetBusy(model=name, forget=busy.number)
             chosen = frozenset(numbers)
             _must_exist(connection, model, chosen)
-            head = newest_move(connection, model.id, HEAD)
-            assert head is not None
             base, plan = _plan(connection, model, head, chosen)
             for batch in sorted(chosen):
                 decide(connection, model, batch, Decision(ParkingKind.FORGET, actor, reason), now=now)

@@ -13,14 +13,18 @@ from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, select
+from sqlalchemy import Connection, Row, Select, Table, func, select
 
+from store.import_books import brought, faults_of_import
+from store.labeled import mislabeled
 from store.lines import Absorbed, Lines
+from store.part_books import faults_of_decisions, faults_of_forgets, faults_of_parts
 from store.placed import placed
 from store.schema import (
     batches,
     chunks,
     deletions,
+    events,
     forgets,
     models,
     moves,
@@ -30,7 +34,7 @@ from store.schema import (
     versions,
 )
 from store.tombstones import named_and_buried
-from store.values import CHALLENGER, GIVEN_UP, HEAD, OPEN, ForgetState, MoveKind, Publication, UpdateState
+from store.values import CHALLENGER, GIVEN_UP, HEAD, OPEN, Json, MoveKind, Publication, UpdateState
 
 Rows = Sequence[Row[Any]]
 
@@ -39,6 +43,7 @@ Rows = Sequence[Row[Any]]
 class Books:
     """The rows of one model, in the order of their numbers; moves by alias and seq."""
 
+    imported: Json | None
     batches: Rows
     chunks: Rows
     updates: Rows
@@ -66,15 +71,15 @@ class Books:
 
 def violations(connection: Connection) -> list[str]:
     """A sentence for everything wrong with the books, which names the model and the thing; none when they are sound."""
-    found = connection.execute(select(models.c.id, models.c.name).order_by(models.c.id)).all()
-    faults = [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id))]
-    return [*faults, *_buried(connection)]
+    found = connection.execute(select(models.c.id, models.c.name, models.c.imported).order_by(models.c.id)).all()
+    faults = [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id, row.imported))]
+    return [*faults, *_untold(connection), *_buried(connection), *mislabeled(connection)]
 
 
-def _read(connection: Connection, model_id: int) -> Books:
+def _read(connection: Connection, model_id: int, imported: Json | None) -> Books:
     # Of batches, which may be many, only what is asked of them.
     held = select(batches.c.number, batches.c.rows, batches.c.key)
-    named = [column for column in versions.c if column.name not in {"report", "digest", "created_at", "kl_nats"}]
+    named = [column for column in versions.c if column.name not in {"report", "created_at", "kl_nats"}]
     queries: dict[Table, Select[Any]] = {
         batches: held.order_by(batches.c.number),
         chunks: select(chunks).order_by(chunks.c.number),
@@ -87,7 +92,16 @@ def _read(connection: Connection, model_id: int) -> Books:
         parkings: select(parkings).order_by(parkings.c.batch, parkings.c.seq),
     }
     rows = (connection.execute(query.where(table.c.model_id == model_id)).all() for table, query in queries.items())
-    return Books(*rows)
+    return Books(imported, *rows)
+
+
+def _untold(connection: Connection) -> Iterator[str]:
+    """The events of each model are numbered without a gap."""
+    counts = (func.count().label("count"), func.max(events.c.number).label("newest"))
+    query = select(models.c.name, *counts).join(models, models.c.id == events.c.model_id).group_by(models.c.name)
+    for row in connection.execute(query.order_by(models.c.name)):
+        if row.count != row.newest:
+            yield f"{row.name}: of events 1 to {row.newest} there are {row.count}"
 
 
 def _buried(connection: Connection) -> Iterator[str]:
@@ -108,8 +122,20 @@ def _faults(books: Books) -> Iterator[str]:
     yield from _updates(books, lines, omitted)
     yield from _deletions(books, omitted)
     yield from _versions(books)
+    yield from faults_of_import(books.imported, books.versions)
     yield from placed(books.versions)
-    yield from _forgets(books)
+    yield from faults_of_parts(
+        batches=books.batches, updates=books.updates, versions=books.versions, omitted=omitted, spans=spans
+    )
+    yield from faults_of_decisions(books.parkings)
+    yield from faults_of_forgets(
+        forgets=books.forgets,
+        updates=books.updates,
+        versions=books.versions,
+        moves=books.moves,
+        spans=spans,
+        lines=lines,
+    )
     yield from (f"version {version} counts chunk {chunk} {count} times" for version, chunk, count in lines.repeated)
     yield from _moves(books)
     yield from _head(books, lines)
@@ -117,7 +143,13 @@ def _faults(books: Books) -> Iterator[str]:
 
 def _numbered(books: Books) -> Iterator[str]:
     """Numbers are given out without a gap, so a row that vanished is missed."""
-    kinds = {"batch": books.batches, "chunk": books.chunks, "update": books.updates, "version": books.versions}
+    kinds = {
+        "batch": books.batches,
+        "chunk": books.chunks,
+        "update": books.updates,
+        "version": books.versions,
+        "forget": books.forgets,
+    }
     for noun, rows in kinds.items():
         before = -1 if noun == "version" else 0
         for earlier, later in pairwise([before, *(row.number for row in rows)]):
@@ -216,6 +248,8 @@ def _versions(books: Books) -> Iterator[str]:
             continue
         if row.parent not in numbers or row.parent >= row.number:
             yield f"version {row.number} has parent {row.parent}, which is not an earlier version"
+        if row.number in brought(books.imported):
+            continue
         if (update := updates_.get(row.update)) is None:
             yield f"version {row.number} names update {row.update}, which does not exist"
         elif (update.prior, update.chunk) != (row.parent, row.chunk):
@@ -228,23 +262,6 @@ def _versions(books: Books) -> Iterator[str]:
     published = {row.number for row in books.updates if row.state == UpdateState.PUBLISHED}
     for update in sorted(published ^ set(born)):
         yield f"update {update} and the versions disagree about its being published"
-
-
-def _forgets(books: Books) -> Iterator[str]:
-    """A forget that is done has moved head, once, to a line without its batches; where one is over, no step is left."""
-    running = {row.number for row in books.forgets if row.state == ForgetState.RUNNING}
-    if len(running) > 1:
-        yield f"forgets {', '.join(map(str, sorted(running)))} run at once"
-    for update in books.updates:
-        if update.forget is not None and update.state in OPEN and update.forget not in running:
-            yield f"update {update.number} is a step of forget {update.forget}, which is over"
-    for row in books.forgets:
-        if (row.head is None) == (row.state == ForgetState.DONE):
-            yield f"forget {row.number} is {row.state}, where head moved says otherwise"
-    moved = sum(row.kind == MoveKind.FORGET for row in books.moves)
-    done = sum(row.state == ForgetState.DONE for row in books.forgets)
-    if moved > done:
-        yield f"head was moved by {moved} forgets, of which {done} are done"
 
 
 def _moves(books: Books) -> Iterator[str]:

@@ -81,6 +81,10 @@ class KeyRing:
         """Whose key this is; None: it is unknown, revoked or expired. Expiry is told by the database's clock."""
         return in_force.find(presented, now=self._clock() + self._ahead_seconds)
 
+    def counts(self, in_force: InForce, key: KeyRow) -> bool:
+        """True while the key is neither revoked nor expired."""
+        return key.hash in in_force.by_hash and not key.is_expired(self._clock() + self._ahead_seconds)
+
     def forget(self) -> None:
         """Whatever is asked next is asked of the database."""
         with self._lock:

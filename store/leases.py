@@ -132,7 +132,8 @@ class Leases:
             else:
                 self._write_as_holder(connection, claim, ended(UpdateState.PUBLISHED, now) | {"step": updates.c.steps})
                 result = Result(digest, kl_nats, report, scores, held)
-                number = insert_version(connection, model, claim, result, now=now)
+                assert head is not None
+                number = insert_version(connection, model, claim, result, head_seq=head.seq, now=now)
                 forget = running_forget(connection, claim.model_id) if claim.forget is not None else None
                 if forget is not None:
                     end_if_done(connection, model, forget, now=now)

@@ -109,7 +109,7 @@ class Ledger:
         try:
             with self.engine.begin() as connection:
                 model = lock_model(connection, name)
-                return accept_in_order(connection, model, posted, now=self.clock(connection), close=self._close_full)
+                return accept_in_order(connection, model, posted, now=self.clock(connection), close=self.close_full)
         except REFUSED:
             if len(posted) == 1:
                 raise
@@ -147,11 +147,11 @@ class Ledger:
         closed = []
         with self.reading.begin() as connection:
             due = overdue(connection, self.clock(connection))
-        for name, first in due:
+        for name in due:
             with self.engine.begin() as connection:
                 model = lock_model(connection, name)
-                # Another worker may have closed it since the look.
-                if connection.execute(select(last_closed(model.id))).scalar_one() < first:
+                # Since the look another worker may have closed it, or somebody may have set the row aside.
+                if overdue(connection, self.clock(connection), models.c.id == model.id):
                     closed.append((name, self._close(connection, model, CloseReason.AGE).chunk.number))
         return closed
 
@@ -183,10 +183,10 @@ class Ledger:
     def replay(self, name: str, numbers: Sequence[int]) -> list[UpdateRow]:
         """New updates wait to absorb these chunks, in this order, on the present line: all of them or none.
 
-        Batches that were set aside are left out.
+        Batches that were set aside, or that head has learned from alone, are left out.
 
         Raises:
-            AlreadyAbsorbed: head has learned from rows of one of the chunks.
+            AlreadyAbsorbed: head has learned from all that is left of one of the chunks.
             RowsDeleted: rows of one of them are gone.
             ChunkBusy: an update of one of them is queued or running.
         """
@@ -198,8 +198,9 @@ class Ledger:
     def _replay(self, connection: Connection, model: ModelRow, number: int, *, head: int) -> UpdateRow:
         chunk = find_chunk(connection, model, number)
         aside = set_aside(connection, model.id, chunk.batch_first, chunk.batch_last)
-        chosen = [batch for batch in chunk.batches if batch not in aside]
-        if learned_among(connection, model.id, head, chunk=number, among=chosen):
+        learned = learned_among(connection, model.id, head, chunk=number, among=chunk.batches)
+        chosen = [batch for batch in chunk.batches if batch not in aside | learned]
+        if learned and not chosen:
             raise AlreadyAbsorbed(chunk=number, model=model.name, version=head)
         if gone := deleted_among(connection, model.id, chosen):
             raise RowsDeleted(chunk=number, model=model.name, batches=", ".join(map(str, gone)))
@@ -212,7 +213,7 @@ class Ledger:
         ).scalar()
         if busy is not None:
             raise ChunkBusy(chunk=number, model=model.name, update=busy)
-        return queue_update(connection, model, number, now=self.clock(connection))
+        return queue_update(connection, model, number, now=self.clock(connection), omitted=sorted(learned))
 
     def _close(self, connection: Connection, model: ModelRow, reason: CloseReason) -> UpdateRow:
         first = connection.execute(select(last_closed(model.id))).scalar_one() + 1
@@ -230,5 +231,6 @@ class Ledger:
         tell(connection, model.id, EventKind.CLOSED, told, at=now)
         return queue_update(connection, model, number, now=now)
 
-    def _close_full(self, connection: Connection, model: ModelRow) -> int:
+    def close_full(self, connection: Connection, model: ModelRow) -> int:
+        """The pending rows, which fill a chunk, are one; its number. Part of the caller's transaction."""
         return self._close(connection, model, CloseReason.ROWS).chunk.number

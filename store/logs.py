@@ -20,19 +20,20 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
-from store.keys import LIKE_A_KEY, PREFIX
+from store.keys import LIKE_A_KEY
 from store.settings import Settings
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
 """The id of the request that the present code works for."""
 
 OURS = "posterity"
-QUIET = ("alembic",)
+QUIET = ("alembic", "httpx")
 FIRST = {"timestamp", "level", "logger", "event", "exception"}
 OF_RECORDS = vars(logging.LogRecord("", 0, "", 0, "", (), None)).keys() | {"taskName", "message", "color_message"}
 """What every record has, and uvicorn's sentence once more, in colours."""
 UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-MASKED = f"{PREFIX}***"
+SECRET = re.compile(rf"{LIKE_A_KEY.pattern}|whsec_[A-Za-z0-9+/=_-]{{16,}}", re.ASCII)
+"""A key, or what signs the messages to a webhook."""
 BARE = re.compile(r"[\w.:/+@{}\[\]*,~-]+")
 
 ENCODER = json.JSONEncoder(default=str)
@@ -97,7 +98,7 @@ class Lines(logging.Formatter):
             fields["request_id"] = request_id
         if record.exc_info and record.exc_info[1] is not None:
             fields["exception"] = traced(record.exc_info[1])
-        return LIKE_A_KEY.sub(MASKED, self._render(fields))
+        return SECRET.sub(_masked, self._render(fields))
 
     def _moment(self, second: int) -> str:
         known, said = self._second
@@ -123,6 +124,10 @@ def traced(raised: BaseException) -> list[str]:
         ]
         error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return lines
+
+
+def _masked(found: re.Match[str]) -> str:
+    return f"{found[0].partition('_')[0]}_***"
 
 
 def _json(fields: Fields) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, and_, exists, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
 from store.engine import Clock, database_clock, for_writing
@@ -22,7 +22,7 @@ from store.queries import (
     omitted_of,
     to_batch,
 )
-from store.schema import batches, parkings, updates
+from store.schema import batches, omissions, parkings, updates
 from store.tree import learned_among
 from store.values import (
     OPEN,
@@ -70,11 +70,12 @@ class Parking:
         Raises:
             BatchNotFound: there is no such batch.
             BatchAbsorbed: head has learned from one; nothing changed.
+            RowsDeleted: the rows of one are gone.
         """
         return self._set_aside(name, numbers, Decision(ParkingKind.PARK, actor, reason))
 
     def discard(self, name: str, numbers: Sequence[int], *, actor: str, reason: str = "") -> list[BatchRow]:
-        """Nothing will learn from these batches.
+        """Nothing will learn from these batches, unless they are released before their rows are deleted.
 
         Raises:
             BatchNotFound, BatchAbsorbed: as from `park`.
@@ -92,7 +93,7 @@ class Parking:
         """
         with self.engine.begin() as connection:
             model, now = lock_model(connection, name), self.clock(connection)
-            chosen = [_find(connection, model, number) for number in numbers]
+            chosen = [_find(connection, model, number) for number in dict.fromkeys(numbers)]
             for batch in chosen:
                 if batch.aside not in {ParkingKind.PARK, ParkingKind.DISCARD}:
                     raise BatchNotParked(batch=batch.number, model=name)
@@ -130,10 +131,13 @@ class Parking:
                     connection, model.id, head, chunk=batch.chunk, among=[number]
                 ):
                     raise BatchAbsorbed(batch=number, model=name, head=head)
-                if batch.aside != how.kind:
+                if how.kind == ParkingKind.PARK and batch.deleted_at is not None:
+                    raise RowsDeleted(chunk=batch.chunk, model=name, batches=number)
+                # What was forgotten stays so.
+                if batch.aside not in {how.kind, ParkingKind.FORGET}:
                     decide(connection, model, number, how, now=now)
                 if batch.chunk is not None:
-                    give_back(connection, model, updates.c.chunk == batch.chunk)
+                    give_back(connection, model, _learns_from(batch))
             announce(connection)
             return [_find(connection, model, number) for number in numbers]
 
@@ -180,6 +184,12 @@ def give_back(connection: Connection, model: ModelRow, chosen: ColumnElement[boo
     running = (updates.c.model_id == model.id, updates.c.state == UpdateState.RUNNING, chosen)
     waiting = {"state": UpdateState.QUEUED, "owner": None, "lease_until": None, "step": None, "steps": None}
     connection.execute(update(updates).where(*running).values(waiting))
+
+
+def _learns_from(batch: BatchRow) -> ColumnElement[bool]:
+    this = (omissions.c.model_id == updates.c.model_id, omissions.c["update"] == updates.c.number)
+    is_left_out = exists().where(*this, omissions.c.batch == batch.number)
+    return and_(updates.c.chunk == batch.chunk, ~is_left_out)
 
 
 def _find(connection: Connection, model: ModelRow, number: int) -> BatchRow:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -11,6 +12,9 @@ from sqlalchemy import Row
 def placed(versions: Sequence[Row[Any]]) -> Iterator[str]:
     """A sentence for each version that does not stand where its parent says; the versions come by their numbers."""
     known = {row.number: row for row in versions}
+    for (branch, depth), count in Counter((row.branch, row.depth) for row in versions).items():
+        if count > 1:
+            yield f"{count} versions are at depth {depth} of branch {branch}"
     for row in versions:
         parent = known.get(row.parent)
         if row.number == 0:

@@ -39,16 +39,18 @@ class Result:
     """Why head is not to move to it; None: it is."""
 
 
-def insert_version(connection: Connection, model: ModelRow, claim: Claim, result: Result, *, now: float) -> int:
+def insert_version(
+    connection: Connection, model: ModelRow, claim: Claim, result: Result, *, head_seq: int, now: float
+) -> int:
     """The next version exists, and head points at it, or the challenger does; its number.
 
-    A step of a forget moves neither.
+    A step of a forget moves neither. `head_seq` is head's newest move until now.
     """
     newest = select(func.max(versions.c.number)).where(versions.c.model_id == claim.model_id)
     number = int(connection.execute(newest).scalar_one()) + 1
     publication = publication_of(model, claim, result)
     place = place_of_child(connection, claim.model_id, claim.prior, rows=claim.rows)
-    lineage = {"parent": claim.prior, "chunk": claim.chunk.number, "update": claim.update, "head_seq": claim.head_seq}
+    lineage = {"parent": claim.prior, "chunk": claim.chunk.number, "update": claim.update, "head_seq": head_seq}
     facts = {"digest": result.digest, "kl_nats": result.kl_nats, "report": result.report, "created_at": now}
     own = {"model_id": claim.model_id, "number": number, "publication": publication}
     connection.execute(insert(versions).values(**own, **lineage, **facts, **place))

@@ -29,6 +29,9 @@ IS_DELETED = exists().where(deletions.c.model_id == batches.c.model_id, deletion
 """True of a batch whose rows were given up."""
 
 
+SHOWN_SECONDS = 1e-6
+"""Moments are shown rounded to this."""
+
 _newest = chunks.alias("newest")
 CHUNK = (
     # Chunks do not overlap: of those that begin before a batch, only the last can hold it.
@@ -83,10 +86,10 @@ def find_version(connection: Connection, model: ModelRow, number: int) -> Versio
 
 
 def newest_move(connection: Connection, model_id: int, alias: str, *, at: float | None = None) -> MoveRow | None:
-    """The newest move of the alias; with `at`, the newest one until then."""
+    """The newest move of the alias; with `at`, the newest one until then, to the microsecond that is shown of it."""
     query = moves_of(model_id, alias)
     if at is not None:
-        query = query.where(moves.c.moved_at <= at)
+        query = query.where(moves.c.moved_at <= at + SHOWN_SECONDS)
     row = connection.execute(query.order_by(moves.c.seq.desc()).limit(1)).one_or_none()
     return None if row is None else to_move(row)
 

@@ -6,7 +6,21 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, Table, select
 
-from store.schema import batches, chunks, deletions, models, moves, updates, versions
+from store.schema import (
+    batches,
+    chunks,
+    deletions,
+    events,
+    forgets,
+    labels,
+    models,
+    moves,
+    omissions,
+    parkings,
+    scores,
+    updates,
+    versions,
+)
 from store.values import OPEN, Json
 
 Recorded = Mapping[tuple[object, ...], Json]
@@ -14,7 +28,7 @@ Recorded = Mapping[tuple[object, ...], Json]
 
 
 def recorded(connection: Connection) -> Recorded:
-    """A picture of every row that is there for good: all of them, but updates that have not ended."""
+    """A picture of every row that is there for good: all of them, but updates and forgets that have not ended."""
     kinds: dict[str, tuple[Table, tuple[str, ...]]] = {
         "model": (models, ("id",)),
         "batch": (batches, ("model_id", "number")),
@@ -23,12 +37,18 @@ def recorded(connection: Connection) -> Recorded:
         "move": (moves, ("model_id", "alias", "seq")),
         "update": (updates, ("model_id", "number")),
         "deletion": (deletions, ("model_id", "batch")),
+        "label": (labels, ("prediction", "row")),
+        "omission": (omissions, ("model_id", "update", "batch")),
+        "decision": (parkings, ("model_id", "batch", "seq")),
+        "forget": (forgets, ("model_id", "number")),
+        "score": (scores, ("model_id", "batch", "version")),
+        "event": (events, ("model_id", "number")),
     }
     return {
         (noun, *(row._mapping[name] for name in names)): dict(row._mapping)
         for noun, (table, names) in kinds.items()
         for row in connection.execute(select(table))
-        if noun != "update" or row.state not in OPEN
+        if noun not in {"update", "forget"} or row.state not in OPEN
     }
 
 

@@ -124,7 +124,7 @@ class Retention:
         if given_up:
             rows = [{"model_id": model.id, "batch": row.number} | facts for row in given_up]
             connection.execute(insert(deletions), rows)
-            told = {"kind": str(how.kind), "by": how.actor, "reason": how.reason}
+            told = {"why": str(how.kind), "by": how.actor, "reason": how.reason}
             happened = [(EventKind.DELETED, {"batch": row.number} | told) for row in given_up]
             tell_all(connection, model.id, happened, at=now)
             bury(connection, {row.digest for row in given_up}, now)
@@ -157,6 +157,8 @@ def _due(connection: Connection, model: ModelRow, chunk: ChunkRow, now: float) -
     learned = {batch for part in born_of(connection, model.id, chunk.number) for batch in part.batches}
     decided = decisions_on(connection, model.id, chunk.batch_first, chunk.batch_last)
     given_up = learned | {batch for batch, kind in decided.items() if kind in GIVEN_UP}
+    # What waits for a decision is kept, also where a version beside head's line has learned from it.
+    given_up -= {batch for batch, kind in decided.items() if kind == ParkingKind.PARK}
     found: Sequence[Any] = connection.execute(query.order_by(batches.c.number)).all()
     return [row for row in found if row.number in given_up]
 

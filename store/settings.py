@@ -123,8 +123,20 @@ class Settings(BaseSettings):
     queue_bytes_max: int = Field(
         default=256 * 2**20, ge=1, description="Most bytes of inputs that wait, if more than one request waits."
     )
+    listeners_max: int = Field(
+        default=1000, ge=1, description="Most connections that listen to events; further ones are refused."
+    )
+    webhook_hosts: str = Field(
+        default="*",
+        description="Hosts, with commas between them, that events may be sent to; * stands for any characters in one.",
+    )
     predict_seconds: float = Field(
         default=60.0, gt=0, description="A prediction that is not ready after so long is given up."
+    )
+    kept_bytes_max: int = Field(
+        default=4 * 2**20,
+        ge=1,
+        description="Most bytes of the inputs of a prediction that is kept, and most of its answer.",
     )
     loaded_bytes_max: int = Field(
         default=2 * 2**30, ge=1, description="Memory for versions kept ready to predict, in bytes."

@@ -22,6 +22,7 @@ from sqlalchemy import Connection, CursorResult, delete, insert, select, text, u
 from store.errors import BlobBuried
 from store.queries import IS_DELETED
 from store.schema import batches, models, tombstones, versions
+from store.values import Json
 
 KEPT_ROWS = select(batches.c.digest).where(~IS_DELETED)
 """The digests of batches whose rows were not given up."""
@@ -103,7 +104,7 @@ def named_among(connection: Connection, digests: Collection[str]) -> set[str]:
     chosen = list(digests)
     named = set(connection.execute(select(versions.c.digest).where(versions.c.digest.in_(chosen))).scalars())
     named |= set(connection.execute(KEPT_ROWS.where(batches.c.digest.in_(chosen))).scalars())
-    return named | set(named_by_priors(connection)).intersection(chosen)
+    return named | set(named_by_models(connection)).intersection(chosen)
 
 
 def holders_of(connection: Connection, digest: str) -> list[str]:
@@ -113,8 +114,8 @@ def holders_of(connection: Connection, digest: str) -> list[str]:
         for table, kept in ((versions, ()), (batches, (~IS_DELETED,)))
     )
     found = connection.execute(select(models.c.name).where(models.c.id.in_(union(*own)))).scalars().all()
-    described = connection.execute(select(models.c.name, models.c.description))
-    return sorted({*found, *(row.name for row in described if digest in digests_of_prior(row.description))})
+    told = connection.execute(select(models.c.name, models.c.description, models.c.imported))
+    return sorted({*found, *(row.name for row in told if digest in digests_of_model(row.description, row.imported))})
 
 
 def named_and_buried(connection: Connection) -> list[str]:
@@ -123,16 +124,21 @@ def named_and_buried(connection: Connection) -> list[str]:
     of_versions = select(versions.c.digest).where(versions.c.digest.in_(buried))
     named = set(connection.execute(of_versions).scalars())
     named |= set(connection.execute(KEPT_ROWS.where(batches.c.digest.in_(buried))).scalars())
-    by_priors = set(named_by_priors(connection))
-    return sorted(named | by_priors.intersection(connection.execute(buried).scalars()))
+    by_models = set(named_by_models(connection))
+    return sorted(named | by_models.intersection(connection.execute(buried).scalars()))
 
 
-def named_by_priors(connection: Connection) -> Iterator[str]:
-    """The digests that the priors of the models name."""
-    for description in connection.execute(select(models.c.description)).scalars():
-        yield from digests_of_prior(description)
+def named_by_models(connection: Connection) -> Iterator[str]:
+    """The digests that the models themselves name."""
+    for row in connection.execute(select(models.c.description, models.c.imported)):
+        yield from digests_of_model(row.description, row.imported)
 
 
-def digests_of_prior(description: dict[str, object]) -> list[str]:
+def digests_of_model(description: Json, imported: Json | None) -> list[str]:
+    """Those that its prior names. A model that was imported has its root as bytes, and needs just what came with it."""
+    return digests_of_prior(description) if imported is None else [str(digest) for digest in imported["blobs"].values()]
+
+
+def digests_of_prior(description: Json) -> list[str]:
     prior = description.get("prior")
     return [str(prior[key]) for key in PRIOR_BLOBS if key in prior] if isinstance(prior, dict) else []

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import Connection, Row, Select, and_, exists, func, select
 
 from store.line import Line, find_line
 from store.queries import omitted_of
-from store.schema import chunks, scores, versions
+from store.schema import chunks, omissions, scores, versions
 from store.values import Json, Part
 
 
@@ -128,15 +128,21 @@ def place_of_child(connection: Connection, model_id: int, parent: int, *, rows: 
 
 
 def _scores(connection: Connection, model_id: int, line: Line) -> list[Json]:
-    """The scores that were kept for the versions of the line, the newest first."""
-    columns = (versions.c["update"], versions.c.depth)
-    absorbed = (connection.execute(select(*columns).where(some)) for some in line.within(model_id))
-    depths = {update: depth for rows in absorbed for update, depth in rows if update is not None}
-    query = select(scores.c["update"], scores.c.batch, scores.c.scores).where(
-        scores.c.model_id == model_id, scores.c["update"].in_(depths), scores.c.scores.is_not(None)
+    """The scores that the versions of the line were learned after, the newest first."""
+    # Not by the update: where a version scored a batch again, after a rollback, the scores are of the first time.
+    held = and_(chunks.c.model_id == versions.c.model_id, chunks.c.number == versions.c.chunk)
+    within = scores.c.batch.between(chunks.c.batch_first, chunks.c.batch_last)
+    scored = and_(scores.c.model_id == versions.c.model_id, scores.c.version == versions.c.parent, within)
+    learned = ~exists().where(
+        omissions.c.model_id == versions.c.model_id,
+        omissions.c["update"] == versions.c["update"],
+        omissions.c.batch == scores.c.batch,
     )
-    rows = sorted(connection.execute(query), key=lambda row: (depths[row[0]], row[1]), reverse=True)
-    return [kept for _, _, kept in rows]
+    columns = (versions.c.depth, scores.c.batch, scores.c.scores)
+    kept = select(*columns).select_from(versions.join(chunks, held).join(scores, scored)).where(learned)
+    query = kept.where(scores.c.scores.is_not(None))
+    found = [row for some in line.within(model_id) for row in connection.execute(query.where(some))]
+    return [row.scores for row in sorted(found, key=lambda row: (row.depth, row.batch), reverse=True)]
 
 
 def _parts() -> Select[Any]:

@@ -20,6 +20,14 @@ ALL_MODELS = "*"
 
 Json = dict[str, Any]
 
+DEFAULTS_SINCE: Json = {
+    "publish": "always",
+    "gate": {"held_out": 0.1, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
+    "surprise": {"park": False, "threshold": 3.0},
+    "predictions": {"keep": False, "seconds": 604_800.0},
+}
+"""What descriptions that were stored before a field existed mean by not having it."""
+
 
 class UpdateState(StrEnum):
     QUEUED = "queued"
@@ -140,7 +148,7 @@ class ModelRow:
 
     def is_described_by(self, description: Json, posted: Json | None) -> bool:
         """True where this is the same model: as it was posted, or as it resolves."""
-        return description == self.description or (posted is not None and posted == self.posted)
+        return description == DEFAULTS_SINCE | self.description or (posted is not None and posted == self.posted)
 
 
 @dataclass(frozen=True)
@@ -400,6 +408,35 @@ class KeyRow:
 
     def is_expired(self, now: float) -> bool:
         return self.expires_at is not None and self.expires_at <= now
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """A label that arrived later: which row of a kept prediction it is for, and which row of a batch that became."""
+
+    prediction: str
+    row: int
+    label: Any
+    """The index of its class, or its numbers."""
+    batch: int
+    batch_row: int
+    labeled_at: float
+
+
+@dataclass(frozen=True)
+class KeptPrediction:
+    """A prediction that is kept until a moment, and the labels that came for it."""
+
+    id: str
+    version: int
+    digest: str
+    rows: int
+    inputs: bytes = field(repr=False)
+    answer: bytes = field(repr=False)
+    predicted_by: str
+    predicted_at: float
+    kept_until: float
+    labels: tuple[LabelRow, ...]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from store.blobs import Blobs
 from store.engine import DATABASE_DOWN, sign_of
 from store.errors import BlobBuried, HeadMoved, LeaseLost, Problem
 from store.history import History
+from store.kept_predictions import KeptPredictions
 from store.leases import Leases
 from store.ledger import Ledger
 from store.publishing import Result
@@ -155,6 +156,8 @@ class Worker:
         return self.leases.publish(claim, **vars(result)).number
 
     def _apply_retention(self) -> None:
+        if swept := KeptPredictions(self.ledger.reading, clock=self.ledger.clock).sweep():
+            log.info("Removed %s predictions whose time is over.", swept)
         try:
             for model, batch in self.retention.apply():
                 log.info("Deleted the rows of batch %s of model %s, as its retention says.", batch, model)

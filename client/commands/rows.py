@@ -76,6 +76,12 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
     interval: Annotated[
         float | None, typer.Option(help="Probability of the intervals of numbers; 0.9 if not given.")
     ] = None,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep/--no-keep", help="Keep the inputs for `posterity label`; if not given, as the model says."
+        ),
+    ] = None,
     url: Url = LOCAL,
     as_json: AsJson = False,
 ) -> None:
@@ -91,7 +97,15 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
     with service_at(url) as client:
         x = fitted(read_rows(contents(file), is_labeled=False), client.model(model)).x
         answer = client.predict(
-            model, x, version=version, alias=alias, method=method, samples=samples, seed=seed, interval=interval
+            model,
+            x,
+            version=version,
+            alias=alias,
+            method=method,
+            samples=samples,
+            seed=seed,
+            interval=interval,
+            keep=keep,
         )
         if as_json:
             print_json(answer.raw)

@@ -65,7 +65,7 @@ def check_chain(demo: Demo) -> None:
     """Every version stands on its parent's evidence and more, and head knows the held-out rows."""
     versions = {version.version: version for version in demo.client.versions(demo.model)}
     grown = [
-        set(version.evidence.batches) > set(versions[version.parent].evidence.batches)
+        set(version.evidence.batches or ()) > set(versions[version.parent].evidence.batches or ())
         for version in versions.values()
         if version.parent in versions and version.parent is not None
     ]

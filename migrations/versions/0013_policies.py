@@ -15,8 +15,8 @@ depends_on = None
 
 LATER = {
     "publish": "always",
-    "gate": {"held_out": 0.1, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
-    "surprise": {"park": False, "threshold": 3.0},
+    "gate": {"held_out": 0.2, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
+    "surprise": {"park": False, "threshold": 2.5},
     "predictions": {"keep": False, "seconds": 604800.0},
 }
 

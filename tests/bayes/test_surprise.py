@@ -67,6 +67,14 @@ def test_a_batch_that_is_better_predicted_than_others_is_no_surprise() -> None:
     assert not found.is_surprising
 
 
+def test_a_root_that_knows_nothing_of_the_labels_scale_does_not_hide_what_comes_in_the_third_batch() -> None:
+    by_root, by_first = numbers(1, sure=1.0, off=8.0), numbers(2)
+    assert by_root.excess / by_root.rows > 50
+
+    assert surprise(numbers(99, off=2.0), [by_root, by_first]).is_surprising
+    assert not surprise(numbers(98), [by_root, by_first]).is_surprising
+
+
 def test_poisoned_batches_among_the_earlier_ones_do_not_hide_the_next_one() -> None:
     poisoned = [classes(seed, shuffled=1.0) for seed in (51, 52, 53, 54)]
     earlier = [*line(classes, 3), *poisoned, *line(classes, 3)]
@@ -96,12 +104,12 @@ def test_small_batches_are_compared_with_as_groups_of_rows() -> None:
 
 
 def test_few_rows_are_never_surprising_however_wrong() -> None:
-    certain = torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(8, 2)
-    wrong = Scores.of(of_classes(certain), torch.ones(8, dtype=torch.int64))
+    certain = torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(6, 2)
+    wrong = Scores.of(of_classes(certain), torch.ones(6, dtype=torch.int64))
 
     found = surprise(wrong, line(classes, 10))
 
-    assert found.z <= math.sqrt(8)
+    assert found.z <= math.sqrt(6)
     assert not found.is_surprising
 
 

@@ -74,7 +74,9 @@ def _books(connection: Connection, there: Recorded) -> Books:
     rows.update({("update", row.model_id, row.number): dict(row._mapping) for row in open_})
     names = {name[1]: row["name"] for name, row in rows.items() if name[0] == "model"}
     books: Books = {name: {table: [] for table, _ in SHAPES.values()} for name in names.values()}
-    for name in sorted((name for name in rows if name[0] != "model"), key=lambda name: (name[0], *name[1:])):
+    for name in sorted(
+        (name for name in rows if name[0] not in {"model", "label"}), key=lambda name: (name[0], *name[1:])
+    ):
         table, shape = SHAPES[str(name[0])]
         books[names[name[1]]][table].append({field.name: rows[name][field.name] for field in fields(shape)})
     return books

@@ -14,11 +14,15 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine, Table, event, insert, select
 from sqlalchemy.exc import IntegrityError
 
+from store.accepting import Posted
 from store.errors import AliasMoved
+from store.kept_predictions import KeptPredictions
+from store.labeling import LabeledBatch, Labeling, LabelsTaken
 from store.schema import batches, moves, updates, versions
 from tests.promises.agreement import outcome_of
 from tests.promises.stories import Given, sound
-from tests.store.given import a_published_version, a_queued_update, accept
+from tests.store.given import a_published_version, a_queued_update, accept, digest
+from tests.store.test_kept_predictions import answered
 
 Answer = TypeVar("Answer")
 
@@ -124,6 +128,24 @@ def two_workers_in_a_claim(engine: Engine, patience: float) -> None:
     sound(engine)
 
 
+def two_who_label_a_row(engine: Engine, patience: float) -> None:
+    """The one who comes second is told, and its batch is none, with the row that is its alone."""
+    given = Given(engine)
+    kept = KeptPredictions(engine, clock=given.clock)
+    a, b, c = (id_ for id_, _ in kept.keep([answered(rows=1)] * 3))
+
+    def label(key: str, *ids: str) -> Callable[[], object]:
+        batch = LabeledBatch(Posted(key, digest(key), len(ids), {}), [(id_, 0) for id_ in ids], [0] * len(ids))
+        return lambda: Labeling(given.ledger).record("digits", [batch])
+
+    with meanwhile(engine, "INSERT INTO labels", label("second", b, c), patience=patience) as other:
+        label("first", a, b)()
+
+    sound(engine)
+    assert isinstance(other[0].exception(), LabelsTaken)
+    assert given.history.counters("digits").rows == 2
+
+
 def closed_meanwhile(engine: Engine, patience: float) -> None:
     """What came in after somebody else closed the old rows is young, and stays open."""
     given = Given(engine)
@@ -169,6 +191,7 @@ MEETINGS: dict[str, Callable[[Engine, float], None]] = {
     "two movers who read the same state": two_movers,
     "two workers who looked at the same moment": two_workers_who_looked,
     "two workers in the middle of a claim": two_workers_in_a_claim,
+    "two who label a row at the same moment": two_who_label_a_row,
     "a chunk that somebody else closed meanwhile": closed_meanwhile,
     "the database refuses a second batch of a key": _refuses(batches, number=100),
     "the database refuses a second running update": _refuses(updates, number=100, state="running"),

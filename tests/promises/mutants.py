@@ -5,11 +5,11 @@ An edit names the words of the source that are the guard; where they are no long
 
 from __future__ import annotations
 
-from store import accepting, aliases, claims, engine, leases, writes
+from store import accepting, aliases, claims, engine, labeling, leases, writes
 from store.leases import Leases
 from store.ledger import Ledger
 from tests.conftest import ENGINES
-from tests.promises.mutation import BORN, KEY, MOVES, RUNNING, Edit, Mutant
+from tests.promises.mutation import BORN, KEY, LABELS, MOVES, RUNNING, Edit, Mutant
 
 SQLITE, POSTGRESQL = (ENGINES[0],), (ENGINES[1],)
 
@@ -20,6 +20,7 @@ FREE: Edit = (claims._oldest, ".where(*waiting, is_free)", ".where(*waiting)")
 
 MEETINGS = ("one key posted twice at once", "rows that come in during a close", "two movers who read the same state")
 ONE_AFTER_ANOTHER = "calls one after another never meet it"
+UNLABELED = "the walk keeps and labels no predictions"
 
 MUTANTS = (
     # 1. The idempotency key of a batch is unique per model.
@@ -196,6 +197,21 @@ MUTANTS = (
         directed="a chunk that somebody else closed meanwhile",
         covered_by=ONE_AFTER_ANOTHER,
         leaves="sound",
+    ),
+    # A row of a kept prediction has one label.
+    Mutant(
+        "the labels' primary key",
+        dropped=(LABELS,),
+        directed="two who label a row at the same moment",
+        covered_by=UNLABELED,
+        leaves="wrong",
+    ),
+    Mutant(
+        "the count of the rows that took their label",
+        ((labeling._insert, "if inserted < len(rows):", "if False:"),),
+        directed="two who label a row at the same moment",
+        covered_by=UNLABELED,
+        leaves="wrong",
     ),
     # When an update is tried, and how often.
     Mutant(

@@ -21,7 +21,8 @@ RUNNING = "uq_updates_running"
 KEY = "uq_batches_model_id_key"
 MOVES = "pk_moves"
 BORN = "uq_versions_model_id_update"
-TABLES = {KEY: "batches", MOVES: "moves", BORN: "versions"}
+LABELS = "pk_labels"
+TABLES = {KEY: "batches", MOVES: "moves", BORN: "versions", LABELS: "labels"}
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,10 @@ PROMISES = (
         "make storm",
     ),
     Promise(
+        "Labels that arrive later count once, whoever posts them and however often",
+        ("promises/test_late_labels_count_once.py", "store/test_labeling.py", "service/test_labels.py"),
+    ),
+    Promise(
         "Damaged bytes are never taken for whole ones, and the doctor names them",
         ("benchmarks/test_corruption.py", "store/test_blobs.py", "store/test_doctor.py"),
         ("corruption",),

@@ -63,8 +63,8 @@ def test_learning_goes_on_from_the_version_rolled_back_to(embedded: House) -> No
     with Client(served(embedded)) as client:
         for version in client.versions("digits")[1:]:
             assert version.parent is not None
-            evidence = set(client.version("digits", version.version).evidence.batches)
-            parents = set(client.version("digits", version.parent).evidence.batches)
+            evidence = set(client.version("digits", version.version).evidence.batches or ())
+            parents = set(client.version("digits", version.parent).evidence.batches or ())
             assert evidence > parents
 
         client.rollback("digits", to=1)

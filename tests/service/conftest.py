@@ -19,7 +19,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
     """A service that accepts little."""
     limits = {"body_bytes_max": 4000, "rows_max": 5, "rows_predict_max": 4, "samples_max": 8}
-    limits |= {"queue_max": 1, "header_seconds": 1}
+    limits |= {"queue_max": 1, "header_seconds": 1, "kept_bytes_max": 1500}
     with running(tmp_path_factory.mktemp("narrow"), **limits) as live:
         yield live
 

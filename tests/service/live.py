@@ -24,6 +24,7 @@ from store.folder import Folder
 from store.leases import Leases
 from store.migrate import upgrade
 from store.settings import Settings
+from worker.loop import Worker
 from worker.reading import read_chunk
 
 Json = dict[str, Any]
@@ -96,6 +97,25 @@ class Live:
         assert claim is not None
         assert claim.model == name
         return leases.publish(claim, digest=digest, kl_nats=0.0, report=report).number
+
+    def work(self) -> int:
+        """Everything that can be claimed is claimed and taken by a real worker; how many claims that were."""
+        engine = self.house.engine
+        worker = Worker(
+            owner="test",
+            ledger=self.house.ledger,
+            leases=Leases(engine, lease_seconds=60.0, attempts_max=1, retry_seconds=0.0),
+            retention=self.house.retention,
+            history=self.house.history,
+            blobs=self.house.blobs,
+            device="cpu",
+            stop=threading.Event(),
+        )
+        count = 0
+        while (claim := worker.leases.claim("test")) is not None:
+            worker.take(claim)
+            count += 1
+        return count
 
     def _absorb_oldest(self) -> None:
         leases = Leases(self.house.engine, lease_seconds=60.0, attempts_max=1, retry_seconds=0.0)

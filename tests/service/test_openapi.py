@@ -59,7 +59,8 @@ def test_a_body_has_a_schema_and_examples() -> None:
     blob = bodies.pop("POST /v1/blobs")["content"]
 
     assert set(blob) == {"application/x-safetensors", "application/octet-stream"}
-    assert len(bodies) == 8
+    assert set(bodies.pop("POST /v1/imports")["content"]) == {"application/zip", "application/octet-stream"}
+    assert len(bodies) == 15
     for body in bodies.values():
         as_json = body["content"]["application/json"]
         assert as_json["schema"]["$ref"].removeprefix("#/components/schemas/") in DOCUMENT["components"]["schemas"]
@@ -89,6 +90,7 @@ def test_headers_that_matter_are_declared() -> None:
     }
 
     assert headers["post_batch"] == {"Idempotency-Key", "Inference-Header-Content-Length"}
+    assert headers["post_labels"] == {"Idempotency-Key"}
     assert headers["move_alias"] == {"If-Match", "If-None-Match"}
     assert headers["remove_alias"] == headers["roll_back"] == {"If-Match"}
     assert headers["predict"] == headers["predict_with_version"] == {"Inference-Header-Content-Length", "Prefer"}

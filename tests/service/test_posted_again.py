@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,9 @@ from sqlalchemy import update
 
 import bayes
 from bayes import recipe
+from service.description import read_description
 from store.schema import models
+from store.values import DEFAULTS_SINCE
 from tests.service.expected import expect_problem
 from tests.service.live import REAL, TINY, Json, Live
 
@@ -55,6 +58,13 @@ def test_the_same_body_is_the_same_model_also_where_a_later_release_chooses_anot
     assert (answer.status_code, answer.json()) == (200, before)
     assert before["recipe"]["lr"] != LR
     assert live.client.get(live.create(description)).json()["recipe"]["lr"] == LR
+
+
+def test_the_defaults_of_fields_that_came_later_are_those_that_a_new_model_has() -> None:
+    described = {"name": "new", "net": {"kind": "mlp", "hidden": [3]}, "input": {"shape": [2]}}
+    _, resolved, _ = read_description(json.dumps(described | {"output": TINY["output"]}).encode())
+
+    assert {name: resolved[name] for name in DEFAULTS_SINCE} == DEFAULTS_SINCE
 
 
 def test_another_body_is_refused_by_a_later_release_too(live: Live, upgrade: Callable[[], None]) -> None:

@@ -133,6 +133,17 @@ def many_values(live: Live, model: str) -> httpx.Response:
         return post("/batches", b'{"inputs": [' + b"[]," * 100)(live, model)
 
 
+def wide(inputs: int) -> Json:
+    return TINY | {"input": {"shape": [inputs]}}
+
+
+def labels_of_much(live: Live, model: str) -> httpx.Response:
+    kept = [live.client.post(f"{model}/predictions", json={"inputs": [[0] * 300], "keep": True}) for _ in range(4)]
+    return post("/labels", {"labels": [{"prediction": one.json()["prediction"], "label": 0} for one in kept]})(
+        live, model
+    )
+
+
 closed = after(rows(), post("/updates", b""))
 
 PROVOKED: dict[str, Call] = {
@@ -167,6 +178,8 @@ PROVOKED: dict[str, Call] = {
     "key-given": lambda live, _model: live.client.delete(f"/v1/keys/posterity_{'A' * 43}"),
     "key-not-found": lambda live, _model: live.client.delete("/v1/keys/nobody"),
     "key-unusable": lambda live, _model: live.client.post("/v1/keys", json={"name": "client", "scopes": ["admin"]}),
+    "kept-too-large": on(wide(400), post("/predictions", {"inputs": [[0] * 400], "keep": True})),
+    "labels-too-large": on(wide(300), labels_of_much),
     "label-dtype": rows(labels=[0.5, 1]),
     "label-out-of-range": rows(labels=[0, 3]),
     "label-shape": rows(labels=[0]),
@@ -181,7 +194,9 @@ PROVOKED: dict[str, Call] = {
     "nothing-pending": post("/updates", b""),
     "origin-foreign": lambda live, model: live.client.get(model, headers={"Origin": "https://page.example"}),
     "overloaded": asked_at_once,
+    "prediction-expired": get(f"/predictions/p{0:011x}{'A' * 22}"),
     "prediction-late": at_once_or_never,
+    "prediction-not-found": get("/predictions/7"),
     "query-invalid": get("/versions?limit=0"),
     "request-invalid": as_sent(b"\x16\x03\x01 this is TLS, or something else\r\n\r\n"),
     "request-late": as_sent(b"GET / HTTP/1.1\r\n"),

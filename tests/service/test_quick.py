@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic_core import to_json
 from sqlalchemy.exc import OperationalError
 from starlette.types import Receive
 
@@ -182,6 +183,25 @@ def seen(answer: httpx.Response) -> Json:
     """All that a client sees of it."""
     headers = {name: value for name, value in answer.headers.items() if name not in EACH_ITS_OWN}
     return {"status": answer.status_code, "headers": headers, "body": answer.content}
+
+
+@pytest.mark.parametrize("asked", [body(keep=True), replace(Asked(), path=f"{PLAIN}/predictions?keep=true")])
+def test_a_prediction_that_is_kept_is_the_same_but_for_its_ids(
+    both: tuple[Live, Live], taken: list[str], asked: Asked
+) -> None:
+    plain = Asked().send(both[0]).json()
+    taken.clear()
+
+    for live in both:
+        answer = asked.send(live)
+        found = answer.json()
+        assert live.client.get(f"{PLAIN}/predictions/{found['prediction']}").json()["inputs"] == INPUTS["inputs"]
+        assert answer.content == to_json(found), "FastAPI and the shortcut write JSON alike"
+        for row in found["outputs"]:
+            del row["prediction"]
+        del found["prediction"], found["kept_until"]
+        assert found == plain
+    assert taken == ["asked"]
 
 
 def test_a_model_that_was_never_asked_is_left_to_fastapi_once(both: tuple[Live, Live], taken: list[str]) -> None:

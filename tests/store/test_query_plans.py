@@ -215,7 +215,6 @@ GUARDED = {
     "uq_versions_branch": ("versions", "rollback by steps"),
     "ix_versions_model_id_chunk": ("versions", "who absorbed a batch"),
     "ix_updates_state": ("updates", "a claim where nothing waits"),
-    "ix_scores_model_id_update": ("scores", "what the worker asks before it learns"),
 }
 """Indexes beside the primary keys, a table that is read from end to end without one, and a call that then does."""
 

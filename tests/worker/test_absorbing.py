@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from sqlalchemy import Engine
+from sqlalchemy import Engine, select
 
 import bayes
 from bayes.prediction import rows_of
@@ -20,9 +20,11 @@ from store.collecting import Collecting
 from store.errors import HeadMoved, LeaseLost
 from store.folder import Folder
 from store.history import History
+from store.kept_predictions import KeptPredictions, ToKeep
 from store.leases import Leases
 from store.ledger import Ledger
 from store.retention import Retention
+from store.schema import predictions
 from store.values import Claim, UpdateState
 from tests.worker.given import a_model, accept, rows
 from worker.absorb import absorb, learn
@@ -351,3 +353,16 @@ def until_too_late() -> Iterator[None]:
         yield
         time.sleep(0.01)
     raise AssertionError(f"still not so after {WAIT_SECONDS} s")
+
+
+def test_a_worker_removes_kept_predictions_whose_time_is_over(worker: Worker, ledger: Ledger, blobs: Folder) -> None:
+    a_model(ledger, blobs)
+    kept = KeptPredictions(ledger.reading, clock=lambda _: time.time() - 100)
+    entries = [ToKeep("moons", 0, "sha256:0", 1, bytes(8), b"{}", "ada", seconds) for seconds in (50.0, 500.0)]
+    (_, _), (later, _) = kept.keep(entries)
+
+    threading.Timer(0.5, worker.stop.set).start()
+    worker.run()
+
+    with ledger.reading.begin() as connection:
+        assert connection.execute(select(predictions.c.id)).scalars().all() == [later]

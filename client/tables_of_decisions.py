@@ -1,0 +1,50 @@
+"""Tables about what is learned from: parked batches, forgets, and how well batches were predicted."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+
+from client.tables import moment, number, table
+from client.values_of_decisions import Forget, Metrics, Parked
+
+SHOWN = ("accuracy", "rmse", "nll", "ece", "brier", "coverage")
+
+
+def parked_table(parked: Iterable[Parked]) -> Table:
+    rows = ((p.batch, p.rows, p.chunk, _z(p.surprise), p.parked_by, p.reason, moment(p.parked_at)) for p in parked)
+    return table(("batch", "rows", "chunk", "surprise, z", "parked by", "reason", "parked"), rows)
+
+
+def forgets_table(forgets: Iterable[Forget]) -> Table:
+    rows = (
+        (
+            f.forget, f.state, ", ".join(map(str, f.batches)), f.base, f"{f.steps.published}/{f.steps.all}", f.head,
+            f.asked_by, f.error.message if f.error else f.reason, moment(f.created_at),
+        )
+        for f in forgets
+    )  # fmt: skip
+    titles = ("forget", "state", "batches", "from version", "steps", "head", "asked by", "remarks", "asked")
+    return table(titles, rows)
+
+
+def metrics_table(found: Metrics) -> Table:
+    """One row for each batch: its own scores, and those of the window."""
+    names = [name for name in SHOWN if any(name in (one.metrics or {}) for one in found.batches)]
+    rows = (
+        (
+            one.batch, one.version, one.rows, *_values(one.metrics, names), *_values(one.windowed, names),
+            _z(one.surprise), "!" if (one.surprise or {}).get("is_surprising") else "",
+        )
+        for one in found.batches
+    )  # fmt: skip
+    windowed = [f"{name} of {found.window}" for name in names]
+    return table(("batch", "under version", "rows", *names, *windowed, "surprise, z", ""), rows)
+
+
+def _values(metrics: Mapping[str, float | None] | None, names: Iterable[str]) -> list[str]:
+    return [number((metrics or {}).get(name), 4) for name in names]
+
+
+def _z(surprise: Mapping[str, object] | None) -> str:
+    z = (surprise or {}).get("z")
+    return f"{z:.2f}" if isinstance(z, float) else ""
