@@ -148,7 +148,8 @@ class ModelRow:
 
     def is_described_by(self, description: Json, posted: Json | None) -> bool:
         """True where this is the same model: as it was posted, or as it resolves."""
-        return description == DEFAULTS_SINCE | self.description or (posted is not None and posted == self.posted)
+        is_equal = DEFAULTS_SINCE | description == DEFAULTS_SINCE | self.description
+        return is_equal or (posted is not None and posted == self.posted)
 
 
 @dataclass(frozen=True)
