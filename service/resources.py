@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from bayes import FamilyName
 from service.description import ChunkLimits, Input, KeptPredictions, Net, Output, Prior, Recipe, Retention
+from service.differences import PredictionDifference
 from service.schemas import Method
 from store.values import DeletionKind, ParkingKind, Publication, UpdateState
 
@@ -292,3 +293,6 @@ class ComparisonResource(BaseModel):
     chunks_only_in_other: list[int]
     batches_only_in_version: list[int]
     batches_only_in_other: list[int]
+    predictions: PredictionDifference | None = Field(
+        description="How their predictions of the same rows differ; null: no rows were named or sent."
+    )
