@@ -8,7 +8,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bayes import FamilyName
-from service.description import ChunkLimits, Input, KeptPredictions, Net, Output, Prior, Recipe, Retention
+from service.description import (
+    ChunkLimits,
+    GatePart,
+    Input,
+    KeptPredictions,
+    Net,
+    Output,
+    Prior,
+    PublishName,
+    Recipe,
+    Retention,
+    SurprisePart,
+)
 from service.schemas import Method
 from store.values import DeletionKind, ParkingKind, Publication, UpdateState
 
@@ -51,6 +63,9 @@ class ModelResource(BaseModel):
     chunk: ChunkLimits
     retention: Retention
     predictions: KeptPredictions
+    publish: PublishName
+    gate: GatePart
+    surprise: SurprisePart
     created_at: datetime
     imported: ImportedResource | None = Field(description="Where it was learned before; null: it began here.")
     head: int = Field(description="The version that predictions default to and updates start from.")
@@ -60,6 +75,9 @@ class ModelResource(BaseModel):
     rows: int
     pending: Pending = Field(description="Accepted, but not in a chunk yet.")
     updates: dict[UpdateState, int] = Field(examples=[{"queued": 0, "running": 1, "published": 3}])
+    undecided: int | None = Field(
+        description="Where head is moved by hand: the version that waits for it, and with it all further chunks."
+    )
 
 
 class ModelList(BaseModel):

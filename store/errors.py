@@ -271,8 +271,8 @@ class ApproximationOvertaken(Problem):
 class RowsDeleted(Problem):
     code, status, title = "rows-deleted", 409, "The rows were deleted"
     message = (
-        "Chunk {chunk} of model '{model}' cannot be absorbed again: the rows of batches {batches} were deleted. The "
-        "versions that learned from it stay."
+        "Nothing more can be learned from them: the rows of batch {batches} of model '{model}' were deleted. The "
+        "versions that have learned from them stay."
     )
 
 

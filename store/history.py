@@ -10,6 +10,7 @@ from sqlalchemy import Engine, and_, bindparam, func, literal, select, union
 from sqlalchemy.sql import ColumnElement
 
 from store.accepting import batches_named, pending_totals
+from store.branches import BranchRow, branches_of
 from store.errors import AliasNotFound, BatchNotFound, ModelNotFound, VersionNotFound
 from store.learned import Difference, difference_between, evidence_of, labels_in
 from store.queries import (
@@ -28,6 +29,7 @@ from store.queries import (
     to_move,
     to_updates,
     to_version,
+    undecided_of,
     updates_of,
     versions_of,
 )
@@ -160,6 +162,11 @@ class History:
             query = versions_of(model.id).where(versions.c.number > after)
             return [to_version(row) for row in connection.execute(query.order_by(versions.c.number).limit(limit))]
 
+    def branches(self, name: str, *, after: int = -1, limit: int = LIMIT) -> list[BranchRow]:
+        """The runs of versions that the tree is made of, in the order in which they began."""
+        with self.engine.begin() as connection:
+            return branches_of(connection, find_model(connection, name).id, after=after, limit=limit)
+
     def evidence(self, name: str, version: int) -> Evidence:
         with self.engine.begin() as connection:
             model = find_model(connection, name)
@@ -243,6 +250,14 @@ class History:
         if move is None or move.version is None:
             raise AliasNotFound(model=name, alias=alias)
         return move
+
+    def undecided(self, name: str) -> int | None:
+        """The version that waits for head to be moved by hand; None: nothing waits for that."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            head = newest_move(connection, model.id, HEAD)
+            assert head is not None
+            return undecided_of(connection, model, head)
 
     def aliases(self, name: str) -> dict[str, int]:
         """Every alias that points at a version, with that version."""

@@ -47,6 +47,12 @@ class Line:
         deeper = (one for one in self.segments if one.last > depth)
         return Line(tuple(Segment(one.branch, max(one.first, depth + 1), one.last) for one in deeper))
 
+    def split(self, depths: int) -> tuple[Line, Line]:
+        """Its newest versions, of so many depths, and the others."""
+        top = self.depth - depths
+        older = (Segment(one.branch, one.first, min(one.last, top)) for one in self.segments if one.first <= top)
+        return self.beyond(top), Line(tuple(older))
+
     def shared_with(self, other: Line) -> tuple[int, int]:
         """Branch and depth of the newest version on both lines, which both begin at the root."""
         theirs = {one.branch: one.last for one in other.segments}

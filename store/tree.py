@@ -86,25 +86,14 @@ def born_of(connection: Connection, model_id: int, chunk: int) -> list[Part]:
 
 def scores_on_line(connection: Connection, model_id: int, version: int, *, limit: int) -> list[Json]:
     """The scores of the newest batches that the line has learned from, the oldest of them first."""
-    # Not by the update: where a version scored a batch again, after a rollback, the scores are of the first time.
-    held = and_(chunks.c.model_id == versions.c.model_id, chunks.c.number == versions.c.chunk)
-    within = scores.c.batch.between(chunks.c.batch_first, chunks.c.batch_last)
-    scored = and_(scores.c.model_id == versions.c.model_id, scores.c.version == versions.c.parent, within)
-    learned = ~exists().where(
-        omissions.c.model_id == versions.c.model_id,
-        omissions.c["update"] == versions.c["update"],
-        omissions.c.batch == scores.c.batch,
-    )
-    query = select(scores.c.scores).select_from(versions.join(chunks, held).join(scores, scored)).where(learned)
-    newest = query.where(scores.c.scores.is_not(None)).order_by(versions.c.depth.desc(), scores.c.batch.desc())
+    line, window = find_line(connection, model_id, version), limit
     found: list[Json] = []
-    # Segment by segment, as a few mostly have enough.
-    for segment in find_line(connection, model_id, version).segments:
-        (here,) = Line((segment,)).within(model_id)
-        found += connection.execute(newest.where(here).limit(limit - len(found))).scalars()
-        if len(found) == limit:
-            break
-    return found[::-1]
+    while line.segments and len(found) < limit:
+        newest, line = line.split(window)
+        found += _scores(connection, model_id, newest)
+        # Versions from before scores were kept have none.
+        window *= 2
+    return found[:limit][::-1]
 
 
 def learned_among(
@@ -136,6 +125,24 @@ def place_of_child(connection: Connection, model_id: int, parent: int, *, rows: 
         return place | {"branch": row.branch, "fork": row.fork}
     newest = select(func.max(versions.c.branch)).where(versions.c.model_id == model_id)
     return place | {"branch": connection.execute(newest).scalar_one() + 1, "fork": parent}
+
+
+def _scores(connection: Connection, model_id: int, line: Line) -> list[Json]:
+    """The scores that the versions of the line were learned after, the newest first."""
+    # Not by the update: where a version scored a batch again, after a rollback, the scores are of the first time.
+    held = and_(chunks.c.model_id == versions.c.model_id, chunks.c.number == versions.c.chunk)
+    within = scores.c.batch.between(chunks.c.batch_first, chunks.c.batch_last)
+    scored = and_(scores.c.model_id == versions.c.model_id, scores.c.version == versions.c.parent, within)
+    learned = ~exists().where(
+        omissions.c.model_id == versions.c.model_id,
+        omissions.c["update"] == versions.c["update"],
+        omissions.c.batch == scores.c.batch,
+    )
+    columns = (versions.c.depth, scores.c.batch, scores.c.scores)
+    kept = select(*columns).select_from(versions.join(chunks, held).join(scores, scored)).where(learned)
+    query = kept.where(scores.c.scores.is_not(None))
+    found = [row for some in line.within(model_id) for row in connection.execute(query.where(some))]
+    return [row.scores for row in sorted(found, key=lambda row: (row.depth, row.batch), reverse=True)]
 
 
 def _parts() -> Select[Any]:
