@@ -257,6 +257,10 @@ class EvidenceResource(BaseModel):
     chunks: list[int] | None = Field(description="null: in a list, where there are many; GET the version by itself.")
     batches: list[int] | None = Field(description="As `chunks`.")
     elsewhere: int = Field(description="Of the rows, those that were learned from before the model was imported.")
+    divided: list[int] = Field(
+        description="Of the batches, those whose part was divided out on this line by an approximate forget. It has "
+        "learned from them all the same."
+    )
 
 
 class VersionResource(BaseModel):

@@ -256,6 +256,18 @@ class RowsMissing(Problem):
     )
 
 
+class ApproximationImpossible(Problem):
+    code, status, title = "approximation-impossible", 409, "The batches cannot be divided out"
+    message = "Batch {batches} of model '{model}' cannot be divided out of version {head}, its head: {reason}."
+
+
+class ApproximationOvertaken(Problem):
+    code, status, title = "approximation-overtaken", 409, "Head moved while it was divided"
+    message = (
+        "Head of model '{model}' left version {head} while batches were divided out of it. Nothing changed; ask again."
+    )
+
+
 class RowsDeleted(Problem):
     code, status, title = "rows-deleted", 409, "The rows were deleted"
     message = (

@@ -88,6 +88,8 @@ class Publication(StrEnum):
     """Head is moved by hand."""
     ASIDE = "aside"
     """It is part of a line that is learned anew, and head moves to the end of that."""
+    APPROXIMATE = "approximate"
+    """Nothing was learned: batches were divided out of its parent, which was head; head moved by that forget."""
     IMPORTED = "imported"
 
 
