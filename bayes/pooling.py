@@ -50,13 +50,14 @@ def unlearn(posterior: Posterior, before: Posterior, after: Posterior) -> Poster
     `before` and absorb the later chunks again.
 
     Raises:
-        FamilyMismatch: as for `merge`, or `after` has not more chunks than `before`, or more than the posterior.
+        FamilyMismatch: as for `merge`, or `after` has not more chunks than `before`, or so many more that the posterior
+            has not as many.
     """
-    if not before.chunks < after.chunks <= posterior.chunks:
+    chunks = posterior.chunks - (after.chunks - before.chunks)
+    if not 0 <= chunks < posterior.chunks:
         raise FamilyMismatch(
             f"of {posterior.chunks} chunks those between {before.chunks} and {after.chunks} cannot be taken back"
         )
-    chunks = posterior.chunks - (after.chunks - before.chunks)
     return _pooled([posterior, after, before], [1.0, -1.0, 1.0], chunks)
 
 

@@ -130,6 +130,18 @@ class ForgetUnfinished(ClientProblem):
         self.state = state
 
 
+class HeadUndecided(ClientProblem):
+    """Head of the model is moved by hand, and updates wait until somebody does."""
+
+    def __init__(self, model: str, version: int, *, waiting: int) -> None:
+        super().__init__(
+            f"{waiting} updates of model {model} wait, as its head is moved by hand: move it to version {version} to "
+            f"accept that (`posterity aliases set {model} head {version}`), or to where it is to decline."
+        )
+        self.model = model
+        self.version = version
+
+
 class WaitTimedOut(ClientProblem):
     """What was waited for did not happen within the given seconds; nothing was cancelled."""
 

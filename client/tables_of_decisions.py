@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from rich.table import Table
 
 from client.tables import moment, number, table
+from client.values import Json
 from client.values_of_decisions import Forget, Metrics, Parked
 
 SHOWN = ("accuracy", "rmse", "nll", "ece", "brier", "coverage")
@@ -25,6 +26,23 @@ def forgets_table(forgets: Iterable[Forget]) -> Table:
     )  # fmt: skip
     titles = ("forget", "state", "batches", "from version", "steps", "head", "asked by", "remarks", "asked")
     return table(titles, rows)
+
+
+def approximation_table(found: Json) -> Table:
+    """What was measured of a division, one row for each figure."""
+    rows: list[tuple[object, ...]] = [("KL(new || old), nats", number(found["kl_nats"]["total"], 4), "", "")]
+    if (kept := found["kept"]) is not None:
+        rows += [
+            (f"{name}, new less old, rows kept", number(of["mean"], 4), number(of["standard_error"], 4), of["rows"])
+            for name, of in kept["differences"].items()
+        ]
+    if (gone := found["forgotten"]) is not None:
+        of_whom = {"head": "old", "divided": "new", "before": f"version {gone['before']}"}
+        rows += [
+            (f"nll of {of_whom[name]}, rows divided out", number(value, 4), "", gone["rows"])
+            for name, value in gone["nll"].items()
+        ]
+    return table(("measured", "value", "standard error", "rows"), rows)
 
 
 def metrics_table(found: Metrics) -> Table:

@@ -7,7 +7,7 @@ from datetime import datetime
 from client.calls import Call, ask, every
 from client.errors import ForgetUnfinished, WaitTimedOut
 from client.values import Alias, Batch, Update, parse
-from client.values_of_decisions import Decision, Forget, Metrics, Parked
+from client.values_of_decisions import Decision, Forget, ForgetMethod, Metrics, Parked
 from client.wire import Request, get, object_of, post, url_path
 
 POLL_SECONDS = 0.1
@@ -52,13 +52,18 @@ def decisions(model: str, batch: int) -> Call[tuple[Decision, ...]]:
     return (yield from every(Decision, "models", model, "batches", batch, "decisions"))
 
 
-def forget(model: str, *batches: int, reason: str | None = None) -> Call[Forget]:
+def forget(model: str, *batches: int, reason: str | None = None, method: ForgetMethod | None = None) -> Call[Forget]:
     """Head's line is being learned anew without these batches; until that is done, clients see the old head.
 
+    By the method "approximate", what was learned of them has been divided out of head instead, at once: it needs no
+    rows, is not exact and no deletion, and `approximation` says what was measured of it.
+
     Raises:
-        ServiceProblem: `rows-missing`, when rows that would have to be learned again are gone.
+        ServiceProblem: `rows-missing`, when rows that would have to be learned again are gone;
+            `approximation-impossible`, when head cannot be divided so.
     """
-    return (yield from ask(post("models", model, "forget", body={"batches": list(batches), "reason": reason}), Forget))
+    body = {"batches": list(batches), "reason": reason, "method": method}
+    return (yield from ask(post("models", model, "forget", body=body), Forget))
 
 
 def forgets(model: str) -> Call[tuple[Forget, ...]]:

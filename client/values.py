@@ -57,6 +57,7 @@ class Model(Resource):
     rows: int
     pending: Pending
     updates: dict[str, int]
+    undecided: int | None = None
     imported: Imported | None = None
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from client.values import Json, Progress, Resource, UpdateError
 
+ForgetMethod = Literal["replay", "approximate"]
 ForgetState = Literal["running", "done", "failed", "cancelled"]
 
 
@@ -47,7 +48,11 @@ class Steps:
 
 @dataclass(frozen=True, kw_only=True)
 class Forget(Resource):
-    """Head's line, learned anew without these batches; `head` is where head moved to, once it is done."""
+    """Head's line, learned anew without these batches; `head` is where head moved to, once it is done.
+
+    By the method "approximate", `divided` are the batches whose part was divided out of `base`, and `approximation` is
+    what was measured of that. Their evidence stays.
+    """
 
     model: str
     forget: int
@@ -58,6 +63,9 @@ class Forget(Resource):
     head: int | None
     updates: tuple[int, ...]
     steps: Steps
+    divided: tuple[int, ...] = ()
+    approximation: Json | None = None
+    warnings: tuple[str, ...] = ()
     asked_by: str
     reason: str
     error: UpdateError | None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from client import calls
 from client.calls import Call
-from client.errors import RowsLeftPending, UpdateUnpublished, WaitTimedOut
+from client.errors import HeadUndecided, RowsLeftPending, UpdateUnpublished, WaitTimedOut
 from client.values import Batch, Model, Update
 from client.wire import get
 
@@ -62,6 +62,7 @@ def settle(
 
     Raises:
         RowsLeftPending: rows are pending that nothing will close by itself.
+        HeadUndecided: updates wait until somebody moves head.
         WaitTimedOut: that took more than `timeout_seconds`.
     """
     deadline = None if timeout_seconds is None else clock() + timeout_seconds
@@ -74,6 +75,8 @@ def settle(
             return current
         if not busy:
             _refuse_endless_wait(current)
+        if current.undecided is not None:
+            raise HeadUndecided(model, current.undecided, waiting=busy)
         _stop_at(deadline, clock, f"Model {model} has {busy} updates to go and {current.pending.rows} rows pending")
         current = yield from calls.ask(get("models", model, after_seconds=poll_seconds), Model)
 

@@ -219,6 +219,9 @@ class DeleteAfterDays(Part):
     days: float = Field(gt=0, le=36_500)
 
 
+PublishName = Literal["always", "gated", "manual"]
+
+
 class GatePart(Part):
     """Of a gated model: what a fresh version may lose against its parent on rows that neither has learned from.
 
@@ -272,7 +275,7 @@ class ModelBody(Part):
     recipe: Literal["auto"] | Recipe = "auto"
     chunk: ChunkLimits = Field({}, validate_default=True)
     retention: Retention = Field({"kind": "keep"}, validate_default=True)
-    publish: Literal["always", "gated", "manual"] = Field(
+    publish: PublishName = Field(
         "always",
         description="When head moves to a fresh version: always; if it is no worse than its parent; if you move it.",
     )

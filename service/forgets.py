@@ -10,22 +10,29 @@ from pydantic import BaseModel, Field
 
 from service.bodies import parse
 from service.callers import ANYBODY, TheCaller
+from service.dividing import forget_by_division
 from service.house import House
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
 from service.requests import JsonOnly, ModelName, PageAsked, PathNumber, RawBody, TheHouse
-from service.resources import ErrorResource, NextCursor, ProgressResource, moment
+from service.resources import ErrorResource, LayersKl, NextCursor, ProgressResource, moment
 from service.schemas import ForgetBody
+from store.dividing import APPROXIMATE
 from store.errors import (
+    ApproximationImpossible,
+    ApproximationOvertaken,
     BatchNotFound,
+    BlobBuried,
+    BlobCorrupt,
+    BlobMissing,
     ForgetBusy,
     ForgetNotFound,
     ModelNotFound,
     RowsMissing,
     UpdateFinished,
 )
-from store.values import ForgetRow, ForgetState, UpdateState
+from store.values import ForgetRow, ForgetState, Json, UpdateState
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["forgets"])
 
@@ -38,18 +45,59 @@ class StepsResource(BaseModel):
     running: ProgressResource | None = Field(description="The one that is being learned now.")
 
 
+class DifferenceResource(BaseModel):
+    """A score under the new version less that under the one that was divided, as the mean over the rows."""
+
+    mean: float | None
+    standard_error: float | None
+    rows: int
+
+
+class KeptRows(BaseModel):
+    rows: int
+    differences: dict[str, DifferenceResource] = Field(
+        examples=[{"accuracy": {"mean": -0.004, "standard_error": 0.003, "rows": 1000}}]
+    )
+
+
+class ForgottenRows(BaseModel):
+    rows: int
+    nll: dict[Literal["head", "divided", "before"], float | None] = Field(
+        description="In nats a row: by the version that was divided, by what that left, and by the version before."
+    )
+    before: int = Field(description="The newest version that had learned from none of the rows; younger than head.")
+
+
+class ApproximationResource(BaseModel):
+    """What could be measured of a division there and then."""
+
+    kl_nats: LayersKl = Field(description="KL(the new version || the version that was divided).")
+    kept: KeptRows | None = Field(description="On the newest rows that it goes on knowing; null: none is here.")
+    forgotten: ForgottenRows | None = Field(description="On the rows that were divided out; null: none is here.")
+
+
 class ForgetResource(BaseModel):
-    """Head's line, learned anew without these batches. Head moves once, when the last step is published."""
+    """Head's line, learned anew without these batches, or divided. Head moves once, when the last step is published."""
 
     model: str
     forget: int
     batches: list[int]
     method: Literal["replay", "approximate"]
     state: ForgetState
-    base: int = Field(description="The version that the new line starts from: the last that knew none of the batches.")
+    base: int = Field(
+        description="The version that the new line starts from: the last that knew none of the batches; or that was "
+        "divided."
+    )
     head: int | None = Field(description="Where head moved to; null: it has not.")
     updates: list[int] = Field(description="The updates that learn the chunks again, in their order.")
     steps: StepsResource
+    divided: list[int] = Field(
+        description="Batches whose part was divided out of head, approximately; its evidence still has them."
+    )
+    approximation: ApproximationResource | None = Field(
+        description="How far the division may be off, as measured; null: nothing was divided."
+    )
+    warnings: list[str]
     asked_by: str
     reason: str
     error: ErrorResource | None
@@ -69,7 +117,8 @@ class ForgetList(BaseModel):
     dependencies=[JsonOnly],
     openapi_extra=takes(ForgetBody),
     responses=declared(
-        *(ModelNotFound, BatchNotFound, ForgetBusy, RowsMissing),
+        *(ModelNotFound, BatchNotFound, ForgetBusy, RowsMissing, ApproximationImpossible, ApproximationOvertaken),
+        *(BlobMissing, BlobCorrupt, BlobBuried),
         *(JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported),
     ),
 )
@@ -79,10 +128,15 @@ def forget_batches(
     """Takes batches back: goes back to before the first of them, and learns again, without them, what came after.
 
     Clients see the old head until the new one is ready. Nothing learns from these batches any more; versions that have
-    stay, and their rows do too: delete them by themselves.
+    stay, and their rows do too: delete them by themselves. With the method `approximate`, what was learned of them is
+    divided out of head instead, at once: that needs no rows, is not exact and no deletion, and says how far it is off.
     """
-    body = parse(ForgetBody, raw)
-    forget = house.forgetting.forget(model, body.batches, actor=caller.name(ANYBODY), reason=body.reason)
+    body, actor = parse(ForgetBody, raw), caller.name(ANYBODY)
+    if body.method == APPROXIMATE:
+        number = forget_by_division(house, model, body.batches, actor=actor, reason=body.reason)
+        forget = house.forgetting.find(model, number)
+    else:
+        forget = house.forgetting.forget(model, body.batches, actor=actor, reason=body.reason)
     response.headers["Location"] = f"/v1/models/{model}/forgets/{forget.number}"
     return _resource(house, model, forget)
 
@@ -113,6 +167,7 @@ def cancel_forget(model: ModelName, forget: PathNumber, house: TheHouse) -> Forg
 
 def _resource(house: House, model: str, row: ForgetRow) -> ForgetResource:
     error = None if row.error_code is None else ErrorResource(code=row.error_code, message=row.error_message or "")
+    report = _report(house, model, row)
     return ForgetResource.model_validate(
         {
             "model": model,
@@ -124,6 +179,9 @@ def _resource(house: House, model: str, row: ForgetRow) -> ForgetResource:
             "head": row.head,
             "updates": list(row.updates),
             "steps": StepsResource(published=row.published, all=len(row.updates), running=_running(house, model, row)),
+            "divided": report.get("divided", []),
+            "approximation": report.get("approximation"),
+            "warnings": report.get("warnings", []),
             "asked_by": row.asked_by,
             "reason": row.reason,
             "error": error,
@@ -131,6 +189,13 @@ def _resource(house: House, model: str, row: ForgetRow) -> ForgetResource:
             "finished_at": None if row.finished_at is None else moment(row.finished_at),
         }
     )
+
+
+def _report(house: House, model: str, row: ForgetRow) -> Json:
+    """What is told of the version that a division has made; nothing of others."""
+    if row.method != APPROXIMATE or row.head is None or row.head == row.base:
+        return {}
+    return house.history.version(model, row.head).report
 
 
 def _running(house: House, model: str, row: ForgetRow) -> ProgressResource | None:

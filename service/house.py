@@ -28,6 +28,7 @@ from store.aliases import Aliases
 from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
 from store.deliveries import Deliveries
+from store.dividing import Dividing
 from store.engine import connect
 from store.events import Events
 from store.exporting import Exporting
@@ -79,12 +80,13 @@ class House:
     retention: Retention
     parking: Parking
     forgetting: Forgetting
+    dividing: Dividing
     scoring: Scoring
     bodies: Bodies
     reading: CapacityLimiter
     """Held while a large body is read: its arrays take several times its bytes."""
     computing: threading.BoundedSemaphore
-    """Held while making a root: as many at once as there are cores."""
+    """Held while making a root or dividing a head: as many at once as there are cores."""
     comparing: CapacityLimiter
     """Held while the predictions of two versions are compared."""
     stopping: threading.Event
@@ -178,6 +180,7 @@ def open_house(settings: Settings) -> House:
         retention=Retention(engine, collecting),
         parking=Parking(engine),
         forgetting=Forgetting(engine),
+        dividing=Dividing(engine),
         scoring=Scoring(engine),
         bodies=Bodies(settings.bodies_bytes_max),
         reading=CapacityLimiter(READERS),

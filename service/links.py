@@ -15,17 +15,20 @@ HEAD = {"alias": "head"}
 ALIAS = ANSWERED | {"alias": "$response.body#/alias"}
 VERSION = ANSWERED | {"version": "$response.body#/version"}
 WEBHOOK = ANSWERED | {"webhook": "$response.body#/webhook"}
+BATCH = ANSWERED | {"batch": "$response.body#/batch"}
+FORGET = ANSWERED | {"forget": "$response.body#/forget"}
+DECISIONS = ("park_batch", "discard_batch")
 UPDATE = ("get_update", "cancel_update")
 FIRST_UPDATE = ASKED | {"update": "$response.body#/updates/0/update"}
 
 OF_MODELS = (
     *("get_model", "post_batch", "list_batches", "close_chunk", "list_updates", "replay_chunks"),
     *("predict", "predict_small", "post_labels", "list_versions", "list_aliases", "roll_back"),
-    *("list_events", "create_webhook", "list_webhooks"),
+    *("list_events", "create_webhook", "list_webhooks", "list_parked", "forget_batches", "list_forgets", "get_metrics"),
 )
 """Calls that need no more than the name of a model, and perhaps a body; not the one whose answer has no end."""
 
-OF_VERSIONS = ("get_version", "predict_with_version", "download_posterior")
+OF_VERSIONS = ("get_version", "predict_with_version", "download_posterior", "export_version")
 OF_ALIASES = ("get_alias", "get_alias_history")
 
 
@@ -52,7 +55,12 @@ LEADS = (
     Leads("close_chunk", (202,), UPDATE, ANSWERED | {"update": "$response.body#/update"}),
     Leads("list_updates", (200,), UPDATE, FIRST_UPDATE),
     Leads("replay_chunks", (202,), UPDATE, FIRST_UPDATE),
-    Leads("get_batch", (200,), ("delete_batch",), ANSWERED | {"batch": "$response.body#/batch"}),
+    Leads("get_batch", (200,), ("delete_batch", "list_decisions", *DECISIONS), BATCH),
+    Leads("post_batch", (202,), DECISIONS, BATCH),
+    Leads("park_batch", (200,), ("release_batch", "discard_batch", "list_decisions"), BATCH),
+    Leads("list_parked", (200,), ("release_batch",), ASKED | {"batch": "$response.body#/parked/0/batch"}),
+    Leads("forget_batches", (202,), ("get_forget", "cancel_forget"), FORGET),
+    Leads("list_forgets", (200,), ("get_forget",), ASKED | {"forget": "$response.body#/forgets/0/forget"}),
     Leads("create_key", (201,), ("revoke_key",), {"name": "$response.body#/name"}),
     Leads("create_webhook", (201,), ("get_webhook", "remove_webhook"), WEBHOOK),
     Leads("cancel_update", (200,), ("replay_chunks",), ANSWERED),

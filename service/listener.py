@@ -56,12 +56,12 @@ class Listener:
         """
         yield position(self._number, retry=RETRY_MILLISECONDS)
         while not self._is_over:
-            self._turn.clear()
             if said := await self._next():
                 self._spoke_at = self._hub.clock()
                 yield said
-            else:
+            if not said or self._number >= self._feed.newest:
                 await self._turn.wait()
+                self._turn.clear()
 
     async def _next(self) -> bytes:
         """What is to be said now; nothing, where it is to wait for its turn."""

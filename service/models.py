@@ -153,5 +153,6 @@ def resource_of(house: House, row: ModelRow) -> ModelResource:
             "rows": counters.rows,
             "pending": Pending(batches=counters.pending_batches, rows=counters.pending_rows),
             "updates": counters.updates,
+            "undecided": house.history.undecided(row.name),
         }
     )

@@ -17,7 +17,17 @@ from service.needs import need_of
 from service.parameters import tidy_parameters
 from service.problems import ProblemBody
 from service.requests import BYTES, JSON, SAFETENSORS, ZIP
-from service.schemas import AliasBody, BatchBody, KeyBody, PredictionBody, ReplayBody, RollbackBody, WebhookBody
+from service.schemas import (
+    AliasBody,
+    BatchBody,
+    ForgetBody,
+    KeyBody,
+    PredictionBody,
+    ReasonBody,
+    ReplayBody,
+    RollbackBody,
+    WebhookBody,
+)
 
 REF = "#/components/schemas/{model}"
 READ_RAW: tuple[type[BaseModel], ...] = (
@@ -25,6 +35,8 @@ READ_RAW: tuple[type[BaseModel], ...] = (
     BatchBody,
     PredictionBody,
     AliasBody,
+    ForgetBody,
+    ReasonBody,
     RollbackBody,
     ReplayBody,
     KeyBody,

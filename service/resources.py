@@ -8,7 +8,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bayes import FamilyName
-from service.description import ChunkLimits, Input, KeptPredictions, Net, Output, Prior, Recipe, Retention
+from service.description import (
+    ChunkLimits,
+    GatePart,
+    Input,
+    KeptPredictions,
+    Net,
+    Output,
+    Prior,
+    PublishName,
+    Recipe,
+    Retention,
+    SurprisePart,
+)
 from service.differences import PredictionDifference
 from service.schemas import Method
 from store.values import DeletionKind, ParkingKind, Publication, UpdateState
@@ -52,6 +64,9 @@ class ModelResource(BaseModel):
     chunk: ChunkLimits
     retention: Retention
     predictions: KeptPredictions
+    publish: PublishName
+    gate: GatePart
+    surprise: SurprisePart
     created_at: datetime
     imported: ImportedResource | None = Field(description="Where it was learned before; null: it began here.")
     head: int = Field(description="The version that predictions default to and updates start from.")
@@ -61,6 +76,9 @@ class ModelResource(BaseModel):
     rows: int
     pending: Pending = Field(description="Accepted, but not in a chunk yet.")
     updates: dict[UpdateState, int] = Field(examples=[{"queued": 0, "running": 1, "published": 3}])
+    undecided: int | None = Field(
+        description="Where head is moved by hand: the version that waits for it, and with it all further chunks."
+    )
 
 
 class ModelList(BaseModel):
@@ -239,6 +257,10 @@ class EvidenceResource(BaseModel):
     chunks: list[int] | None = Field(description="null: in a list, where there are many; GET the version by itself.")
     batches: list[int] | None = Field(description="As `chunks`.")
     elsewhere: int = Field(description="Of the rows, those that were learned from before the model was imported.")
+    divided: list[int] = Field(
+        description="Of the batches, those whose part was divided out on this line by an approximate forget. It has "
+        "learned from them all the same."
+    )
 
 
 class VersionResource(BaseModel):

@@ -213,3 +213,8 @@ class ForgetBody(Body):
 
     batches: list[Annotated[int, Field(ge=1, le=NUMBER_MAX)]] = Field(min_length=1, max_length=1000)
     reason: Reason = ""
+    method: Literal["replay", "approximate"] = Field(
+        "replay",
+        description="replay: learn again what followed, exactly; approximate: divide the posterior, which is not exact "
+        "and no deletion, where rows are gone.",
+    )

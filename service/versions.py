@@ -71,11 +71,24 @@ def _elsewhere(house: House, model: ModelRow, row: VersionRow) -> int:
 
 def _resources(house: House, model: str, rows: list[VersionRow], *, is_whole: bool) -> list[VersionResource]:
     of, aliases = house.history.model(model), house.history.aliases(model)
-    return [_resource(house, of, row, aliases=aliases, is_whole=is_whole) for row in rows]
+    divisions = house.dividing.divisions(model)
+    return [_resource(house, of, row, aliases=aliases, divisions=divisions, is_whole=is_whole) for row in rows]
+
+
+def _divided(house: House, model: str, version: int, divisions: dict[int, list[int]]) -> list[int]:
+    """The batches that were divided out on the line of the version."""
+    line = house.history.on_line(model, version, divisions) if divisions else frozenset()
+    return sorted(batch for division in line for batch in divisions[division])
 
 
 def _resource(
-    house: House, model: ModelRow, row: VersionRow, *, aliases: dict[str, int], is_whole: bool
+    house: House,
+    model: ModelRow,
+    row: VersionRow,
+    *,
+    aliases: dict[str, int],
+    divisions: dict[int, list[int]],
+    is_whole: bool,
 ) -> VersionResource:
     is_listed = is_whole or row.depth <= DEPTH_LISTED_MAX
     evidence = house.history.evidence(model.name, row.number) if is_listed else None
@@ -93,6 +106,7 @@ def _resource(
                 chunks=None if evidence is None else evidence.chunks,
                 batches=None if evidence is None else evidence.batches,
                 elsewhere=_elsewhere(house, model, row),
+                divided=_divided(house, model.name, row.number, divisions),
             ),
             "kl_nats": row.kl_nats,
             "prequential": row.report.get("prequential"),

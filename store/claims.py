@@ -14,8 +14,8 @@ from sqlalchemy.sql import ColumnElement
 from store.errors import AlreadyAbsorbed
 from store.events import tell
 from store.forgets import RunningForget, abandon, end_if_done, going_on, tip_of, told
-from store.queries import decisions_on, find_chunk, find_version, newest_move, omitted_of
-from store.schema import batches, models, omissions, updates, versions
+from store.queries import decisions_on, find_chunk, find_version, newest_move, omitted_of, undecided_of
+from store.schema import batches, models, omissions, updates
 from store.tree import learned_among
 from store.values import (
     HEAD,
@@ -25,9 +25,7 @@ from store.values import (
     ForgetState,
     Json,
     ModelRow,
-    MoveRow,
     ParkingKind,
-    Publication,
     UpdateState,
 )
 
@@ -97,7 +95,7 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
     head = newest_move(connection, model.id, HEAD)
     assert head is not None
     forget = going_on(connection, model, head, now=now)
-    if forget is None and _is_undecided(connection, model, head):
+    if forget is None and undecided_of(connection, model, head) is not None:
         return None
     while (row := _oldest(connection, model, now, forget)) is not None:
         assert head.version is not None
@@ -151,17 +149,6 @@ def failed(now: float, *, is_last: bool, not_before: float | None) -> Json:
 def ended(state: UpdateState, now: float) -> Json:
     """The columns of an update that is over."""
     return {"state": state, "owner": None, "lease_until": None, "finished_at": now}
-
-
-def _is_undecided(connection: Connection, model: ModelRow, head: MoveRow) -> bool:
-    """True where head is moved by hand, and has not moved since a version was published for it."""
-    if model.description.get("publish") != Publication.MANUAL:
-        return False
-    # What a forget published aside was not published for head.
-    for_head = (versions.c.model_id == model.id, versions.c.publication != Publication.ASIDE)
-    query = select(versions.c.publication, versions.c.head_seq).where(*for_head)
-    newest = connection.execute(query.order_by(versions.c.number.desc()).limit(1)).one()
-    return (newest.publication, newest.head_seq) == (Publication.MANUAL, head.seq)
 
 
 def _to_learn(

@@ -256,11 +256,23 @@ class RowsMissing(Problem):
     )
 
 
+class ApproximationImpossible(Problem):
+    code, status, title = "approximation-impossible", 409, "The batches cannot be divided out"
+    message = "Batch {batches} of model '{model}' cannot be divided out of version {head}, its head: {reason}."
+
+
+class ApproximationOvertaken(Problem):
+    code, status, title = "approximation-overtaken", 409, "Head moved while it was divided"
+    message = (
+        "Head of model '{model}' left version {head} while batches were divided out of it. Nothing changed; ask again."
+    )
+
+
 class RowsDeleted(Problem):
     code, status, title = "rows-deleted", 409, "The rows were deleted"
     message = (
-        "Chunk {chunk} of model '{model}' cannot be absorbed again: the rows of batches {batches} were deleted. The "
-        "versions that learned from it stay."
+        "Nothing more can be learned from them: the rows of batch {batches} of model '{model}' were deleted. The "
+        "versions that have learned from them stay."
     )
 
 

@@ -53,7 +53,7 @@ class Forgetting:
             if (busy := going_on(connection, model, head, now=now)) is not None:
                 raise ForgetBusy(model=name, forget=busy.number)
             chosen = frozenset(numbers)
-            _must_exist(connection, model, chosen)
+            must_exist(connection, model, chosen)
             base, plan = _plan(connection, model, head, chosen)
             for batch in sorted(chosen):
                 decide(connection, model, batch, Decision(ParkingKind.FORGET, actor, reason), now=now)
@@ -113,7 +113,7 @@ def _plan(connection: Connection, model: ModelRow, head: MoveRow, chosen: frozen
         RowsMissing: rows of it are gone.
     """
     assert head.version is not None
-    touched = [part for part in _line_with(connection, model, head.version, chosen) if chosen & set(part.batches)]
+    touched = [part for part in line_with(connection, model, head.version, chosen) if chosen & set(part.batches)]
     if not touched:
         return head.version, []
     first = find_version(connection, model, min(part.version for part in touched))
@@ -128,7 +128,7 @@ def _plan(connection: Connection, model: ModelRow, head: MoveRow, chosen: frozen
     return first.parent, plan
 
 
-def _line_with(connection: Connection, model: ModelRow, head: int, chosen: frozenset[int]) -> list[Part]:
+def line_with(connection: Connection, model: ModelRow, head: int, chosen: frozenset[int]) -> list[Part]:
     """What head's line has absorbed of the chunks that hold these batches."""
     query = batches_of(model.id).where(batches.c.number.in_(chosen))
     numbers = {row.chunk for row in connection.execute(query) if row.chunk is not None}
@@ -145,7 +145,12 @@ def _missing(model: ModelRow, base: int, chosen: frozenset[int], gone: str) -> R
     )
 
 
-def _must_exist(connection: Connection, model: ModelRow, chosen: frozenset[int]) -> None:
+def must_exist(connection: Connection, model: ModelRow, chosen: frozenset[int]) -> None:
+    """Nothing happens where the model has these batches.
+
+    Raises:
+        BatchNotFound: one does not exist.
+    """
     query = select(batches.c.number).where(batches.c.model_id == model.id, batches.c.number.in_(chosen))
     for number in sorted(chosen - set(connection.execute(query).scalars())):
         raise BatchNotFound(model=model.name, batch=number)

@@ -29,6 +29,7 @@ from store.queries import (
     to_move,
     to_updates,
     to_version,
+    undecided_of,
     updates_of,
     versions_of,
 )
@@ -249,6 +250,14 @@ class History:
         if move is None or move.version is None:
             raise AliasNotFound(model=name, alias=alias)
         return move
+
+    def undecided(self, name: str) -> int | None:
+        """The version that waits for head to be moved by hand; None: nothing waits for that."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            head = newest_move(connection, model.id, HEAD)
+            assert head is not None
+            return undecided_of(connection, model, head)
 
     def aliases(self, name: str) -> dict[str, int]:
         """Every alias that points at a version, with that version."""

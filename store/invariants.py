@@ -15,6 +15,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, Table, func, select
 
+from store.divided_books import absorbed_by, faults_of_divisions
 from store.import_books import brought, faults_of_import
 from store.labeled import mislabeled
 from store.lines import Absorbed, Lines
@@ -136,6 +137,14 @@ def _faults(books: Books) -> Iterator[str]:
         spans=spans,
         lines=lines,
     )
+    yield from faults_of_divisions(
+        forgets=books.forgets,
+        updates=books.updates,
+        versions=books.versions,
+        moves=books.moves,
+        absorbed=absorbed_by(books.versions, omitted, spans),
+        lines=lines,
+    )
     yield from (f"version {version} counts chunk {chunk} {count} times" for version, chunk, count in lines.repeated)
     yield from _moves(books)
     yield from _head(books, lines)
@@ -248,7 +257,7 @@ def _versions(books: Books) -> Iterator[str]:
             continue
         if row.parent not in numbers or row.parent >= row.number:
             yield f"version {row.number} has parent {row.parent}, which is not an earlier version"
-        if row.number in brought(books.imported):
+        if row.number in brought(books.imported) or row.publication == Publication.APPROXIMATE:
             continue
         if (update := updates_.get(row.update)) is None:
             yield f"version {row.number} names update {row.update}, which does not exist"

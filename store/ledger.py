@@ -203,7 +203,7 @@ class Ledger:
         if learned and not chosen:
             raise AlreadyAbsorbed(chunk=number, model=model.name, version=head)
         if gone := deleted_among(connection, model.id, chosen):
-            raise RowsDeleted(chunk=number, model=model.name, batches=", ".join(map(str, gone)))
+            raise RowsDeleted(model=model.name, batches=", ".join(map(str, gone)))
         busy = connection.execute(
             select(updates.c.number).where(
                 updates.c.model_id == model.id,

@@ -98,7 +98,7 @@ class Parking:
                 if batch.aside not in {ParkingKind.PARK, ParkingKind.DISCARD}:
                     raise BatchNotParked(batch=batch.number, model=name)
                 if batch.deleted_at is not None:
-                    raise RowsDeleted(chunk=batch.chunk, model=name, batches=batch.number)
+                    raise RowsDeleted(model=name, batches=batch.number)
             for batch in chosen:
                 decide(connection, model, batch.number, Decision(ParkingKind.RELEASE, actor, reason), now=now)
             waiting = self._queue(connection, model, chosen, now)
@@ -132,7 +132,7 @@ class Parking:
                 ):
                     raise BatchAbsorbed(batch=number, model=name, head=head)
                 if how.kind == ParkingKind.PARK and batch.deleted_at is not None:
-                    raise RowsDeleted(chunk=batch.chunk, model=name, batches=number)
+                    raise RowsDeleted(model=name, batches=number)
                 # What was forgotten stays so.
                 if batch.aside not in {how.kind, ParkingKind.FORGET}:
                     decide(connection, model, number, how, now=now)

@@ -94,6 +94,17 @@ def newest_move(connection: Connection, model_id: int, alias: str, *, at: float 
     return None if row is None else to_move(row)
 
 
+def undecided_of(connection: Connection, model: ModelRow, head: MoveRow) -> int | None:
+    """The version that waits for head to be moved by hand, and with it all further chunks; None: there is none."""
+    if model.description.get("publish") != Publication.MANUAL:
+        return None
+    # What a forget published aside was not published for head.
+    for_head = (versions.c.model_id == model.id, versions.c.publication != Publication.ASIDE)
+    query = select(versions.c.number, versions.c.publication, versions.c.head_seq).where(*for_head)
+    newest = connection.execute(query.order_by(versions.c.number.desc()).limit(1)).one()
+    return newest.number if (newest.publication, newest.head_seq) == (Publication.MANUAL, head.seq) else None
+
+
 def last_closed(model_id: int | ColumnElement[int]) -> ColumnElement[int]:
     """The last batch that is in a chunk; 0 before the first chunk. Batches after it are pending."""
     newest = select(chunks.c.batch_last).where(chunks.c.model_id == model_id).order_by(chunks.c.number.desc()).limit(1)

@@ -12,10 +12,13 @@ from sqlalchemy import Connection, Engine
 
 from store.aliases import Aliases
 from store.engine import connect
+from store.events import Events
+from store.forgetting import Forgetting
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
 from store.migrate import upgrade
+from store.parking import Parking
 from tests.object_server import ObjectServer, object_server
 from tests.postgres import PostgresServer, start_postgres
 
@@ -117,3 +120,18 @@ def leases(engine: Engine, clock: FakeClock) -> Leases:
 @pytest.fixture
 def history(engine: Engine) -> History:
     return History(engine)
+
+
+@pytest.fixture
+def parking(engine: Engine, clock: FakeClock) -> Parking:
+    return Parking(engine, clock=clock)
+
+
+@pytest.fixture
+def forgetting(engine: Engine, clock: FakeClock) -> Forgetting:
+    return Forgetting(engine, clock=clock)
+
+
+@pytest.fixture
+def events(engine: Engine) -> Events:
+    return Events(engine)

@@ -8,7 +8,7 @@ from rich.progress import Progress as Bar
 
 from client.commands.options import LOCAL, AsJson, ModelName, Reason, Url, service_at
 from client.tables import batches_table, console, print_json, print_resource, print_resources
-from client.tables_of_decisions import forgets_table, metrics_table, parked_table
+from client.tables_of_decisions import approximation_table, forgets_table, metrics_table, parked_table
 from client.values_of_decisions import Forget
 
 app = typer.Typer()
@@ -62,13 +62,16 @@ def forget(
     batches: BatchNumbers,
     *,
     wait: Annotated[bool, typer.Option("--wait", help="Return when head has moved.")] = False,
+    approximate: Annotated[
+        bool, typer.Option("--approximate", help="Divide the posterior instead: needs no rows; not exact, no deletion.")
+    ] = False,
     reason: Reason = None,
     url: Url = LOCAL,
     as_json: AsJson = False,
 ) -> None:
     """Take batches back: head's line is learned anew without them; until then, clients see the old head."""
     with service_at(url) as client:
-        found = client.forget(model, *batches, reason=reason)
+        found = client.forget(model, *batches, reason=reason, method="approximate" if approximate else None)
         if wait:
             with Bar(transient=True) as bar:
                 task = bar.add_task(f"forget {found.forget}", total=found.steps.all)
@@ -78,6 +81,10 @@ def forget(
 
                 found = client.wait_forget(model, found.forget, progress=show)
         print_resource(found, forgets_table, as_json=as_json)
+        if found.approximation is not None and not as_json:
+            console().print(approximation_table(found.approximation))
+            for warning in found.warnings:
+                console().print(warning, markup=False)
 
 
 @app.command()

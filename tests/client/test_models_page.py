@@ -51,7 +51,8 @@ def test_the_service_creates_every_model_of_the_page_and_keeps_what_it_says(
 def test_every_key_and_every_recipe_field_is_named_in_its_table() -> None:
     keys = re.findall(r"^\| \[?`(\w+)`", PAGE.split("\n## Net\n")[0], re.MULTILINE)
 
-    assert keys == ["name", "net", "input", "output", "family", "prior", "recipe", "chunk", "retention", "predictions"]
+    learned = ["name", "net", "input", "output", "family", "prior", "recipe", "chunk", "retention"]
+    assert keys == [*learned, "publish", "gate", "surprise", "predictions"]
     assert first_cells("Recipe") == list(Recipe.__dataclass_fields__)
     assert first_cells("Chunk") == ["rows", "seconds"]
 

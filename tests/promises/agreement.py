@@ -32,13 +32,30 @@ REFUSALS: dict[str, set[str]] = {
     "move": {"alias-invalid", "model-not-found", "version-not-found", "alias-moved"},
     "remove": {"head-required", "model-not-found", "alias-moved", "alias-not-found"},
     "rollback": {"model-not-found", "alias-moved", "rollback-too-far", "version-not-found", "not-on-line"},
+    "park": {"model-not-found", "batch-not-found", "batch-absorbed"},
+    "discard": {"model-not-found", "batch-not-found", "batch-absorbed"},
+    "let in": {"model-not-found", "batch-not-found", "batch-not-parked"},
+    "forget": {"model-not-found", "batch-not-found", "forget-busy"},
+    "cancel forget": {"model-not-found", "forget-not-found", "update-finished"},
+    "park as worker": {"lease-lost"},
     "wait": set(),
 }
 """What each rule can be refused with; "nothing to do" is a claim's empty answer."""
 
 OUTCOMES = {(rule, outcome) for rule, refusals in REFUSALS.items() for outcome in {"answered", *refusals}}
 
-HAPPENINGS = {"close by rows", "expire", "expire for good", "already absorbed when claimed", "wait for a pause"}
+HAPPENINGS = {
+    "close by rows",
+    "expire",
+    "expire for good",
+    "already absorbed when claimed",
+    "set aside when claimed",
+    "give back what was set aside",
+    "wait for a pause",
+    "wait for a move of head",
+    "forget done",
+    "forget overtaken",
+}
 """What happens on the way of rules that answer with something else."""
 
 

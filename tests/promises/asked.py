@@ -11,7 +11,8 @@ ATTEMPTS_MAX = 3
 
 Wish = Literal["any", "none", "now", "before"] | None
 
-Disturbed = Literal["rollback", "move", "cancel", "silence", "another"]
+Disturbed = Literal["rollback", "move", "cancel", "silence", "another", "park"]
+TakenBack = Literal["done", "rolled back", "fails", "cancelled", "new rows", "parked", "again", "silence"]
 Then = Literal["publish", "renew", "release", "fail"]
 
 NAMES = st.sampled_from((*5 * ("one",), *3 * ("two",), "nowhere"))
@@ -20,10 +21,13 @@ POSTED = st.tuples(st.sampled_from("abcdefghijkl"), st.sampled_from(("", "", "",
 BACK = st.sampled_from((0, 1, 1, 2, 2, 3, -1))
 """The newest is 0, the one before it 1; -1 does not exist yet."""
 SIZES = st.sampled_from((4, 9, 1000))
+POLICIES = st.sampled_from(("always", "always", "always", "always", "manual"))
 AGES = st.sampled_from((None, 30.0))
 LATE = st.sampled_from((0, 0, 0, 0, 0, 1, 2, 4))
 """How many claims were given since the one that is used; those that are over come back late."""
 WISHES: st.SearchStrategy[Wish] = st.sampled_from((None, None, None, None, "any", "none", "now", "before"))
 ALIASES = st.sampled_from(("head", "head", "champion", "champion", "champion", "Champion"))
+BACKS = st.lists(st.sampled_from((0, 0, 1, 1, 2, 3, 4, -1)), min_size=1, max_size=3)
+TAKEN_BACK: st.SearchStrategy[TakenBack] = st.sampled_from(get_args(TakenBack))
 DISTURBED: st.SearchStrategy[Disturbed] = st.sampled_from(get_args(Disturbed))
 THEN: st.SearchStrategy[Then] = st.sampled_from(get_args(Then))

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, delete, select
 from store.engine import for_examining
 from store.invariants import violations
 from store.recorded import Recorded, changed, recorded
-from store.schema import metadata, updates
+from store.schema import forgets, metadata, updates
 from tests.promises import ledger_rows as plain
 from tests.promises.ledger_model import PlainLedger
 
@@ -23,6 +23,10 @@ SHAPES: dict[str, tuple[str, type]] = {
     "update": ("updates", plain.Update),
     "version": ("versions", plain.Version),
     "move": ("moves", plain.Move),
+    "omission": ("omissions", plain.Omission),
+    "decision": ("parkings", plain.Decision),
+    "forget": ("forgets", plain.Forget),
+    "event": ("events", plain.Event),
 }
 
 
@@ -63,20 +67,23 @@ def _plain_tables(model: plain.Model) -> dict[str, list[dict[str, object]]]:
         "updates": model.updates,
         "versions": model.versions,
         "moves": [move for alias in sorted(model.moves) for move in model.moves[alias]],
+        "omissions": [plain.Omission(update, batch) for update, batch in sorted(model.omissions)],
+        "parkings": [one for batch in sorted(model.decisions) for one in model.decisions[batch]],
+        "forgets": model.forgets,
+        "events": model.events,
     }
     return {table: [dict(vars(row)) for row in rows] for table, rows in tables.items()}
 
 
 def _books(connection: Connection, there: Recorded) -> Books:
-    """What is there for good, and the updates that are not."""
-    open_ = connection.execute(select(updates).where(updates.c.state.in_(plain.OPEN))).all()
+    """What is there for good, and the updates and forgets that are not."""
     rows = dict(there)
-    rows.update({("update", row.model_id, row.number): dict(row._mapping) for row in open_})
+    for noun, kind in (("update", updates), ("forget", forgets)):
+        open_ = connection.execute(select(kind).where(kind.c.state.in_(plain.OPEN))).all()
+        rows.update({(noun, row.model_id, row.number): dict(row._mapping) for row in open_})
     names = {name[1]: row["name"] for name, row in rows.items() if name[0] == "model"}
     books: Books = {name: {table: [] for table, _ in SHAPES.values()} for name in names.values()}
-    for name in sorted(
-        (name for name in rows if name[0] not in {"model", "label"}), key=lambda name: (name[0], *name[1:])
-    ):
+    for name in sorted((name for name in rows if name[0] in SHAPES), key=lambda name: (name[0], *name[1:])):
         table, shape = SHAPES[str(name[0])]
         books[names[name[1]]][table].append({field.name: rows[name][field.name] for field in fields(shape)})
     return books

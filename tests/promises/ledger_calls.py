@@ -18,7 +18,8 @@ from tests.promises import asked
 from tests.promises import ledger_rows as plain
 from tests.promises.agreement import Both, Tally, a_batch, accepted, outcome_of
 from tests.promises.ledger_books import empty, look
-from tests.promises.ledger_model import Expected, PlainLedger
+from tests.promises.ledger_model import PlainLedger
+from tests.promises.ledger_steps import Expected
 from tests.store.given import digest
 
 any_claim = precondition(lambda machine: machine.claims)
@@ -47,13 +48,13 @@ class LedgerCalls(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.tally.happened += self.plain.happened
 
-    @rule(name=st.sampled_from(("one", "two", "three")), rows=asked.SIZES, seconds=asked.AGES)
-    def create(self, name: str, rows: int, seconds: float | None) -> None:
-        description = {"chunk": {"rows": rows, "seconds": seconds}}
+    @rule(name=st.sampled_from(("one", "two", "three")), rows=asked.SIZES, seconds=asked.AGES, publish=asked.POLICIES)
+    def create(self, name: str, rows: int, seconds: float | None, publish: str) -> None:
+        description = {"chunk": {"rows": rows, "seconds": seconds}, "publish": publish}
         self.tally.agree(
             "create",
             lambda: self.ledger.create_model(name, description, digest("root"))[1],
-            lambda: self.plain.create(name, rows=rows, seconds=seconds, root=digest("root")),
+            lambda: self.plain.create(name, rows=rows, seconds=seconds, publish=publish, root=digest("root")),
         )
 
     @rule(name=asked.NAMES, posted=asked.POSTED)
@@ -83,14 +84,15 @@ class LedgerCalls(RuleBasedStateMachine):
 
     @rule(owner=asked.OWNERS)
     def claim(self, owner: str) -> None:
-        facts = ("model", "update", "attempt", "failures", "chunk", "prior")
+        known = ("model", "update", "attempt", "failures", "chunk", "prior")
+        facts = (*known, "batches", "rows", "head_seq", "forget")
         both = self.tally.agree("claim", lambda: self.leases.claim(owner), lambda: self.plain.claim(owner), *facts)
         if both is None or both.real is None or both.plain is None:
             return
         real, claim = both.real, both.plain
         model = self.plain.models[claim.model]
         assert real.prior_digest == model.versions[real.prior].digest
-        assert real.batch_digests == tuple(model.batches[number - 1].digest for number in real.chunk.batches)
+        assert real.batch_digests == tuple(model.batches[number - 1].digest for number in real.batches)
         self.claims.append(Both(real, claim))
 
     @any_claim
@@ -105,15 +107,18 @@ class LedgerCalls(RuleBasedStateMachine):
         )
 
     @any_claim
-    @rule(late=asked.LATE)
-    def publish(self, late: int) -> None:
+    @rule(late=asked.LATE, is_held=st.sampled_from((False, False, False, True)))
+    def publish(self, late: int, is_held: bool = False) -> None:
+        """A version is published, and perhaps held back from head."""
         claim = self._claim(late)
         posterior = digest(f"{claim.real.model} {claim.real.update} {claim.real.attempt}")
         self.tally.agree(
             "publish",
-            lambda: self.leases.publish(claim.real, digest=posterior, kl_nats=1.5, report={"steps": 3}),
-            lambda: self.plain.publish(claim.plain, posterior),
-            *("number", "parent", "chunk", "update", "digest"),
+            lambda: self.leases.publish(
+                claim.real, digest=posterior, kl_nats=1.5, report={"steps": 3}, held="worse" if is_held else None
+            ),
+            lambda: self.plain.publish(claim.plain, posterior, is_held=is_held),
+            *("number", "parent", "chunk", "update", "digest", "publication"),
         )
 
     @any_claim

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
 from tests.promises import asked
+from tests.promises.ledger_aside_calls import AsideCalls
 from tests.promises.ledger_books import look, plain_books
-from tests.promises.ledger_calls import LedgerCalls
 
 SILENCE_SECONDS = asked.TIMES["lease_seconds"] + 0.5
 
 
-class LedgerMachine(LedgerCalls):
+class LedgerMachine(AsideCalls):
     """The calls, and stories of several of them that chance would tell too rarely."""
 
     @invariant()
@@ -28,11 +28,11 @@ class LedgerMachine(LedgerCalls):
         assert now.books == plain_books(self.plain)
         self.seen = now
 
-    @initialize(rows=asked.SIZES, seconds=asked.AGES, versions=st.sampled_from((2, 1, 3, 0)))
-    def begin(self, rows: int, seconds: float | None, versions: int) -> None:
+    @initialize(rows=asked.SIZES, seconds=asked.AGES, publish=asked.POLICIES, versions=st.sampled_from((2, 1, 3, 0)))
+    def begin(self, rows: int, seconds: float | None, publish: str, versions: int) -> None:
         """There are two models, one of them perhaps with versions."""
         for name in ("one", "two"):
-            self.create(name, rows, seconds)
+            self.create(name, rows, seconds, publish)
         for _ in range(versions):
             self.learn("one", "worker-1")
 
@@ -71,6 +71,8 @@ class LedgerMachine(LedgerCalls):
                 self.move(name, "head", 1, None)
             case "cancel":
                 self.cancel(name, 0)
+            case "park":
+                self.park(name, [0])
             case "silence" | "another":
                 self.wait(SILENCE_SECONDS)
                 if disturbed == "another":
@@ -92,6 +94,48 @@ class LedgerMachine(LedgerCalls):
         for _ in range(asked.ATTEMPTS_MAX):
             self.wait(SILENCE_SECONDS)
             self.claim(owner)
+
+    @rule(name=asked.NAMES, owner=asked.OWNERS, backs=asked.BACKS, then=asked.TAKEN_BACK)
+    def take_back(self, name: str, owner: str, backs: list[int], then: asked.TakenBack) -> None:
+        """Head's line is learned anew without some batches, and something happens meanwhile."""
+        for _ in range(2):
+            self.learn(name, owner)
+        self.forget(name, backs)
+        match then:
+            case "rolled back":
+                self.rollback(name, None, 1, None)
+            case "cancelled":
+                self.cancel_forget(name, 0)
+            case "new rows":
+                self.queue(name)
+            case "parked":
+                self.park(name, [0, 1])
+            case "again":
+                self.forget(name, [0])
+        for _ in range(3):
+            known = len(self.claims)
+            self.claim(owner)
+            if len(self.claims) == known:
+                return
+            if then == "fails":
+                self.fail(0, is_final=True)
+            elif then == "silence":
+                self.wait(SILENCE_SECONDS)
+                self.claim("another")
+            self.publish(late=0)
+
+    @rule(name=asked.NAMES, owner=asked.OWNERS, backs=asked.BACKS)
+    def pick(self, name: str, owner: str, backs: list[int]) -> None:
+        """Rows are parked before a worker comes for their chunk, and let in after it."""
+        self.fresh += 1
+        for part in "abc":
+            self.accept(name, (f"new {self.fresh} {part}", "", 1))
+        self.park(name, backs)
+        self.close(name)
+        self.claim(owner)
+        self.let_in(name, backs)
+        if self.claims:
+            self.publish(late=0)
 
     @rule(name=asked.NAMES, owner=asked.OWNERS)
     def forth(self, name: str, owner: str) -> None:

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import Literal
 
-from tests.promises.ledger_rows import HEAD, OPEN, Batch, Chunk, Claim, Model, Move, RefusedError, Update, Version
+from tests.promises.ledger_aside import PlainAside
+from tests.promises.ledger_rows import HEAD, OPEN, Batch, Claim, Forget, Model, Move, RefusedError, Update, Version
+from tests.promises.ledger_steps import Expected
 
-Expected = int | Literal["any", "none"] | None
 
+class PlainLedger(PlainAside):
+    """Every call of clients and workers."""
 
-class PlainLedger:
-    """All models at the time `now`, in seconds; `happened` counts what has no answer of its own."""
-
-    def __init__(self, *, lease_seconds: float, attempts_max: int, retry_seconds: float) -> None:
-        self.lease_seconds = lease_seconds
-        self.attempts_max = attempts_max
-        self.retry_seconds = retry_seconds
-        self.now = 0.0
-        self.models: dict[str, Model] = {}
-        self.happened: Counter[str] = Counter()
-
-    def create(self, name: str, *, rows: int, seconds: float | None, root: str) -> bool:
+    def create(self, name: str, *, rows: int, seconds: float | None, publish: str, root: str) -> bool:
         """True when it is new."""
         if (known := self.models.get(name)) is not None:
-            if (known.rows, known.seconds) != (rows, seconds):
+            if (known.rows, known.seconds, known.publish) != (rows, seconds, publish):
                 raise RefusedError("model-exists")
             return False
-        model = self.models[name] = Model(name, rows, seconds, self.now)
+        model = self.models[name] = Model(name, rows, seconds, publish, self.now)
         model.versions.append(Version(0, None, None, None, root, self.now))
         self._move(model, HEAD, 0, kind="create", by="service")
         return True
@@ -43,14 +33,15 @@ class PlainLedger:
                 return batch.number, model.chunk_of(batch), True
         batch = Batch(len(model.batches) + 1, key, digest, rows, self.now)
         model.batches.append(batch)
-        if sum(one.rows for one in model.pending()) >= model.rows:
+        self._tell(model, "accepted")
+        if sum(one.rows for one in model.waiting()) >= model.rows:
             self._close(model, "rows")
             self.happened["close by rows"] += 1
         return batch.number, None, False
 
     def close(self, name: str) -> Update:
         model = self._model(name)
-        if not model.pending():
+        if not model.waiting():
             raise RefusedError("nothing-pending")
         return self._close(model, "demand")
 
@@ -59,8 +50,8 @@ class PlainLedger:
             model
             for model in self.models.values()
             if model.seconds is not None
-            and (pending := model.pending())
-            and pending[0].accepted_at + model.seconds <= self.now
+            and (waiting := model.waiting())
+            and waiting[0].accepted_at + model.seconds <= self.now
         ]
         return [(model.name, self._close(model, "age").chunk) for model in due]
 
@@ -73,38 +64,46 @@ class PlainLedger:
 
     def renew(self, claim: Claim, progress: tuple[int, int, float] | None) -> None:
         update = self._held(claim)
-        if self.models[claim.model].head() != claim.prior:
+        if self._has_moved(claim):
             raise RefusedError("head-moved")
         update.lease_until = self.now + self.lease_seconds
         if progress is not None:
             update.step, update.steps, update.elbo = progress
 
-    def publish(self, claim: Claim, digest: str) -> Version:
+    def publish(self, claim: Claim, digest: str, *, is_held: bool) -> Version:
         model, update = self.models[claim.model], self._held(claim)
-        if model.head() != claim.prior:
+        if self._has_moved(claim):
             self.release(claim)
             raise RefusedError("head-moved")
         update.end("published", self.now)
         update.step = update.steps
         version = Version(len(model.versions), claim.prior, update.chunk, update.number, digest, self.now)
+        self._place(model, version, claim.rows)
+        version.publication = (
+            "aside" if claim.forget else "manual" if model.publish == "manual" else "gated" if is_held else "head"
+        )
         model.versions.append(version)
-        self._move(model, HEAD, version.number, kind="publish", by="worker")
+        self._tell(model, "published")
+        if version.publication == "head":
+            self._move(model, HEAD, version.number, kind="publish", by="worker")
+        elif version.publication != "aside":
+            self._move(model, "challenger", version.number, kind="hold", by="worker")
+            self._tell(model, "held")
+        if claim.forget is not None:
+            self._end_if_done(model, model.forgets[claim.forget - 1])
         return version
 
     def release(self, claim: Claim) -> None:
-        update = self._held(claim)
-        update.let_go("queued")
-        update.step = update.steps = None
+        self._give_back(self._held(claim))
 
     def fail(self, claim: Claim, code: str, *, is_final: bool) -> str:
         update = self._held(claim)
         update.failures = claim.failures + 1
         update.error_code = code
-        if is_final or update.failures >= self.attempts_max:
-            update.end("failed", self.now)
-        else:
-            update.let_go("queued")
+        is_last = is_final or update.failures >= self.attempts_max
+        if not is_last:
             update.not_before = self.now + self.retry_seconds * 2**claim.failures
+        self._fail(self.models[claim.model], update, is_last=is_last)
         return update.state
 
     def cancel(self, name: str, number: int) -> Update:
@@ -115,21 +114,25 @@ class PlainLedger:
         if update.state not in OPEN:
             raise RefusedError("update-finished")
         update.end("cancelled", self.now)
+        self._tell(model, "cancelled")
+        if update.forget is not None:
+            self._abandon(model, model.forgets[update.forget - 1], "cancelled", "cancelled")
         return update
 
     def replay(self, name: str, numbers: Sequence[int]) -> list[Update]:
         model = self._model(name)
-        learned = model.learned(model.head())
-        wanted: list[int] = []
+        learned = set(model.learned(model.head()))
+        wanted: dict[int, set[int]] = {}
         for number in numbers:
             if not 1 <= number <= len(model.chunks):
                 raise RefusedError("chunk-not-found")
-            if number in learned:
+            held = set(range(model.chunks[number - 1].batch_first, model.chunks[number - 1].batch_last + 1))
+            if held & learned and all(model.aside(batch) for batch in held - learned):
                 raise RefusedError("already-absorbed")
             if number in wanted or any(one.chunk == number and one.state in OPEN for one in model.updates):
                 raise RefusedError("chunk-busy")
-            wanted.append(number)
-        return [self._queue(model, number) for number in wanted]
+            wanted[number] = held & learned
+        return [self._queue(model, number, omitted=omitted) for number, omitted in wanted.items()]
 
     def move(self, name: str, alias: str, version: int, *, by: str, expected: Expected) -> Move:
         if not alias[0].islower():
@@ -161,44 +164,11 @@ class PlainLedger:
             raise RefusedError("not-on-line")
         return self._move(model, HEAD, to, kind="rollback", by=by)
 
-    def _model(self, name: str) -> Model:
-        if name not in self.models:
-            raise RefusedError("model-not-found")
-        return self.models[name]
-
-    def _held(self, claim: Claim) -> Update:
-        update = self.models[claim.model].updates[claim.update - 1]
-        if (update.state, update.attempt) != ("running", claim.attempt):
-            raise RefusedError("lease-lost")
-        return update
-
-    def _require_version(self, model: Model, version: int) -> None:
-        if not 0 <= version < len(model.versions):
-            raise RefusedError("version-not-found")
-
-    def _expect(self, model: Model, alias: str, expected: Expected) -> None:
-        exists = model.points_at(alias) is not None
-        wishes = {None: True, "any": exists, "none": not exists}
-        is_met = expected == len(model.moves.get(alias, [])) if isinstance(expected, int) else wishes[expected]
-        if not is_met:
-            raise RefusedError("alias-moved")
-
-    def _close(self, model: Model, reason: str) -> Update:
-        pending = model.pending()
-        rows = sum(batch.rows for batch in pending)
-        chunk = Chunk(len(model.chunks) + 1, pending[0].number, pending[-1].number, rows, reason, self.now)
-        model.chunks.append(chunk)
-        return self._queue(model, chunk.number)
-
-    def _queue(self, model: Model, chunk: int) -> Update:
-        update = Update(len(model.updates) + 1, chunk, self.now)
-        model.updates.append(update)
-        return update
-
-    def _move(self, model: Model, alias: str, version: int | None, *, kind: str, by: str) -> Move:
-        history = model.moves.setdefault(alias, [])
-        history.append(Move(alias, len(history) + 1, version, kind, by, self.now))
-        return history[-1]
+    def _has_moved(self, claim: Claim) -> bool:
+        model = self.models[claim.model]
+        if claim.forget is not None:
+            return len(model.moves[HEAD]) != claim.head_seq
+        return model.head() != claim.prior
 
     def _due(self) -> list[Model]:
         """Models with a due update and no live lease, the one that waits longest first."""
@@ -219,32 +189,57 @@ class PlainLedger:
         update.failures += 1
         update.error_code = "lease-expired"
         update.not_before = None
-        if update.failures >= self.attempts_max:
-            update.end("failed", self.now)
-            self.happened["expire for good"] += 1
-        else:
-            update.let_go("queued")
-            self.happened["expire"] += 1
+        is_last = update.failures >= self.attempts_max
+        self.happened["expire for good" if is_last else "expire"] += 1
+        self._fail(model, update, is_last=is_last)
 
     def _take_oldest(self, model: Model, owner: str) -> Claim | None:
-        head = model.head()
-        while (update := model.oldest_queued()) is not None and self._is_due(update):
-            if update.chunk in model.learned(head):
-                update.end("failed", self.now)
+        forget = self._going_on(model)
+        if forget is None and self._is_undecided(model):
+            self.happened["wait for a move of head"] += 1
+            return None
+        while (update := model.oldest_queued(forget)) is not None and self._is_due(update):
+            prior = model.head() if forget is None else model.tip(forget)
+            aside = {(update.number, batch) for batch in model.part(update) if model.aside(batch) is not None}
+            model.omissions |= aside
+            part = model.part(update)
+            if set(part) & set(model.learned(prior)):
                 update.error_code = "already-absorbed"
+                self._fail(model, update, is_last=True)
                 self.happened["already absorbed when claimed"] += 1
-                continue
-            update.state, update.owner, update.lease_until = "running", owner, self.now + self.lease_seconds
-            update.attempt += 1
-            update.prior, update.started_at, update.not_before = head, self.now, None
-            update.step = update.steps = update.elbo = None
-            return Claim(model.name, update.number, update.attempt, update.failures, update.chunk, head)
+            elif not part:
+                self._end_without_batches(model, update)
+                if forget is not None and self._end_if_done(model, forget):
+                    return self._take_oldest(model, owner)
+            else:
+                return self._take(model, update, owner, part=part, prior=prior, forget=forget)
         if update is not None:
             self.happened["wait for a pause"] += 1
         return None
 
-    def _is_due(self, update: Update) -> bool:
-        return update.state == "queued" and (update.not_before is None or update.not_before <= self.now)
+    def _take(
+        self, model: Model, update: Update, owner: str, *, part: list[int], prior: int, forget: Forget | None
+    ) -> Claim:
+        update.state, update.owner, update.lease_until = "running", owner, self.now + self.lease_seconds
+        update.attempt += 1
+        update.prior, update.started_at, update.not_before = prior, self.now, None
+        update.step = update.steps = update.elbo = None
+        self._tell(model, "started")
+        return Claim(
+            model=model.name,
+            update=update.number,
+            attempt=update.attempt,
+            failures=update.failures,
+            chunk=update.chunk,
+            prior=prior,
+            batches=tuple(part),
+            rows=sum(model.batches[batch - 1].rows for batch in part),
+            head_seq=len(model.moves[HEAD]),
+            forget=None if forget is None else forget.number,
+        )
 
-    def _is_expired(self, update: Update) -> bool:
-        return update.state == "running" and update.lease_until is not None and update.lease_until < self.now
+    def _end_without_batches(self, model: Model, update: Update) -> None:
+        update.end("cancelled", self.now)
+        update.error_code = "set-aside"
+        self._tell(model, "cancelled")
+        self.happened["set aside when claimed"] += 1

@@ -56,6 +56,7 @@ class Update:
     error_code: str | None = None
     started_at: float | None = None
     finished_at: float | None = None
+    forget: int | None = None
 
     def let_go(self, state: str) -> None:
         self.state, self.owner, self.lease_until = state, None, None
@@ -73,6 +74,49 @@ class Version:
     update: int | None
     digest: str
     created_at: float
+    depth: int = 0
+    branch: int = 0
+    fork: int | None = None
+    rows: int = 0
+    rows_learned: int = 0
+    publication: str = "root"
+    head_seq: int = 0
+
+
+@dataclass
+class Omission:
+    update: int
+    batch: int
+
+
+@dataclass
+class Decision:
+    batch: int
+    seq: int
+    kind: str
+    decided_by: str
+    decided_at: float
+
+
+@dataclass
+class Forget:
+    number: int
+    batches: list[int]
+    base: int
+    head_seq: int
+    asked_by: str
+    created_at: float
+    state: str = "running"
+    head: int | None = None
+    error_code: str | None = None
+    finished_at: float | None = None
+
+
+@dataclass
+class Event:
+    number: int
+    kind: str
+    at: float
 
 
 @dataclass
@@ -93,6 +137,10 @@ class Claim:
     failures: int
     chunk: int
     prior: int
+    batches: tuple[int, ...]
+    rows: int
+    head_seq: int
+    forget: int | None
 
 
 @dataclass
@@ -102,12 +150,18 @@ class Model:
     name: str
     rows: int
     seconds: float | None
+    publish: str
     created_at: float
     batches: list[Batch] = field(default_factory=list)
     chunks: list[Chunk] = field(default_factory=list)
     updates: list[Update] = field(default_factory=list)
     versions: list[Version] = field(default_factory=list)
     moves: dict[str, list[Move]] = field(default_factory=dict)
+    omissions: set[tuple[int, int]] = field(default_factory=set)
+    """(update, batch)."""
+    decisions: dict[int, list[Decision]] = field(default_factory=dict)
+    forgets: list[Forget] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
 
     def chunk_of(self, batch: Batch) -> int | None:
         return next((one.number for one in self.chunks if one.batch_first <= batch.number <= one.batch_last), None)
@@ -115,14 +169,30 @@ class Model:
     def pending(self) -> list[Batch]:
         return [batch for batch in self.batches if self.chunk_of(batch) is None]
 
+    def waiting(self) -> list[Batch]:
+        """Those of the pending batches that are to be learned from."""
+        return [batch for batch in self.pending() if self.aside(batch.number) is None]
+
+    def aside(self, batch: int) -> str | None:
+        """Why the batch is not to be learned from."""
+        history = self.decisions.get(batch, [])
+        return history[-1].kind if history and history[-1].kind != "release" else None
+
+    def part(self, update: Update) -> list[int]:
+        """The batches of its chunk that the update does not leave out."""
+        chunk = self.chunks[update.chunk - 1]
+        held = range(chunk.batch_first, chunk.batch_last + 1)
+        return [batch for batch in held if (update.number, batch) not in self.omissions]
+
     def line(self, version: int) -> list[int]:
         """From this version to the root."""
         parent = self.versions[version].parent
         return [version] if parent is None else [version, *self.line(parent)]
 
     def learned(self, version: int) -> list[int]:
-        """The chunks on its line."""
-        return [chunk for one in self.line(version) if (chunk := self.versions[one].chunk) is not None]
+        """The batches on its line."""
+        made = (self.versions[one].update for one in self.line(version))
+        return [batch for update in made if update is not None for batch in self.part(self.updates[update - 1])]
 
     def points_at(self, alias: str) -> int | None:
         history = self.moves.get(alias, [])
@@ -136,5 +206,15 @@ class Model:
     def running(self) -> Update | None:
         return next((update for update in self.updates if update.state == "running"), None)
 
-    def oldest_queued(self) -> Update | None:
-        return next((update for update in self.updates if update.state == "queued"), None)
+    def oldest_queued(self, forget: Forget | None) -> Update | None:
+        """Of the steps of this forget, or of the updates that are no steps."""
+        number = None if forget is None else forget.number
+        return next((one for one in self.updates if (one.state, one.forget) == ("queued", number)), None)
+
+    def forgetting(self) -> Forget | None:
+        return next((forget for forget in self.forgets if forget.state == "running"), None)
+
+    def tip(self, forget: Forget) -> int:
+        """What the newest of its steps has published."""
+        steps = {update.number for update in self.updates if update.forget == forget.number}
+        return max((one.number for one in self.versions if one.update in steps), default=forget.base)

@@ -9,6 +9,7 @@ from store import accepting, aliases, claims, engine, labeling, leases, writes
 from store.leases import Leases
 from store.ledger import Ledger
 from tests.conftest import ENGINES
+from tests.promises.aside_mutants import ASIDE_MUTANTS
 from tests.promises.mutation import BORN, KEY, LABELS, MOVES, RUNNING, Edit, Mutant
 
 SQLITE, POSTGRESQL = (ENGINES[0],), (ENGINES[1],)
@@ -107,23 +108,23 @@ MUTANTS = (
     # 4. Publish compares head with the prior that it started from.
     Mutant(
         "the comparison of head in publish",
-        ((Leases.publish, "if head is None or head.version != claim.prior:", "if False:"),),
+        ((Leases.publish, "if _has_moved(claim, head):", "if False:"),),
         directed="a publish after head moved",
     ),
     Mutant(
         "the comparison of head in renew",
-        ((Leases.renew, "if head is None or head.version != claim.prior:", "if False:"),),
+        ((Leases.renew, "if _has_moved(claim, head):", "if False:"),),
         directed="a heartbeat after head moved",
     ),
     # 5. A chunk that is on the line of head is never absorbed again.
     Mutant(
         "the lineage in claim",
-        ((claims.take_oldest, "if row.chunk in learned:", "if False:"),),
+        ((claims.take_oldest, "if learned:", "if False:"),),
         directed="a chunk that head learned while it waited",
     ),
     Mutant(
         "the lineage in replay",
-        ((Ledger._replay, "if number in learned:", "if False:"),),
+        ((Ledger._replay, "if learned and not chosen:", "if False:"),),
         directed="a replay of what head has learned",
     ),
     Mutant(
@@ -193,7 +194,7 @@ MUTANTS = (
     ),
     Mutant(
         "the second look of a close by age",
-        ((Ledger.close_due, "< first:", "< first + 10**6:"),),
+        ((Ledger.close_due, "if overdue(connection, self.clock(connection), models.c.id == model.id):", "if True:"),),
         directed="a chunk that somebody else closed meanwhile",
         covered_by=ONE_AFTER_ANOTHER,
         leaves="sound",
@@ -246,7 +247,14 @@ MUTANTS = (
     ),
     Mutant(
         "the line in rollback",
-        ((aliases.Aliases.rollback, "if to not in earlier:", "if False:"),),
+        (
+            (
+                aliases.Aliases.rollback,
+                "if to == head.number or not is_on_line(connection, model.id, to, head.number):",
+                "if False:",
+            ),
+        ),
         directed="a rollback off the line",
     ),
+    *ASIDE_MUTANTS,
 )

@@ -37,11 +37,17 @@ BODIES: dict[str, Json] = {
     "roll_back": {"to": 0},
     "replay_chunks": {"chunks": [1]},
     "create_webhook": {"url": "http://127.0.0.1:9/"},
+    "forget_batches": {"batches": [1]},
+    **{call: {"reason": "linked"} for call in ("park_batch", "discard_batch", "release_batch")},
 }
 BY_STATE = {
     ("create_model", "close_chunk"): "nothing-pending",
     ("create_model", "replay_chunks"): "chunk-not-found",
     ("create_model", "roll_back"): "not-on-line",
+    ("create_model", "forget_batches"): "batch-not-found",
+    ("get_batch", "park_batch"): "batch-absorbed",
+    ("get_batch", "discard_batch"): "batch-absorbed",
+    ("forget_batches", "cancel_forget"): "update-finished",
     ("list_updates", "cancel_update"): "update-finished",
     ("get_alias", "remove_alias"): "head-required",
 }
@@ -100,6 +106,12 @@ def source(live: Live, model: str, call: str) -> tuple[httpx.Response, Json]:
         live.post_rows(model, ROWS)
     if call == "cancel_update":
         values["path.update"] = live.close(model)
+    if call in {"park_batch", "list_parked"}:
+        values["path.batch"] = live.post_rows(model, ROWS)["batch"]
+    if call == "list_parked":
+        ask(live, "park_batch", values)
+    if call == "list_forgets":
+        ask(live, "forget_batches", values)
     if call == "move_alias":
         values["path.alias"] = "review"
     if call == "replay_chunks":

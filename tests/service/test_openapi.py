@@ -60,7 +60,7 @@ def test_a_body_has_a_schema_and_examples() -> None:
 
     assert set(blob) == {"application/x-safetensors", "application/octet-stream"}
     assert set(bodies.pop("POST /v1/imports")["content"]) == {"application/zip", "application/octet-stream"}
-    assert len(bodies) == 15
+    assert len(bodies) == 14
     for body in bodies.values():
         as_json = body["content"]["application/json"]
         assert as_json["schema"]["$ref"].removeprefix("#/components/schemas/") in DOCUMENT["components"]["schemas"]

@@ -21,7 +21,7 @@ from tests.service.keyed import make_key
 from tests.service.live import IMAGES, INPUTS, REAL, ROWS, TINY, Json, Live, running
 from tests.service.wire import answer_in, line_to, rest_of
 
-OF_WORKERS = {"lease-lost", "head-moved"}
+OF_WORKERS = {"lease-lost", "head-moved", "forget-overtaken"}
 
 Call = Callable[[Live, str], httpx.Response]
 
@@ -144,13 +144,36 @@ def labels_of_much(live: Live, model: str) -> httpx.Response:
     )
 
 
+SQUEEZED: Json = {
+    "net": {"kind": "torchvision", "name": "squeezenet1_1"},
+    "input": {"shape": [3, 32, 32]},
+    "output": {"kind": "gaussian", "dims": 1},
+    "family": "point",
+}
+
 closed = after(rows(), post("/updates", b""))
+
+
+def learned_twice_and_deleted(live: Live, model: str) -> httpx.Response:
+    live.learn(model)
+    live.learn(model)
+    return live.client.delete(f"{model}/batches/2")
+
+
+def forgetting(live: Live, model: str) -> httpx.Response:
+    """The answer to a forget whose steps nobody has taken yet."""
+    live.learn(model)
+    live.learn(model)
+    return live.client.post(f"{model}/forget", json={"batches": [1]})
+
 
 PROVOKED: dict[str, Call] = {
     "alias-invalid": lambda live, model: live.client.put(f"{model}/aliases/1st", json={"version": 0}),
     "alias-moved": put_head(0, **{"If-Match": '"9"'}),
     "alias-not-found": get("/aliases/champion"),
     "already-absorbed": after(learned, post("/replays", {"chunks": [1]})),
+    "batch-absorbed": after(learned, post("/batches/1/park", {})),
+    "batch-not-parked": after(rows(), post("/batches/1/release", {})),
     "batch-empty": rows(inputs=[], labels=[]),
     "batch-waiting": after(rows(), delete("/batches/1")),
     "blob-buried": rows_whose_bytes_go,
@@ -161,6 +184,11 @@ PROVOKED: dict[str, Call] = {
     "chunk-busy": after(closed, post("/replays", {"chunks": [1]})),
     "chunk-not-found": post("/replays", {"chunks": [1]}),
     "description-invalid": lambda live, _model: live.client.post("/v1/models", json={"name": "x"}),
+    "export-invalid": lambda live, _model: live.client.post(
+        "/v1/imports", content=b"no archive", headers={"Content-Type": "application/zip"}
+    ),
+    "forget-busy": after(forgetting, post("/forget", {"batches": [2]})),
+    "forget-not-found": get("/forgets/1"),
     "head-required": delete("/aliases/head"),
     "head-too-large": as_sent(b"GET /livez HTTP/1.1\r\nX-Long: " + b"x" * 70_000),
     "host-unknown": lambda live, model: live.client.get(model, headers={"Host": "rebound.example"}),
@@ -202,10 +230,14 @@ PROVOKED: dict[str, Call] = {
     "request-late": as_sent(b"GET / HTTP/1.1\r\n"),
     "rollback-too-far": post("/rollback", {"steps": 1}),
     "rows-deleted": after(deleted_and_rolled_back, post("/replays", {"chunks": [1]})),
+    "plain-weights-impossible": on(SQUEEZED, get("/versions/0/export?format=state_dict")),
+    "rows-missing": after(learned_twice_and_deleted, post("/forget", {"batches": [1]})),
     "samples-too-many": post("/predictions", INPUTS | {"samples": 9}),
     "update-finished": after(learned, delete("/updates/1")),
     "update-not-found": get("/updates/1"),
     "version-not-found": get("/versions/7"),
+    "webhook-not-found": get("/webhooks/1"),
+    "webhook-unusable": post("/webhooks", {"url": "https://user:word@hooks.example/"}),
     "weights-invalid": rows(weights=[1, -1]),
 }
 """Faults of the request; those of the service itself are provoked in test_faults.py."""

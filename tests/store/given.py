@@ -49,3 +49,17 @@ def publish(leases: Leases, claim: Claim) -> VersionRow:
 def a_published_version(ledger: Ledger, leases: Leases, key: str) -> VersionRow:
     a_queued_update(ledger, key)
     return publish(leases, claimed(leases))
+
+
+def a_chunk(ledger: Ledger, keys: str) -> int:
+    """Batches of these keys, of 2 rows each, are a chunk; the update that waits for it."""
+    for key in keys:
+        accept(ledger, key, rows=2)
+    return ledger.close("digits").number
+
+
+def learn(ledger: Ledger, leases: Leases, *chunks: str) -> None:
+    """Each chunk of such keys is learned from, one after the other."""
+    for keys in chunks:
+        a_chunk(ledger, keys)
+        publish(leases, claimed(leases))

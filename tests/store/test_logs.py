@@ -182,3 +182,13 @@ def test_a_key_is_in_no_line_whatever_brought_it_there_and_no_more_of_one_than_i
 def test_what_only_begins_like_a_key_is_said() -> None:
     named = "posterity_production_image_classifier_v2"
     assert line(record(f"into {named}")).endswith(f"into {named}")
+
+
+@pytest.mark.parametrize("log_format", ["plain", "json"])
+def test_the_secret_of_a_webhook_is_masked_wherever_it_stands(log_format: Literal["plain", "json"]) -> None:
+    secret = f"whsec_{'aB3/' * 8}+A=="
+
+    made = line(record(f"sent with {secret} to it"), log_format)
+
+    assert "sent with whsec_*** to it" in made
+    assert "aB3/" not in made

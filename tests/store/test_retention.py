@@ -12,9 +12,11 @@ from store.collecting import Collecting
 from store.doctor import examine
 from store.errors import BatchNotFound, BatchWaiting, BlobMissing, RowsDeleted
 from store.folder import Folder
+from store.forgetting import Forgetting
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
+from store.parking import Parking
 from store.retention import Retention
 from store.values import DeletionKind, Json
 from tests.conftest import FakeClock
@@ -193,10 +195,66 @@ def test_a_chunk_whose_rows_are_gone_cannot_be_replayed(
     retention.delete("digits", 1, actor="anna")
     retention.delete("digits", 3, actor="anna")
 
-    with pytest.raises(RowsDeleted, match="the rows of batches 1, 3 were deleted"):
+    with pytest.raises(RowsDeleted, match="the rows of batch 1, 3 of model"):
         ledger.replay("digits", [1])
 
     assert len(history.updates("digits")) == 1
+
+
+def test_parked_rows_wait_for_a_decision_whatever_the_retention_and_whatever_has_learned_from_them(
+    ledger: Ledger, leases: Leases, blobs: Folder, retention: Retention, aliases: Aliases, parking: Parking
+) -> None:
+    a_model(ledger, blobs, AFTER_ABSORB)
+    digests = [a_batch(ledger, blobs, data) for data in (b"a", b"b")]
+    absorb(ledger, leases, blobs)
+    aliases.rollback("digits", steps=1, actor="anna")
+    parking.park("digits", [1], actor="anna")
+
+    assert retention.apply() == [("digits", 2)]
+    with pytest.raises(BatchWaiting, match="it is parked: release or discard it first"):
+        retention.delete("digits", 1, actor="anna")
+
+    assert [blobs.holds(digest) for digest in digests] == [True, False]
+    parking.discard("digits", [1], actor="anna")
+    assert retention.apply() == [("digits", 1)]
+
+
+def test_discarded_rows_can_be_deleted_before_anything_learns_from_their_chunk_and_are_gone_then(
+    ledger: Ledger, leases: Leases, blobs: Folder, retention: Retention, parking: Parking, engine: Engine
+) -> None:
+    a_model(ledger, blobs)
+    for data in (b"a", b"b", b"c"):
+        a_batch(ledger, blobs, data)
+    parking.discard("digits", [1], actor="anna")
+    retention.delete("digits", 1, actor="anna")
+    ledger.close("digits")
+    parking.discard("digits", [2], actor="anna")
+
+    assert retention.delete("digits", 2, actor="anna").learned_by == ()
+
+    for number in (1, 2):
+        with pytest.raises(RowsDeleted, match=f"the rows of batch {number} of model"):
+            parking.release("digits", [number], actor="anna")
+        with pytest.raises(RowsDeleted, match=f"the rows of batch {number} of model"):
+            parking.park("digits", [number], actor="anna")
+    assert examine(engine, blobs).wrong == ()
+    assert claimed(leases).batches == (3,)
+
+
+def test_rows_that_a_forget_is_to_learn_again_are_kept(
+    ledger: Ledger, leases: Leases, blobs: Folder, retention: Retention, forgetting: Forgetting, engine: Engine
+) -> None:
+    a_model(ledger, blobs)
+    for data in (b"a", b"b"):
+        a_batch(ledger, blobs, data)
+        absorb(ledger, leases, blobs)
+    forgetting.forget("digits", [1], actor="anna")
+
+    with pytest.raises(BatchWaiting, match="update 3 is to absorb chunk 2"):
+        retention.delete("digits", 2, actor="anna")
+    assert retention.delete("digits", 1, actor="anna").learned_by == (1, 2)
+
+    assert examine(engine, blobs).wrong == ()
 
 
 def test_bytes_that_another_batch_has_stay_until_that_one_is_deleted_as_well(

@@ -1,0 +1,217 @@
+"""A version is published; whether head moves to it is the model's policy, and what the worker has found."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sqlalchemy import Engine, select
+
+from store.aliases import Aliases
+from store.forgetting import Forgetting
+from store.history import History
+from store.invariants import violations
+from store.leases import Leases
+from store.ledger import Ledger
+from store.schema import scores
+from store.values import CHALLENGER, HEAD, MoveKind, Publication, Scored, VersionRow
+from tests.store.given import DESCRIPTION, ROOT, a_chunk, claimed, digest, learn, publish
+
+WORSE = "accuracy fell by 4 points"
+
+
+def a_model(ledger: Ledger, publish: Literal["always", "gated", "manual"]) -> None:
+    ledger.create_model("digits", DESCRIPTION | {"publish": publish}, ROOT)
+
+
+def held(leases: Leases) -> VersionRow:
+    claim = claimed(leases)
+    return leases.publish(claim, digest=digest(f"worse {claim.update}"), kl_nats=1.0, report={}, held=WORSE)
+
+
+def test_head_stays_where_a_version_is_held_back_and_the_challenger_points_at_it(
+    ledger: Ledger, leases: Leases, history: History, engine: Engine
+) -> None:
+    a_model(ledger, "gated")
+    learn(ledger, leases, "a")
+    a_chunk(ledger, "b")
+
+    version = held(leases)
+
+    assert (version.parent, version.publication) == (1, Publication.GATED)
+    assert history.aliases("digits") == {CHALLENGER: 2, HEAD: 1}
+    move = history.alias("digits", CHALLENGER)
+    assert (move.kind, move.moved_by, move.reason) == (MoveKind.HOLD, "worker", WORSE)
+    assert history.update("digits", 2).version == 2
+    assert _wrong(engine) == []
+
+
+def test_the_next_update_starts_from_head_on_a_branch_of_its_own_and_lacks_what_was_held_back(
+    ledger: Ledger, leases: Leases, history: History, engine: Engine
+) -> None:
+    a_model(ledger, "gated")
+    learn(ledger, leases, "a")
+    a_chunk(ledger, "b")
+    first = held(leases)
+    a_chunk(ledger, "c")
+
+    second = publish(leases, claimed(leases))
+
+    assert (first.depth, first.branch, first.fork) == (2, 0, None)
+    assert (second.parent, second.depth, second.branch, second.fork) == (1, 2, 1, 1)
+    assert history.evidence("digits", 3).batches == [1, 3]
+    assert history.aliases("digits") == {CHALLENGER: 2, HEAD: 3}
+    assert _wrong(engine) == []
+
+
+def test_head_can_be_moved_to_a_version_that_was_held_back_and_goes_on_from_it(
+    ledger: Ledger, leases: Leases, aliases: Aliases, history: History, engine: Engine
+) -> None:
+    a_model(ledger, "gated")
+    a_chunk(ledger, "a")
+    held(leases)
+    a_chunk(ledger, "b")
+
+    aliases.move("digits", HEAD, 1, actor="ada", reason="it is right")
+
+    assert publish(leases, claimed(leases)).parent == 1
+    assert history.evidence("digits", 2).batches == [1, 2]
+    assert _wrong(engine) == []
+
+
+def test_the_queue_of_a_model_whose_head_is_moved_by_hand_waits_until_it_was(
+    ledger: Ledger, leases: Leases, aliases: Aliases, history: History, engine: Engine
+) -> None:
+    a_model(ledger, "manual")
+    for keys in "ab":
+        a_chunk(ledger, keys)
+
+    version = publish(leases, claimed(leases))
+
+    assert version.publication is Publication.MANUAL
+    assert history.aliases("digits") == {CHALLENGER: 1, HEAD: 0}
+    assert "stays at version 0" in history.alias("digits", CHALLENGER).reason
+    assert leases.claim("worker") is None
+    aliases.move("digits", HEAD, 1, actor="ada")
+    assert publish(leases, claimed(leases)).parent == 1
+    assert _wrong(engine) == []
+
+
+def test_a_move_of_head_to_where_it_is_declines_the_version_and_the_queue_goes_on_without_it(
+    ledger: Ledger, leases: Leases, aliases: Aliases, history: History, engine: Engine
+) -> None:
+    a_model(ledger, "manual")
+    for keys in "ab":
+        a_chunk(ledger, keys)
+    publish(leases, claimed(leases))
+
+    aliases.move("digits", HEAD, 0, actor="ada", reason="not this one")
+
+    second = publish(leases, claimed(leases))
+    assert (second.parent, second.branch, second.fork) == (0, 1, 0)
+    assert history.evidence("digits", 2).batches == [2]
+    assert history.aliases("digits") == {CHALLENGER: 2, HEAD: 0}
+    assert _wrong(engine) == []
+
+
+def test_a_move_of_head_before_a_version_was_published_is_no_answer_to_it(
+    ledger: Ledger, leases: Leases, aliases: Aliases
+) -> None:
+    a_model(ledger, "manual")
+    for keys in "ab":
+        a_chunk(ledger, keys)
+    claim = claimed(leases)
+    aliases.move("digits", HEAD, 0, actor="ada")
+
+    publish(leases, claim)
+
+    assert leases.claim("worker") is None
+
+
+def test_a_version_still_waits_for_its_answer_after_a_forget_that_came_to_nothing(
+    ledger: Ledger, leases: Leases, aliases: Aliases, forgetting: Forgetting
+) -> None:
+    a_model(ledger, "manual")
+    for number, keys in enumerate(("a", "b", "c"), start=1):
+        a_chunk(ledger, keys)
+        publish(leases, claimed(leases))
+        aliases.move("digits", HEAD, number, actor="ada")
+    for keys in "de":
+        a_chunk(ledger, keys)
+    publish(leases, claimed(leases))
+    forgetting.forget("digits", [1], actor="ada")
+    assert publish(leases, claimed(leases)).publication is Publication.ASIDE
+
+    forgetting.cancel("digits", 1)
+
+    assert leases.claim("worker") is None
+
+
+def test_the_steps_of_a_forget_do_not_wait_for_an_answer_and_move_head_at_their_end(
+    ledger: Ledger, leases: Leases, aliases: Aliases, forgetting: Forgetting, history: History, engine: Engine
+) -> None:
+    a_model(ledger, "manual")
+    for number, keys in enumerate("ab", start=1):
+        a_chunk(ledger, keys)
+        publish(leases, claimed(leases))
+        aliases.move("digits", HEAD, number, actor="ada")
+    for keys in "cd":
+        a_chunk(ledger, keys)
+    publish(leases, claimed(leases))
+
+    forgetting.forget("digits", [1], actor="ada")
+    publish(leases, claimed(leases))
+
+    assert history.aliases("digits") == {CHALLENGER: 3, HEAD: 4}
+    assert claimed(leases).prior == 4
+    assert _wrong(engine) == []
+
+
+def test_what_a_prior_scored_is_kept_once_however_often_it_scores_the_batch(
+    ledger: Ledger, leases: Leases, aliases: Aliases, engine: Engine
+) -> None:
+    a_model(ledger, "always")
+    a_chunk(ledger, "ab")
+    _scored(leases)
+    aliases.rollback("digits", actor="ada")
+    ledger.replay("digits", [1])
+    _scored(leases)
+
+    with engine.begin() as connection:
+        found = connection.execute(select(scores).order_by(scores.c.batch)).all()
+    assert [(row.batch, row.version, row.update, row.scores) for row in found] == [
+        (1, 0, 1, {"rows": 2, "of": 1}),
+        (2, 0, 1, {"rows": 2, "of": 2}),
+    ]
+
+
+def test_the_scores_of_a_line_are_those_of_what_it_learned_also_where_it_was_scored_before(
+    ledger: Ledger, leases: Leases, aliases: Aliases, forgetting: Forgetting, history: History
+) -> None:
+    a_model(ledger, "always")
+    for keys in ("ab", "c"):
+        a_chunk(ledger, keys)
+        _scored(leases)
+    assert _of(history, 2) == [1, 2, 3]
+
+    forgetting.forget("digits", [1], actor="ada")
+    for _ in range(2):
+        _scored(leases)
+
+    assert _of(history, 4) == [2, 3]
+    assert _of(history, 2) == [1, 2, 3]
+    assert history.scores_on_line("digits", 2, limit=2) == [{"rows": 2, "of": 2}, {"rows": 2, "of": 3}]
+
+
+def _scored(leases: Leases) -> None:
+    claim = claimed(leases)
+    found = [Scored(batch, {"rows": 2, "of": batch}, {"z": 0.1}) for batch in claim.batches]
+    leases.publish(claim, digest=digest(f"{claim.update}"), kl_nats=1.0, report={}, scores=found)
+
+
+def _of(history: History, version: int) -> list[int]:
+    return [one["of"] for one in history.scores_on_line("digits", version, limit=100)]
+
+
+def _wrong(engine: Engine) -> list[str]:
+    with engine.begin() as connection:
+        return violations(connection)
