@@ -29,6 +29,7 @@ from benchmarks import (
     record,
     rollback_under_load,
     surprise,
+    ten_thousand_versions,
     while_training,
 )
 from benchmarks.figures import Claim
@@ -67,6 +68,7 @@ SCRIPTS = (
     Script("over_http", over_http.claims, can_be_quick=True),
     Script("first_prediction", first_prediction.claims, can_be_quick=True),
     Script("many_versions", many_versions.claims, can_be_quick=True),
+    Script("ten_thousand_versions", ten_thousand_versions.claims, can_be_quick=True),
     Script("rollback", claimed.rollback),
     Script("rollback_under_load", rollback_under_load.claims, can_be_quick=True),
     Script("listeners", listeners.claims, can_be_quick=True),
