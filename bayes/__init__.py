@@ -22,6 +22,7 @@ from bayes.calibration import (
 )
 from bayes.chunk import Chunk
 from bayes.convert import convert
+from bayes.distance import distance
 from bayes.divergence import kl_divergence
 from bayes.draws import Draws, draw, mean_draw
 from bayes.errors import (
@@ -117,6 +118,7 @@ __all__ = [
     "coverage",
     "crps",
     "digest_of",
+    "distance",
     "draw",
     "ece",
     "entropy",

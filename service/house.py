@@ -87,6 +87,8 @@ class House:
     """Held while a large body is read: its arrays take several times its bytes."""
     computing: threading.BoundedSemaphore
     """Held while making a root or dividing a head: as many at once as there are cores."""
+    comparing: CapacityLimiter
+    """Held while the predictions of two versions are compared."""
     stopping: threading.Event
     """Set once the service no longer waits for what it computes; see `must_go_on`."""
 
@@ -182,6 +184,7 @@ def open_house(settings: Settings) -> House:
         scoring=Scoring(engine),
         bodies=Bodies(settings.bodies_bytes_max),
         reading=CapacityLimiter(READERS),
+        comparing=CapacityLimiter(cores),
         computing=threading.BoundedSemaphore(cores),
         stopping=stopping,
     )

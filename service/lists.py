@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, Field, create_model
 
 from bayes.inputs import Dtype
-from service.schemas import AXES_MAX, BatchBody, Encoded, PredictionBody
+from service.schemas import AXES_MAX, BatchBody, ComparisonBody, Encoded, PredictionBody
 
-OfRows = TypeVar("OfRows", BatchBody, PredictionBody)
+OfRows = TypeVar("OfRows", BatchBody, PredictionBody, ComparisonBody)
 
 JSON_NAMES = {bool: "booleans", str: "strings", type(None): "null", dict: "objects"}
 

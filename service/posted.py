@@ -8,14 +8,14 @@ from typing import assert_never
 
 from bayes import Input, Output
 from service.asked import Way
-from service.bodies import Posted, parse, parse_list, parse_rows, tensors_of
+from service.bodies import Array, Posted, parse, parse_list, parse_rows, tensors_of
 from service.encodings import BodyKind, Encoding
 from service.images import images_of
 from service.multipart import form_of
 from service.npy import array_of_npy, arrays_of_npz
 from service.raw_tensors import split, tensors_in
-from service.rows import Rows, rows_of, rows_of_json
-from service.schemas import PredictionBody, RawBatchHeader, RawPredictionHeader
+from service.rows import Rows, inputs_of, labels_of, rows_of, rows_of_json
+from service.schemas import ComparisonBody, PredictionBody, RawBatchHeader, RawPredictionHeader
 
 FIELDS = {"y": "labels", "weights": "weights"}
 """The fields of a form, by the names that their tensors have elsewhere."""
@@ -58,6 +58,29 @@ def batch_posted(raw: bytes, *, kind: BodyKind, of: Input, labeled: Output, rows
         described = parse(RawBatchHeader, head).inputs
         return _rows(tensors_in(data, described, required=takes.required, optional=takes.optional), takes, labeled)
     return _rows(_tensors(raw, kind, takes), takes, labeled)
+
+
+def comparison_posted(
+    raw: bytes, *, kind: BodyKind, of: Input, labeled: Output, rows_max: int, bytes_max: int
+) -> tuple[Array, Array | None]:
+    """The rows of a comparison as the model declares them, and their labels where it has some.
+
+    Raises:
+        Rejected: the body is not what its headers say, or its rows are none of this model; each class says which.
+    """
+    takes = _Takes(("x",), ("y",), of, rows_max, bytes_max)
+    tensors: Mapping[str, Posted]
+    if kind.encoding is Encoding.JSON:
+        body = parse_rows(ComparisonBody, raw, of=of)
+        tensors = {"x": body.inputs} if body.labels is None else {"x": body.inputs, "y": body.labels}
+    elif kind.encoding is Encoding.RAW:
+        head, data = split(raw, kind.header_length)
+        described = parse(RawBatchHeader, head).inputs
+        tensors = tensors_in(data, described, required=takes.required, optional=takes.optional)
+    else:
+        tensors = _tensors(raw, kind, takes)
+    inputs = inputs_of(tensors["x"], of=of, rows_max=rows_max)
+    return inputs, labels_of(tensors["y"], labeled, len(inputs)) if "y" in tensors else None
 
 
 @dataclass(frozen=True)

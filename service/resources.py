@@ -21,6 +21,7 @@ from service.description import (
     Retention,
     SurprisePart,
 )
+from service.differences import PredictionDifference
 from service.schemas import Method
 from store.values import DeletionKind, ParkingKind, Publication, UpdateState
 
@@ -314,3 +315,6 @@ class ComparisonResource(BaseModel):
     chunks_only_in_other: list[int]
     batches_only_in_version: list[int]
     batches_only_in_other: list[int]
+    predictions: PredictionDifference | None = Field(
+        description="How their predictions of the same rows differ; null: no rows were named or sent."
+    )

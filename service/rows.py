@@ -72,7 +72,7 @@ def label_values(posted: list[Any], labeled: Output) -> Array:
     Raises:
         LabelShape, LabelDtype, LabelOutOfRange: one of them is none of the model's.
     """
-    return _labels(posted, labeled, len(posted))
+    return labels_of(posted, labeled, len(posted))
 
 
 def inputs_of(posted: Posted, *, of: Input, rows_max: int) -> Array:
@@ -135,12 +135,17 @@ def _rows(
     x = _inputs(inputs, of, rows_max)
     return Rows(
         inputs=x,
-        labels=_labels(labels, labeled, len(x)),
+        labels=labels_of(labels, labeled, len(x)),
         weights=None if weights is None else _weights(weights, len(x)),
     )
 
 
-def _labels(posted: Posted, labeled: Output, rows: int) -> Array:
+def labels_of(posted: Posted, labeled: Output, rows: int) -> Array:
+    """The labels of so many rows as they are stored: int64 [rows] of classes, float32 [rows, dims] of numbers.
+
+    Raises:
+        LabelShape, LabelDtype, LabelOutOfRange: they are none of the model's.
+    """
     match labeled:
         case Categorical():
             return _classes(posted, labeled, rows)

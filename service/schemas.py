@@ -111,6 +111,15 @@ class PredictionBody(WayBody):
     inputs: ArrayBody = Field(description="[rows, *shape of the model's input].")
 
 
+class ComparisonBody(Body):
+    """Rows that two versions are asked about, and their labels where they are known."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"inputs": [[0.5, -1.0], [2.0, 0.25]]}]})
+
+    inputs: ArrayBody = Field(description="[rows, *shape of the model's input].")
+    labels: ArrayBody | None = Field(None, description="Class indices or names, [rows]; or numbers, [rows, dims].")
+
+
 class BinarySize(Body):
     """How many of the bytes after the JSON are the tensor's."""
 

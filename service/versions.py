@@ -1,18 +1,15 @@
-"""Versions: immutable posteriors, where they come from, their bytes, and how far they are from each other."""
+"""Versions: immutable posteriors, where they come from, and their bytes."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from bayes import kl_divergence
 from service.house import House
 from service.problems import declared
 from service.rejected import QueryInvalid
 from service.requests import SAFETENSORS, IfNoneMatch, ModelName, PageAsked, PathNumber, TheHouse, is_fresh
 from service.resources import (
-    ComparisonResource,
     EvidenceResource,
-    LayersKl,
     VersionList,
     VersionResource,
     moment,
@@ -63,32 +60,6 @@ def download_posterior(
         return Response(status_code=304, headers=headers)
     headers["Content-Disposition"] = f'attachment; filename="{model}-{version}.safetensors"'
     return Response(house.blobs.get(digest), media_type=SAFETENSORS, headers=headers)
-
-
-@router.get(
-    "/{version}/compare/{other}",
-    operation_id="compare_versions",
-    responses=declared(ModelNotFound, VersionNotFound),
-)
-def compare_versions(model: ModelName, version: PathNumber, other: PathNumber, house: TheHouse) -> ComparisonResource:
-    """How far a version is from another one, and which evidence only one of them has."""
-    history = house.history
-    one, two = history.resolve(model, version=version), history.resolve(model, version=other)
-    difference = history.difference(model, version, other)
-    layers = kl_divergence(house.loaded.posterior(one.digest), house.loaded.posterior(two.digest))
-    return ComparisonResource(
-        model=model,
-        version=version,
-        other=other,
-        kl_nats=LayersKl(total=sum(layers.values()), layers=layers),
-        common_ancestor=difference.ancestor,
-        rows_only_in_version=difference.rows_only(0),
-        rows_only_in_other=difference.rows_only(1),
-        chunks_only_in_version=difference.chunks_only(0),
-        chunks_only_in_other=difference.chunks_only(1),
-        batches_only_in_version=difference.batches_only(0),
-        batches_only_in_other=difference.batches_only(1),
-    )
 
 
 def _elsewhere(house: House, model: ModelRow, row: VersionRow) -> int:

@@ -276,6 +276,11 @@ class RowsDeleted(Problem):
     )
 
 
+class BatchRowsDeleted(Problem):
+    code, status, title = RowsDeleted.code, RowsDeleted.status, RowsDeleted.title
+    message = "The rows of batch {batch} of model '{model}' were deleted, so nothing can be predicted of them."
+
+
 class DatabaseNotCurrent(Problem):
     code, status, title = "database-not-current", 503, "The database does not have this release's tables"
     message = "The database is at revision {found}, this release needs {needed}. {advice}"

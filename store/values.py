@@ -22,8 +22,8 @@ Json = dict[str, Any]
 
 DEFAULTS_SINCE: Json = {
     "publish": "always",
-    "gate": {"held_out": 0.1, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
-    "surprise": {"park": False, "threshold": 3.0},
+    "gate": {"held_out": 0.2, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
+    "surprise": {"park": False, "threshold": 2.5},
     "predictions": {"keep": False, "seconds": 604_800.0},
 }
 """What descriptions that were stored before a field existed mean by not having it."""
@@ -150,7 +150,9 @@ class ModelRow:
 
     def is_described_by(self, description: Json, posted: Json | None) -> bool:
         """True where this is the same model: as it was posted, or as it resolves."""
-        return description == DEFAULTS_SINCE | self.description or (posted is not None and posted == self.posted)
+        return DEFAULTS_SINCE | description == DEFAULTS_SINCE | self.description or (
+            posted is not None and posted == self.posted
+        )
 
 
 @dataclass(frozen=True)

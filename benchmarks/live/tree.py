@@ -53,6 +53,14 @@ class Tree:
     chunks: int
 
     @property
+    def end(self) -> int:
+        """The last version of the long line."""
+        return max(birth.number for birth in self.births if birth.branch == 0)
+
+    def chunk_of(self, version: int) -> int:
+        return self.births[version - 1].chunk
+
+    @property
     def tips(self) -> list[int]:
         last = {birth.branch: birth.number for birth in self.births}
         return [number for branch, number in sorted(last.items()) if branch]
@@ -138,8 +146,7 @@ def _born(tree: Tree, posteriors: Sequence[str], *, first_event: int, began: flo
         told = {"number": first_event + one.number - 1, "kind": EventKind.PUBLISHED, "facts": {"version": one.number}}
         rows_of[events].append({**told, "at": now})
         head = one.number
-    end = max(one.number for one in tree.births if one.branch == 0)
-    if head != end:
+    if head != (end := tree.end):
         rows_of[moves].append(_move(seq + 1, end, MoveKind.PUT, now))
     return dict(rows_of)
 

@@ -9,6 +9,7 @@ from store import accepting, aliases, claims, engine, labeling, leases, writes
 from store.leases import Leases
 from store.ledger import Ledger
 from tests.conftest import ENGINES
+from tests.promises.aside_mutants import ASIDE_MUTANTS
 from tests.promises.mutation import BORN, KEY, LABELS, MOVES, RUNNING, Edit, Mutant
 
 SQLITE, POSTGRESQL = (ENGINES[0],), (ENGINES[1],)
@@ -255,4 +256,5 @@ MUTANTS = (
         ),
         directed="a rollback off the line",
     ),
+    *ASIDE_MUTANTS,
 )

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from benchmarks import record
 from tests.conftest import ENGINES
+from tests.promises.aside_stories import ASIDE_STORIES
 from tests.promises.ledger_books import look
 from tests.promises.machine import SEED, STEPS, keep, migrated, walk
 from tests.promises.meetings import MEETINGS
@@ -24,7 +25,7 @@ from tests.promises.mutation import Mutant
 from tests.promises.stories import STORIES
 
 EXAMPLES = 20
-CHECKS = STORIES | MEETINGS
+CHECKS = STORIES | ASIDE_STORIES | MEETINGS
 WALK = "the random walk"
 PATIENCE_SECONDS = 10.0
 WORDS_MAX = 120

@@ -22,6 +22,9 @@ KEY = "uq_batches_model_id_key"
 MOVES = "pk_moves"
 BORN = "uq_versions_model_id_update"
 LABELS = "pk_labels"
+FORGETS = "uq_forgets_running"
+BRANCH = "uq_versions_branch"
+INDICES = (RUNNING, FORGETS, BRANCH)
 TABLES = {KEY: "batches", MOVES: "moves", BORN: "versions", LABELS: "labels"}
 
 
@@ -73,7 +76,7 @@ def _edited(function: Callable[..., Any], replacements: list[tuple[str, str]]) -
 def drop(of: Engine, name: str) -> None:
     """The database, whose tables are empty, is without this constraint or index."""
     with of.connect() as connection:
-        if name == RUNNING:
+        if name in INDICES:
             connection.exec_driver_sql(f"DROP INDEX {name}")
         elif of.dialect.name == "postgresql":
             connection.exec_driver_sql(f"ALTER TABLE {TABLES[name]} DROP CONSTRAINT {name}")

@@ -18,9 +18,11 @@ from store.errors import (
     Problem,
     UpdateFinished,
 )
+from store.forgetting import Forgetting
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
+from store.parking import Parking
 from store.values import Claim, UpdateState
 from tests.conftest import FakeClock
 from tests.promises.agreement import outcome_of
@@ -37,6 +39,8 @@ class Given:
         self.ledger = Ledger(engine, clock=self.clock)
         self.aliases = Aliases(engine, clock=self.clock)
         self.leases = Leases(engine, lease_seconds=10.0, attempts_max=3, retry_seconds=4.0, clock=self.clock)
+        self.parking = Parking(engine, clock=self.clock)
+        self.forgetting = Forgetting(engine, clock=self.clock)
         self.history = History(engine)
         a_model(self.ledger, seconds=30.0)
 

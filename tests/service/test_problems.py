@@ -255,7 +255,7 @@ PROVOKED: dict[str, Call] = {
     "update-not-found": get("/updates/1"),
     "version-not-found": get("/versions/7"),
     "webhook-not-found": get("/webhooks/1"),
-    "webhook-unusable": post("/webhooks", {"url": "ftp://hooks.example/"}),
+    "webhook-unusable": post("/webhooks", {"url": "https://user:word@hooks.example/"}),
     "weights-invalid": rows(weights=[1, -1]),
 }
 """Faults of the request; those of the service itself are provoked in test_faults.py."""

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Engine, insert, select
+from sqlalchemy import Engine
 
+from store.accepting import Posted
 from store.aliases import Aliases
 from store.collecting import Collecting
 from store.folder import Folder
 from store.forgetting import Forgetting
+from store.kept_predictions import KeptPredictions, ToKeep
 from store.keys import Keys
+from store.labeling import LabeledBatch, Labeling
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
 from store.retention import Retention
-from store.schema import labels, models, predictions, webhooks
-from store.values import Scope, Scored
+from store.values import EventKind, Scope, Scored
+from store.webhooks import Webhooks
 from tests.store.given import DESCRIPTION, claimed
 
 RECIPE = {"epochs": 3, "steps_least": 40, "shift_pixels": 1, "seed": 5}
@@ -62,7 +65,7 @@ def fill(engine: Engine, folder: Path, *, is_of_before: bool = False) -> None:
     _go_back(filling)
     if not is_of_before:
         _leave_out(filling)
-        _fill_what_no_call_writes(engine)
+        _take_labels(filling)
     filling.post("failing", model="letters")
     ledger.close("letters")
     leases.fail(claimed(leases), code="diverged", message="It did.", is_final=True)
@@ -102,15 +105,11 @@ def _leave_out(filling: Filling) -> None:
         filling.absorb()
 
 
-def _fill_what_no_call_writes(engine: Engine) -> None:
-    """Tables whose calls are still to come."""
-    here = {"created_by": "anna", "created_at": 1.0, "failures": 0, "delivered": 0}
-    kept = {"version": 1, "digest": "sha256:", "rows": 1, "inputs": b"x", "answer": b"y"}
-    asked = {"predicted_by": "anna", "predicted_at": 1.0, "kept_until": 2.0}
-    with engine.begin() as connection:
-        model = connection.execute(select(models.c.id).where(models.c.name == "mails")).scalar_one()
-        hook = {"model_id": model, "number": 1, "url": "https://example.org", "secret": "s"}
-        connection.execute(insert(webhooks).values(**hook, **here))
-        connection.execute(insert(predictions).values(id="one", model_id=model, **kept, **asked))
-        row = {"prediction": "gone", "row": 0, "model_id": model, "label": 7, "batch": 1, "batch_row": 0}
-        connection.execute(insert(labels).values(**row, labeled_at=1.0))
+def _take_labels(filling: Filling) -> None:
+    """A listener, and a prediction that was kept until its label came."""
+    listening = Webhooks(filling.engine)
+    listening.create("mails", "https://example.org", kinds=[EventKind.PUBLISHED], created_by="anna")
+    answered = ToKeep("mails", 1, "sha256:", 1, b"x", b"y", "anna", 3600.0)
+    ((prediction, _),) = KeptPredictions(filling.engine).keep([answered])
+    posted = Posted(key="late", digest=filling.blobs.put(b"late"), rows=1, label_counts={"7": 1})
+    Labeling(filling.ledger).record("mails", [LabeledBatch(posted, [(prediction, 0)], [7])])

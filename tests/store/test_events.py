@@ -169,7 +169,7 @@ def test_deleted_rows_are_told(
     newest = events.after("digits", 0)[-1]
     assert (newest.kind, newest.facts) == (
         EventKind.DELETED,
-        {"batch": 1, "kind": "demand", "by": "ada", "reason": "asked"},
+        {"batch": 1, "why": "demand", "by": "ada", "reason": "asked"},
     )
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, Engine, insert
 from sqlalchemy.exc import IntegrityError
 
+from store.learned import difference_between, evidence_of
 from store.placed import placed
 from store.schema import batches, chunks, models, omissions, scores, updates, versions
 from store.tree import (
@@ -20,8 +21,6 @@ from store.tree import (
     born_of,
     common_ancestor,
     descendants_of,
-    difference_between,
-    evidence_of,
     is_on_line,
     learned_among,
     learned_of,
@@ -32,8 +31,8 @@ from store.tree import (
 )
 
 MODEL = 1
-SPANS = {1: (1, 1), 2: (2, 4), 3: (5, 6), 4: (7, 9)}
-ROWS = {batch: 2**batch for batch in range(1, 10)}
+SPANS = {1: (1, 1), 2: (2, 4), 3: (5, 6), 4: (7, 9), 5: (10, 10), 6: (11, 14)}
+ROWS = {batch: 2**batch for batch in range(1, 15)}
 """So that no two sets of batches have as many rows."""
 
 
@@ -48,14 +47,22 @@ class Born:
 
 @st.composite
 def trees(draw: st.DrawFn) -> list[Born]:
-    """Versions 1, 2, 3 … in the order of their birth; most are children of the newest, as in life."""
+    """Versions 1, 2, 3 … in the order of their birth; most are children of the newest, as in life.
+
+    None learns from a batch that its line has learned from.
+    """
     tree: list[Born] = []
     for number in range(1, draw(st.integers(1, 12)) + 1):
-        parent = number - 1 - draw(st.sampled_from((0, 0, 0, *range(number))))
-        chunk = draw(st.sampled_from(sorted(SPANS)))
-        first, last = SPANS[chunk]
-        left = draw(st.sets(st.integers(first, last), min_size=1))
-        tree.append(Born(max(0, parent), chunk, tuple(sorted(left))))
+        parent = max(0, number - 1 - draw(st.sampled_from((0, 0, 0, *range(number)))))
+        known = {batch for _, _, held in Walked(tree).learned(parent) for batch in held}
+        left = {chunk: {*range(first, last + 1)} - known for chunk, (first, last) in SPANS.items()}
+        open_ = [chunk for chunk, some in left.items() if some]
+        if open_:
+            chunk = draw(st.sampled_from(open_))
+            held = draw(st.sets(st.sampled_from(sorted(left[chunk])), min_size=1))
+            tree.append(Born(parent, chunk, tuple(sorted(held))))
+        else:
+            tree.append(Born(0, 1, (1,)))
     return tree
 
 
@@ -160,7 +167,8 @@ def test_what_a_line_has_learned_is_that_of_a_walk_from_parent_to_parent(engine:
             found = learned_of(connection, MODEL, version)
             assert [(part.version, part.chunk, part.batches) for part in found] == learned
             evidence = evidence_of(connection, MODEL, version)
-            assert evidence.rows == sum(part.rows for part in found)
+            assert evidence.batches == sorted(batch for _, _, held in learned for batch in held)
+            assert evidence.chunks == sorted({chunk for _, chunk, _ in learned})
             assert evidence.rows == sum(ROWS[batch] for _, _, held in learned for batch in held)
             for chunk, (first, last) in SPANS.items():
                 of_chunk = {batch for _, of, held in learned if of == chunk for batch in held}
@@ -185,6 +193,8 @@ def test_two_versions_differ_in_what_they_learned_since_their_common_ancestor(en
             assert found.ancestor == ancestor
             assert (found.batches_only(0), found.batches_only(1)) == (sorted(ours - theirs), sorted(theirs - ours))
             assert found.rows_only(1) == sum(ROWS[batch] for batch in theirs - ours)
+            of = {batch: chunk for chunk, (first, last) in SPANS.items() for batch in range(first, last + 1)}
+            assert found.chunks_only(0) == sorted({of[batch] for batch in ours - theirs})
 
 
 @A_TREE
