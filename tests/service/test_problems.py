@@ -16,6 +16,7 @@ import pytest
 from bayes import Ready
 from service import json_bounds
 from service.loaded import Chosen
+from store.dividing import Division
 from tests.service.expected import all_problems, expect_problem
 from tests.service.keyed import make_key
 from tests.service.live import IMAGES, INPUTS, REAL, ROWS, TINY, Json, Live, running
@@ -160,6 +161,21 @@ def learned_twice_and_deleted(live: Live, model: str) -> httpx.Response:
     return live.client.delete(f"{model}/batches/2")
 
 
+def overtaken(live: Live, model: str) -> httpx.Response:
+    """The answer to a division of a head that moves each time."""
+    for _ in range(3):
+        live.learn(model)
+    plan = live.house.dividing.plan
+
+    def then_moved(name: str, numbers: list[int]) -> Division:
+        found = plan(name, numbers)
+        put_head(5 - found.head)(live, model).raise_for_status()
+        return found
+
+    with patch.object(live.house.dividing, "plan", then_moved):
+        return post("/forget", {"batches": [1], "method": "approximate"})(live, model)
+
+
 def forgetting(live: Live, model: str) -> httpx.Response:
     """The answer to a forget whose steps nobody has taken yet."""
     live.learn(model)
@@ -171,6 +187,8 @@ PROVOKED: dict[str, Call] = {
     "alias-invalid": lambda live, model: live.client.put(f"{model}/aliases/1st", json={"version": 0}),
     "alias-moved": put_head(0, **{"If-Match": '"9"'}),
     "alias-not-found": get("/aliases/champion"),
+    "approximation-impossible": after(learned, post("/forget", {"batches": [1], "method": "approximate"})),
+    "approximation-overtaken": overtaken,
     "already-absorbed": after(learned, post("/replays", {"chunks": [1]})),
     "batch-absorbed": after(learned, post("/batches/1/park", {})),
     "batch-not-parked": after(rows(), post("/batches/1/release", {})),
