@@ -255,7 +255,8 @@ def test_a_posterior_that_is_not_finite_is_never_published(live: Live) -> None:
 
 def test_head_that_moves_meanwhile_is_divided_again(live: Live) -> None:
     model = learned(live, OTHER, ROWS, THIRD)
-    kept, moved = live.house.dividing.plan, []
+    kept = live.house.dividing.plan
+    moved: list[int] = []
 
     def plan(name: str, numbers: list[int]) -> Division:
         found = kept(name, numbers)
