@@ -25,9 +25,11 @@ from benchmarks import (
     listeners,
     many_versions,
     over_http,
+    poisoned_stream,
     record,
     rollback_under_load,
     surprise,
+    ten_thousand_versions,
     while_training,
 )
 from benchmarks.figures import Claim
@@ -66,6 +68,7 @@ SCRIPTS = (
     Script("over_http", over_http.claims, can_be_quick=True),
     Script("first_prediction", first_prediction.claims, can_be_quick=True),
     Script("many_versions", many_versions.claims, can_be_quick=True),
+    Script("ten_thousand_versions", ten_thousand_versions.claims, can_be_quick=True),
     Script("rollback", claimed.rollback),
     Script("rollback_under_load", rollback_under_load.claims, can_be_quick=True),
     Script("listeners", listeners.claims, can_be_quick=True),
@@ -75,6 +78,7 @@ SCRIPTS = (
     Script("footprint", footprint.claims, can_be_quick=True),
     Script("corruption", corruption.claims),
     Script("hostile_clients", hostile_clients.claims, can_be_quick=True),
+    Script("poisoned_stream", poisoned_stream.claims, needs_data=True),
     Script("surprise", surprise.claims, needs_data=True),
     Script("forgetting", forgetting.claims, needs_data=True),
     Script("step", claimed.step),

@@ -1,6 +1,7 @@
 """The Python client and the command line of Posterity; they speak HTTP and import none of the service."""
 
 from client.client import AsyncClient, Client
+from client.comparing import Branch, Comparison
 from client.errors import (
     ClientProblem,
     Fault,
@@ -22,13 +23,14 @@ from client.hooks import NewWebhook, Webhook
 from client.labels import KeptPrediction, Labeled, RefusedLabel
 from client.listening import Event
 from client.prediction import Prediction
-from client.values import Alias, Batch, Blob, Comparison, Key, Model, Move, NewKey, Readiness, Rollback, Update, Version
+from client.values import Alias, Batch, Blob, Key, Model, Move, NewKey, Readiness, Rollback, Update, Version
 
 __all__ = [
     "Alias",
     "AsyncClient",
     "Batch",
     "Blob",
+    "Branch",
     "Client",
     "ClientProblem",
     "Comparison",

@@ -15,7 +15,6 @@ from client.prediction import Prediction, parse_prediction
 from client.values import (
     Alias,
     Batch,
-    Comparison,
     Deletion,
     Json,
     Model,
@@ -191,11 +190,6 @@ def version(model: str, version: int) -> Call[Version]:
 def posterior(model: str, version: int) -> Call[bytes]:
     """The version's posterior as a safetensors file."""
     return (yield get("models", model, "versions", version, "posterior")).content
-
-
-def compare(model: str, version: int, other: int) -> Call[Comparison]:
-    """How far the two versions are apart: KL(version || other) in nats, and what each has seen alone."""
-    return (yield from ask(get("models", model, "versions", version, "compare", other), Comparison))
 
 
 def aliases(model: str) -> Call[tuple[Alias, ...]]:

@@ -18,7 +18,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import AsyncRetrying, Retrying
 
-from client import api_keys, blobs, calls, exports, hooks, labels, taking_back, waiting
+from client import api_keys, blobs, calls, comparing, exports, hooks, labels, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.listening import PATIENCE_SECONDS, Event, Following, listen, listen_asynchronously
@@ -161,7 +161,8 @@ class Client:
     posterior = blocking(calls.posterior)
     export = blocking(exports.export)
     import_version = blocking(exports.import_version)
-    compare = blocking(calls.compare)
+    compare = blocking(comparing.compare)
+    branches = blocking(comparing.branches)
     aliases = blocking(calls.aliases)
     alias = blocking(calls.alias)
     set_alias = blocking(calls.set_alias)
@@ -284,7 +285,8 @@ class AsyncClient:
     posterior = awaiting(calls.posterior)
     export = awaiting(exports.export)
     import_version = awaiting(exports.import_version)
-    compare = awaiting(calls.compare)
+    compare = awaiting(comparing.compare)
+    branches = awaiting(comparing.branches)
     aliases = awaiting(calls.aliases)
     alias = awaiting(calls.alias)
     set_alias = awaiting(calls.set_alias)

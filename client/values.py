@@ -222,19 +222,6 @@ class Version(Resource):
     publication: str = "head"
 
 
-@dataclass(frozen=True)
-class LayerwiseKl:
-    total: float
-    layers: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison(Resource):
-    """KL(first || second) in nats, whole and per layer; what else the service tells is in `raw`."""
-
-    kl_nats: LayerwiseKl
-
-
 @dataclass(frozen=True, kw_only=True)
 class Alias(Resource):
     """Where an alias points; `seq` counts its moves and is what `if_match` wants."""

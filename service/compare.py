@@ -37,7 +37,7 @@ from service.rejected import (
 from service.requests import ModelName, PathNumber, RawBody, TheHouse
 from service.resources import ComparisonResource, LayersKl
 from service.schemas import METHODS, NUMBER_MAX, SEED_MAX, ComparisonBody, Method
-from store.errors import BatchNotFound, BatchRowsDeleted, BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
+from store.errors import BatchNotFound, BlobCorrupt, BlobMissing, ModelNotFound, RowsDeleted, VersionNotFound
 
 MOST, MOST_MAX = 10, 1000
 
@@ -77,7 +77,7 @@ BatchAsked = Annotated[
 @router.get(
     "/{version}/compare/{other}",
     operation_id="compare_versions",
-    responses=declared(ModelNotFound, VersionNotFound, BatchNotFound, BatchRowsDeleted, QueryInvalid, *PREDICTING),
+    responses=declared(ModelNotFound, VersionNotFound, BatchNotFound, RowsDeleted, QueryInvalid, *PREDICTING),
 )
 async def compare_versions(
     *,

@@ -17,7 +17,7 @@ from service.differences import CLASSES_UNIT, NUMBERS_UNIT, MetricDifference, Pr
 from service.house import House
 from service.known import Known
 from service.rejected import InputTooLarge, PredictionLate
-from store.errors import BatchRowsDeleted
+from store.errors import RowsDeleted
 from store.values import BatchRow, Resolved
 
 
@@ -85,12 +85,12 @@ def differences_on_batch(house: House, pair: Pair, number: int) -> PredictionDif
     """The same on the rows of a batch that was posted, and whether the two have learned from them.
 
     Raises:
-        BatchNotFound, BatchRowsDeleted, BlobMissing, BlobCorrupt: the rows are not here.
+        BatchNotFound, RowsDeleted, BlobMissing, BlobCorrupt: the rows are not here.
         As from `differences`.
     """
     batch = house.history.batch(pair.version.model, number)
     if batch.deleted_at is not None:
-        raise BatchRowsDeleted(batch=number, model=pair.version.model)
+        raise RowsDeleted(model=pair.version.model, batches=number)
     tensors: Mapping[str, Tensor] = safetensors.torch.load(house.blobs.get(batch.digest))
     found = differences(house, pair, LabeledRows(tensors["x"], tensors["y"]))
     by_version, by_other = (_has_learned(house, resolved, batch) for resolved in (pair.version, pair.other))

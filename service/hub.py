@@ -24,7 +24,7 @@ from store.events import LIMIT, Events, Standing
 from store.values import KeyRow
 
 PAUSE_SECONDS = 0.003
-"""After each turn others have the event loop for so long: 333 turns a second are about 2 % of a core."""
+"""After each turn others have the event loop for so long: 333 turns a second are at most 6 % of a core."""
 TICK_SECONDS = 1.0
 READERS = 2
 """Listeners that read the database at once."""

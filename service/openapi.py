@@ -20,6 +20,7 @@ from service.requests import BYTES, JSON, SAFETENSORS, ZIP
 from service.schemas import (
     AliasBody,
     BatchBody,
+    ComparisonBody,
     ForgetBody,
     KeyBody,
     PredictionBody,
@@ -33,6 +34,7 @@ REF = "#/components/schemas/{model}"
 READ_RAW: tuple[type[BaseModel], ...] = (
     ModelBody,
     BatchBody,
+    ComparisonBody,
     PredictionBody,
     AliasBody,
     ForgetBody,

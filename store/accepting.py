@@ -6,15 +6,22 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, insert, select
+from sqlalchemy import Connection, Integer, Select, and_, bindparam, exists, func, insert, select
 from sqlalchemy.sql import ColumnElement
 
 from store.errors import IdempotencyKeyReused
 from store.events import tell_all
-from store.queries import batch_totals, batches_of, is_to_be_learned, last_closed, next_number, to_batch
+from store.queries import batch_totals, batches_of, is_to_be_learned, last_closed, to_batch
 from store.schema import batches, models, parkings
 from store.tombstones import mark_returned, must_not_be_buried
 from store.values import Accepted, BatchRow, EventKind, Json, ModelRow
+
+# Asked of every batch, and so built once: to build a query takes longer than to ask it.
+MODEL_ID = bindparam("model_id", type_=Integer)
+KNOWN_KEYS = select(batches.c.key).where(
+    batches.c.model_id == MODEL_ID, batches.c.key.in_(bindparam("keys", expanding=True))
+)
+NEWEST_BATCH = select(func.coalesce(func.max(batches.c.number), 0)).where(batches.c.model_id == MODEL_ID)
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ def accept_in_order(
     must_not_be_buried(connection, {one.digest for one in posted if one.key not in known})
     # The rows of a replay may have been deleted since somebody looked and wrote them; they are to go again.
     mark_returned(connection, {batch.digest for batch in known.values() if batch.deleted_at is not None})
-    number = next_number(connection, model.id, batches.c.number)
+    number = connection.execute(NEWEST_BATCH, {"model_id": model.id}).scalar_one() + 1
     pending = pending_rows(connection, model.id)
     answers: list[Answer] = []
     new: list[BatchRow] = []
@@ -74,7 +81,10 @@ def accept_in_order(
 
 def batches_named(connection: Connection, model_id: int, keys: Collection[str]) -> dict[str, BatchRow]:
     """The batches of the model that these keys name, by key."""
-    found = connection.execute(batches_of(model_id).where(batches.c.key.in_(keys)))
+    known = list(connection.execute(KNOWN_KEYS, {"model_id": model_id, "keys": list(keys)}).scalars())
+    if not known:
+        return {}
+    found = connection.execute(batches_of(model_id).where(batches.c.key.in_(known)))
     return {row.key: to_batch(row) for row in found}
 
 
@@ -87,7 +97,7 @@ def needs_no_bytes(name: str, posted: Posted, batch: BatchRow) -> Answer | None:
     return _again(name, posted, batch) if is_settled else None
 
 
-def pending_totals(model_id: int) -> Select[Any]:
+def pending_totals(model_id: int | ColumnElement[int]) -> Select[Any]:
     """How many batches and rows wait outside a chunk and are to be learned from."""
     waiting = batch_totals(model_id).where(batches.c.number > last_closed(model_id))
     # Mostly nothing was ever set aside, and the batches need not be asked one by one.
@@ -95,9 +105,12 @@ def pending_totals(model_id: int) -> Select[Any]:
     return waiting.where(~decided | is_to_be_learned(batches))
 
 
+PENDING = pending_totals(MODEL_ID)
+
+
 def pending_rows(connection: Connection, model_id: int) -> int:
     """How many rows wait outside a chunk and are to be learned from."""
-    return int(connection.execute(pending_totals(model_id)).one().rows)
+    return int(connection.execute(PENDING, {"model_id": model_id}).one().rows)
 
 
 def overdue(connection: Connection, now: float, *of: ColumnElement[bool]) -> list[str]:

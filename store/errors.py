@@ -271,14 +271,9 @@ class ApproximationOvertaken(Problem):
 class RowsDeleted(Problem):
     code, status, title = "rows-deleted", 409, "The rows were deleted"
     message = (
-        "Nothing more can be learned from them: the rows of batch {batches} of model '{model}' were deleted. The "
-        "versions that have learned from them stay."
+        "Nothing more can be learned from them or predicted of them: the rows of batch {batches} of model '{model}' "
+        "were deleted. The versions that have learned from them stay."
     )
-
-
-class BatchRowsDeleted(Problem):
-    code, status, title = RowsDeleted.code, RowsDeleted.status, RowsDeleted.title
-    message = "The rows of batch {batch} of model '{model}' were deleted, so nothing can be predicted of them."
 
 
 class DatabaseNotCurrent(Problem):

@@ -36,7 +36,7 @@ from store.queries import (
 from store.runs import Runs
 from store.schema import batches, models, moves, updates, versions
 from store.tombstones import holders_of
-from store.tree import born_of, on_line, scores_on_line
+from store.tree import born_of, learned_of, on_line, scores_on_line
 from store.values import (
     ALL_MODELS,
     HEAD,
@@ -218,18 +218,21 @@ class History:
             model = find_model(connection, name)
             return scores_on_line(connection, model.id, version, limit=limit)
 
-    def rows_learned_by(self, name: str, version: int) -> Iterator[str]:
-        """The digests of the batches that the version has learned from and whose rows were kept, the newest first."""
+    def parts_kept(self, name: str, version: int) -> Iterator[list[str]]:
+        """What the line of the version has absorbed, the newest part first: the digests of its batches, in their order.
+
+        Parts of which rows were given up are left out.
+        """
         with self.engine.begin() as connection:
             model = find_model(connection, name)
-            numbers = evidence_of(connection, model.id, version).batches
-        for first in range(len(numbers), 0, -LIMIT):
-            chosen = numbers[max(0, first - LIMIT) : first]
+            parts = learned_of(connection, model.id, version)
+        for part in reversed(parts):
             with self.engine.begin() as connection:
-                query = select(batches.c.digest).where(batches.c.model_id == model.id, batches.c.number.in_(chosen))
-                kept = query.where(~IS_DELETED).order_by(batches.c.number.desc())
-                digests = list(connection.execute(kept).scalars())
-            yield from digests
+                named = batches.c.number.in_(part.batches)
+                query = select(batches.c.digest).where(batches.c.model_id == model.id, named, ~IS_DELETED)
+                digests = list(connection.execute(query.order_by(batches.c.number)).scalars())
+            if len(digests) == len(part.batches):
+                yield digests
 
     def missing_labels(self, name: str, *, version: int, batches: Collection[int]) -> list[str]:
         """Labels that the version has learned from and these batches lack."""

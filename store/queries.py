@@ -6,7 +6,20 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Connection, FromClause, Row, ScalarSelect, Select, and_, case, exists, func, select
+from sqlalchemy import (
+    Column,
+    Connection,
+    FromClause,
+    Row,
+    ScalarSelect,
+    Select,
+    and_,
+    bindparam,
+    case,
+    exists,
+    func,
+    select,
+)
 from sqlalchemy.sql import ColumnElement
 
 from store.errors import ChunkNotFound, ModelNotFound, UpdateNotFound, VersionNotFound
@@ -56,8 +69,12 @@ def is_to_be_learned(table: FromClause) -> ColumnElement[bool]:
     return func.coalesce(decision_on(table), ParkingKind.RELEASE) == ParkingKind.RELEASE
 
 
+OF_NAME = select(models).where(models.c.name == bindparam("name"))
+"""Asked in nearly every transaction, and so built once."""
+
+
 def find_model(connection: Connection, name: str) -> ModelRow:
-    row = connection.execute(select(models).where(models.c.name == name)).one_or_none()
+    row = connection.execute(OF_NAME, {"name": name}).one_or_none()
     if row is None:
         raise ModelNotFound(model=name)
     return to_model(row)
@@ -151,7 +168,7 @@ def next_number(connection: Connection, model_id: int, number: Column[int], *of:
     return int(connection.execute(query).scalar_one()) + 1
 
 
-def batch_totals(model_id: int) -> Select[Any]:
+def batch_totals(model_id: int | ColumnElement[int]) -> Select[Any]:
     rows = func.coalesce(func.sum(batches.c.rows), 0)
     return select(func.count().label("batches"), rows.label("rows")).where(batches.c.model_id == model_id)
 

@@ -6,9 +6,8 @@ harms is seen on rows of the chunks before it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ import bayes
 from store.blobs import Blobs
 from store.history import History
 from store.values import Claim, Publication
-from worker.reading import Reading, read_chunk
+from worker.reading import Reading, read_batches
 
 POOL_ROWS_MAX = 1_000
 """The newest rows that were held out count; earlier ones say less about what comes."""
@@ -49,16 +48,12 @@ def gate_of(claim: Claim) -> bayes.Gate | None:
 
 def to_learn(claim: Claim, scored: Reading) -> bayes.Chunk:
     """The rows that are learned from: all but those held out; all, where none would be left."""
-    gate = gate_of(claim)
+    gate, chunk = gate_of(claim), scored.chunk
     if gate is None:
-        return scored.chunk
-    of_each = zip(claim.batch_digests, scored.rows, strict=True)
-    left = ~torch.cat([gate.split(digest, rows, seed=_seed(claim)) for digest, rows in of_each])
-    chunk, weights = scored.chunk, scored.chunk.weights
-    counted = left if weights is None else left & (weights > 0)
-    if not bool(counted.any()):
         return chunk
-    return bayes.Chunk(chunk.inputs[left], chunk.labels[left], None if weights is None else weights[left])
+    left = ~_held_out(gate, claim, claim.batch_digests, rows=scored.rows, chunk=chunk)
+    weights = None if chunk.weights is None else chunk.weights[left]
+    return bayes.Chunk(chunk.inputs[left], chunk.labels[left], weights)
 
 
 def judge(
@@ -82,30 +77,36 @@ def judge(
     if gate is None or claim.forget is not None:
         return None
     held: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for digest, inputs, labels in _newest_first(claim, scored, history, blobs):
-        chosen = gate.split(digest, len(labels), seed=_seed(claim))
+    batches = 0
+    for digests, rows, chunk in _newest_first(claim, scored, history, blobs):
+        chosen = _held_out(gate, claim, digests, rows=rows, chunk=chunk)
         if bool(chosen.any()):
-            held.append((inputs[chosen], labels[chosen]))
+            held.append((chunk.inputs[chosen], chunk.labels[chosen]))
+            batches += len(digests)
         if sum(len(labels) for _, labels in held) >= POOL_ROWS_MAX:
             break
     if not held:
         return None
     inputs, labels = (torch.cat([part[at] for part in held])[:POOL_ROWS_MAX] for at in (0, 1))
     predictions = [bayes.predict(one, inputs, device=device, check=check) for one in (fresh, scored.prior)]
-    return Judged(gate.judge(predictions[0], predictions[1], labels), batches=len(held))
+    return Judged(gate.judge(predictions[0], predictions[1], labels), batches=batches)
+
+
+def _held_out(
+    gate: bayes.Gate, claim: Claim, digests: Sequence[str], *, rows: Sequence[int], chunk: bayes.Chunk
+) -> torch.Tensor:
+    """True for the rows of these batches that nothing learns from; for none, where no row would be left to learn."""
+    seed = int(claim.description["recipe"]["seed"])
+    held = torch.cat([gate.split(digest, count, seed=seed) for digest, count in zip(digests, rows, strict=True)])
+    left = ~held if chunk.weights is None else ~held & (chunk.weights > 0)
+    return held if bool(left.any()) else torch.zeros_like(held)
 
 
 def _newest_first(
     claim: Claim, scored: Reading, history: History, blobs: Blobs
-) -> Iterator[tuple[str, torch.Tensor, torch.Tensor]]:
-    """The batches of the chunk, then those that its prior has learned from, as far as their rows were kept."""
-    ends = list(accumulate(scored.rows, initial=0))
-    for digest, (first, end) in reversed(list(zip(claim.batch_digests, pairwise(ends), strict=True))):
-        yield digest, scored.chunk.inputs[first:end], scored.chunk.labels[first:end]
-    for digest in history.rows_learned_by(claim.model, claim.prior):
-        batch = read_chunk([blobs.get(digest)])
-        yield digest, batch.inputs, batch.labels
-
-
-def _seed(claim: Claim) -> int:
-    return int(claim.description["recipe"]["seed"])
+) -> Iterator[tuple[Sequence[str], Sequence[int], bayes.Chunk]]:
+    """The chunk, then what its prior has learned from, part by part, as far as the rows were kept."""
+    yield claim.batch_digests, scored.rows, scored.chunk
+    for digests in history.parts_kept(claim.model, claim.prior):
+        chunk, rows = read_batches([blobs.get(digest) for digest in digests])
+        yield digests, rows, chunk

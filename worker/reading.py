@@ -69,6 +69,12 @@ def score_before_learning(
     return Reading(prior, chunk, rows, prequential, scores, seconds=clock() - began)
 
 
+def read_batches(batches: list[bytes]) -> tuple[bayes.Chunk, tuple[int, ...]]:
+    """The rows of these batches one after the other, and how many each has."""
+    parts = [safetensors.torch.load(data) for data in batches]
+    return _joined(parts), tuple(len(part["y"]) for part in parts)
+
+
 def read_chunk(batches: list[bytes]) -> bayes.Chunk:
     """The rows of these batches (safetensors x, y and, where given, weights) one after the other."""
     return _joined([safetensors.torch.load(data) for data in batches])

@@ -1,10 +1,12 @@
 """Commands about what became of the rows: updates, versions, aliases, rollback, history."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from client.commands.options import LOCAL, AsJson, ModelName, Reason, Url, service_at
+from client.commands.options import LOCAL, AsJson, ModelName, Reason, Url, contents, service_at
+from client.files import fitted, labels_of, read_rows
 from client.tables import (
     aliases_table,
     batches_table,
@@ -17,6 +19,7 @@ from client.tables import (
     updates_table,
     versions_table,
 )
+from client.trees import comparison_of, tree_of
 
 app = typer.Typer()
 aliases_app = typer.Typer(no_args_is_help=True, help="List the aliases of a model, or point one at a version.")
@@ -65,10 +68,63 @@ def update(
 
 
 @app.command()
-def versions(model: ModelName, url: Url = LOCAL, as_json: AsJson = False) -> None:
+def versions(
+    model: ModelName,
+    *,
+    tree: Annotated[bool, typer.Option("--tree", help="Draw the branches and what they start from.")] = False,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
     """List the versions of a model: lineage, evidence, scores before absorbing, KL to the parent."""
     with service_at(url) as client:
+        if tree:
+            branches = client.branches(model)
+            if as_json:
+                print_json([branch.raw for branch in branches])
+            else:
+                console().print(tree_of(branches))
+            return
         print_resources(client.versions(model), versions_table, as_json=as_json)
+
+
+@app.command()
+def compare(  # noqa: PLR0913 - each is an option of the command.
+    model: ModelName,
+    version: VersionNumber,
+    other: Annotated[int, typer.Argument(metavar="OTHER", min=0, help="The version that it is compared with.")],
+    file: Annotated[
+        Path | None, typer.Argument(metavar="[FILE]", help="Rows to predict, as of `posterity predict`; - for stdin.")
+    ] = None,
+    *,
+    labeled: Annotated[
+        bool, typer.Option("--labeled", help="The file has labels, as of `posterity ingest`: say which is better.")
+    ] = False,
+    batch: Annotated[int | None, typer.Option(min=1, help="A batch whose rows are predicted.")] = None,
+    most: Annotated[int | None, typer.Option(min=0, help="Of how many rows that differ most; 10 if not given.")] = None,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two versions: KL by layer, what only one has learned from, and where they predict rows differently."""
+    if file is not None and batch is not None:
+        raise typer.BadParameter("give either a file or --batch")
+    with service_at(url) as client:
+        rows = None
+        if file is not None:
+            rows = fitted(read_rows(contents(file), is_labeled=labeled), client.model(model))
+        found = client.compare(
+            model,
+            version,
+            other,
+            x=None if rows is None else rows.x,
+            y=labels_of(rows) if rows is not None and labeled else None,
+            batch=batch,
+            most=most,
+        )
+        if as_json:
+            print_json(found.raw)
+        else:
+            for part in comparison_of(found):
+                console().print(part)
 
 
 @app.command()

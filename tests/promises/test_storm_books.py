@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import safetensors.numpy
-from sqlalchemy import Connection, create_engine, delete, update
+from sqlalchemy import Connection, create_engine, delete, insert, update
 
 import bayes
 from store.collecting import Collecting
@@ -18,7 +18,8 @@ from store.ledger import Ledger
 from store.migrate import upgrade
 from store.recorded import recorded
 from store.retention import Retention
-from store.schema import batches, moves, versions
+from store.schema import batches, moves, parkings, versions
+from store.values import ParkingKind
 from tests.storm.books import audited
 from tests.storm.clients import MODELS, described, rows_of
 from tests.storm.journal import Acknowledged, Journal, Moved, Predicted
@@ -131,6 +132,23 @@ def test_a_damage_is_named(afterwards: Afterwards, damage: Callable[[Connection]
     assert any(named in sentence for sentence in wrong), wrong
     # All but what nobody could have seen during the storm also differs from the picture of it.
     assert any("was altered" in sentence or "vanished" in sentence for sentence in wrong), wrong
+    afterwards.engine.dispose()
+
+
+def test_batches_that_wait_for_a_decision_and_forgotten_ones_that_head_has_learned_from_are_named(
+    afterwards: Afterwards,
+) -> None:
+    decided = {"model_id": 1, "seq": 1, "decided_by": "ada", "reason": "", "facts": {}, "decided_at": 1.0}
+    with afterwards.engine.begin() as connection:
+        connection.execute(insert(parkings).values(batch=1, kind=ParkingKind.FORGET, **decided))
+        connection.execute(insert(parkings).values(batch=2, kind=ParkingKind.PARK, **decided))
+    afterwards.ledger.accept("beta", key="late", digest=afterwards.blobs.put(b"late"), rows=5, label_counts={})
+
+    wrong = afterwards.wrong()
+
+    assert "alpha: head has learned from batch 1, which was forgotten" in wrong
+    assert "alpha: batch 2 is parked" in wrong
+    assert "beta: no version has learned from batch 3" in wrong
     afterwards.engine.dispose()
 
 

@@ -19,7 +19,7 @@ def posterior(live: Live, model: str, version: int) -> bayes.Posterior:
     return bayes.Posterior.from_bytes(live.client.get(f"{model}/versions/{version}/posterior").content)
 
 
-def compared(live: Live, model: str, body: Json, **query: object) -> Json:
+def compared(live: Live, model: str, body: Json, **query: str | int) -> Json:
     answer = live.client.post(f"{model}/versions/1/compare/0", json=body, params=query)
     assert answer.status_code == 200, answer.text
     found: Json = answer.json()["predictions"]
@@ -129,7 +129,7 @@ def test_a_batch_whose_rows_are_deleted_or_that_is_none_is_refused(live: Live, m
 def test_rows_come_in_any_encoding_and_an_ensemble_answers_where_it_is_asked_for(live: Live, model: str) -> None:
     live.learn(model, MANY)
     body = save({"x": torch.tensor(MANY["inputs"]), "y": torch.tensor(MANY["labels"])})
-    ways = {"method": "ensemble", "samples": 3, "seed": 5}
+    ways: dict[str, str | int] = {"method": "ensemble", "samples": 3, "seed": 5}
 
     answer = live.client.post(
         f"{model}/versions/1/compare/0",
@@ -156,7 +156,7 @@ def test_rows_come_in_any_encoding_and_an_ensemble_answers_where_it_is_asked_for
     ],
 )
 def test_rows_that_are_none_of_the_model_are_refused(
-    live: Live, model: str, body: Json, query: dict[str, object], code: str
+    live: Live, model: str, body: Json, query: dict[str, str | int], code: str
 ) -> None:
     answer = live.client.post(f"{model}/versions/0/compare/0", json=body, params=query)
 

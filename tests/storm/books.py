@@ -12,9 +12,12 @@ from store.blobs import Blobs
 from store.collecting import Collecting
 from store.doctor import examine
 from store.engine import for_examining
+from store.learned import evidence_of
+from store.queries import decisions_on, newest_move, to_model
 from store.recorded import Recorded, changed, recorded
-from store.schema import batches, chunks, deletions, models, moves, updates, versions
-from store.values import HEAD, UpdateState
+from store.schema import batches, chunks, deletions, forgets, models, moves, parkings, updates, versions
+from store.tree import born_of
+from store.values import HEAD, ForgetState, ParkingKind, UpdateState
 from tests.storm.clients import KEEPING, ROWS
 from tests.storm.journal import Journal
 
@@ -31,6 +34,9 @@ class Totals:
     versions: int
     moves: int
     deletions: int
+    decisions: int
+    forgets: int
+    forgets_done: int
 
 
 def totals(connection: Connection) -> Totals:
@@ -46,15 +52,19 @@ def totals(connection: Connection) -> Totals:
         versions=count(func.count(versions.c.number)),
         moves=count(func.count(moves.c.seq)),
         deletions=count(func.count(deletions.c.batch)),
+        decisions=count(func.count(parkings.c.seq)),
+        forgets=count(func.count(forgets.c.number)),
+        forgets_done=count(func.count(forgets.c.number).filter(forgets.c.state == ForgetState.DONE)),
     )
 
 
 def audited(engine: Engine, blobs: Blobs, journal: Journal, pictures: list[Recorded]) -> tuple[str, ...]:
     """Everything that is wrong: in the answers, in the books and in the bytes.
 
-    Each batch that was acknowledged is there once, in a chunk, and was learned from; nothing is there that nobody
-    posted. What was recorded during the storm has not changed. Moves and predictions are what their callers were told.
-    The bytes of every version and of all kept rows are whole, those that nothing names are gone, and no others.
+    Each batch that was acknowledged is there once, and was learned from or forgotten; nothing is there that nobody
+    posted. Head has learned from nothing that was forgotten. What was recorded during the storm has not changed. Moves
+    and predictions are what their callers were told. The bytes of every version and of all kept rows are whole, those
+    that nothing names are gone, and no others.
     """
     with for_examining(engine).begin() as connection:
         wrong = [*journal.wrong, *_batches(connection, journal), *_told(connection, journal)]
@@ -81,17 +91,25 @@ def _batches(connection: Connection, journal: Journal) -> Iterator[str]:
 
 
 def _unlearned(connection: Connection) -> Iterator[str]:
-    """In the end no batch waits, and each is in the evidence of some version."""
-    absorbed = select(versions.c.model_id, versions.c.chunk).where(versions.c.chunk.is_not(None))
-    learned = {(row.model_id, row.chunk) for row in connection.execute(absorbed)}
-    last_closed: dict[int, int] = defaultdict(int)
-    for row in connection.execute(select(chunks)):
-        last_closed[row.model_id] = max(last_closed[row.model_id], row.batch_last)
-        if (row.model_id, row.number) not in learned:
-            yield f"model {row.model_id}: no version has learned from chunk {row.number}"
-    for row in connection.execute(select(batches.c.model_id, batches.c.number)):
-        if row.number > last_closed[row.model_id]:
-            yield f"model {row.model_id}: batch {row.number} is in no chunk"
+    """In the end no batch waits, and each is in the evidence of some version, but what was forgotten before that."""
+    for row in connection.execute(select(models).order_by(models.c.id)):
+        model = to_model(row)
+        decided = decisions_on(connection, model.id, 1, 2**31 - 1)
+        yield from (
+            f"{model.name}: batch {batch} is parked" for batch, kind in decided.items() if kind == ParkingKind.PARK
+        )
+        held = list(connection.execute(select(chunks.c.number).where(chunks.c.model_id == model.id)).scalars())
+        parts = [part for chunk in held for part in born_of(connection, model.id, chunk)]
+        learned = {batch for part in parts for batch in part.batches}
+        for number in connection.execute(select(batches.c.number).where(batches.c.model_id == model.id)).scalars():
+            if number not in learned and decided.get(number) != ParkingKind.FORGET:
+                yield f"{model.name}: no version has learned from batch {number}"
+        head = newest_move(connection, model.id, HEAD)
+        assert head is not None
+        assert head.version is not None
+        for number in evidence_of(connection, model.id, head.version).batches:
+            if decided.get(number) == ParkingKind.FORGET:
+                yield f"{model.name}: head has learned from batch {number}, which was forgotten"
     waiting = select(updates.c.number).where(updates.c.state.in_([UpdateState.QUEUED, UpdateState.RUNNING]))
     yield from (f"update {number} still waits" for number in connection.execute(waiting).scalars())
 

@@ -43,6 +43,8 @@ class Journal:
     posted: set[tuple[str, str]] = field(default_factory=set)
     moved: set[Moved] = field(default_factory=set)
     predicted: set[Predicted] = field(default_factory=set)
+    forgotten: set[tuple[str, int]] = field(default_factory=set)
+    """Batches that somebody asked to be forgotten, by model and number."""
     counts: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -59,6 +61,11 @@ class Journal:
         """A batch is about to be posted; it may be there from now on."""
         with self.lock:
             self.posted.add((model, key))
+
+    def forget(self, model: str, batch: int) -> None:
+        """A batch is about to be forgotten."""
+        with self.lock:
+            self.forgotten.add((model, batch))
 
     def acknowledge(self, batch: Acknowledged) -> None:
         """Told again, a batch is what it was told to be before."""

@@ -34,6 +34,7 @@ from tests.object_server import object_server
 from tests.postgres import start_postgres
 from tests.storm.books import audited, totals
 from tests.storm.clients import KEEPING, MODELS, Asker, Closer, LastCloser, Mover, Person, Poster, Storm, described
+from tests.storm.deciders import Decider, LastForgetter
 from tests.storm.journal import Journal
 from tests.storm.processes import Processes
 from tests.storm.recompute import recomputed
@@ -144,7 +145,8 @@ def _begin(house: House, folder: Path, choices: random.Random, seed: int) -> Cou
     _create_models(shared)
     processes.is_fateful = True
     processes.collect("collector", hours=house.collect_hours)
-    crowd = {"poster": (Poster, 3), "closer": (Closer, 2), "mover": (Mover, 1), "asker": (Asker, 1)}
+    crowd = {"poster": (Poster, 3), "closer": (Closer, 2), "mover": (Mover, 1), "decider": (Decider, 1)}
+    crowd |= {"asker": (Asker, 1)}
     people = [
         kind(shared, f"{name}-{turn}", f"{seed} {name} {turn}")
         for name, (kind, count) in crowd.items()
@@ -206,6 +208,10 @@ def _calm(course: Course) -> None:
     last = LastCloser(course.shared, "last closer", "")
     last.start()
     _wait(course, lambda: not last.is_alive(), until=until)
+    _wait(course, lambda: _is_settled(course.house.engine), until=until)
+    forgetter = LastForgetter(course.shared, "last forgetter", "")
+    forgetter.start()
+    _wait(course, lambda: not forgetter.is_alive(), until=until)
     _wait(course, lambda: _is_settled(course.house.engine), until=until)
 
 

@@ -1,0 +1,154 @@
+"""The rows that a gated model keeps from learning, and what a fresh version is judged on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+
+import bayes
+from store.aliases import Aliases
+from store.folder import Folder
+from store.history import History
+from store.leases import Leases
+from store.ledger import Ledger
+from store.values import Claim, Json
+from worker import gate
+from worker.reading import score_before_learning
+
+DESCRIPTION: Json = {
+    "name": "points",
+    "net": {"kind": "mlp", "hidden": [4]},
+    "input": {"shape": [2]},
+    "output": {"kind": "categorical", "classes": 3},
+    "recipe": {"epochs": 1, "seed": 5},
+    "chunk": {"rows": 1000, "seconds": None},
+    "publish": "gated",
+    "gate": {"held_out": 0.5, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
+}
+Rows = tuple[torch.Tensor, torch.Tensor]
+
+HELD_ALONE = next(
+    number
+    for number in range(100)
+    if bool(
+        bayes.Gate(held_out=0.5).split(
+            bayes.digest_of(
+                safetensors.torch.save({"x": torch.full((1, 2), float(number)), "y": torch.zeros(1, dtype=torch.long)})
+            ),
+            1,
+            seed=5,
+        )[0]
+    )
+)
+"""A row that would be held out, as a batch by itself."""
+
+
+def nothing() -> None:
+    """Going on is of use."""
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "blobs")
+
+
+@pytest.fixture
+def gated(ledger: Ledger, blobs: Folder) -> Ledger:
+    described = DESCRIPTION | bayes.Model.from_description(DESCRIPTION).to_description()
+    model = bayes.Model.from_description(DESCRIPTION)
+    ledger.create_model("points", described, blobs.put(bayes.root(model).to_bytes()))
+    return ledger
+
+
+def rows(first: int, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Rows that are told apart by their first number."""
+    numbers = torch.arange(first, first + count, dtype=torch.float32)
+    return torch.stack([numbers, numbers], 1), numbers.long() % 3
+
+
+def claimed(
+    ledger: Ledger, leases: Leases, blobs: Folder, batches: Sequence[tuple[torch.Tensor, torch.Tensor]]
+) -> Claim:
+    """An update of these batches, claimed."""
+    for inputs, labels in batches:
+        digest = blobs.put(safetensors.torch.save({"x": inputs, "y": labels}))
+        ledger.accept("points", key=f"{float(inputs[0, 0])}", digest=digest, rows=len(labels), label_counts={})
+    ledger.close("points")
+    claim = leases.claim("worker")
+    assert claim is not None
+    return claim
+
+
+def published(leases: Leases, claim: Claim, digest: str) -> None:
+    leases.publish(claim, digest=digest, kl_nats=0.0, report={})
+
+
+def test_what_is_learned_and_what_is_judged_on_are_all_rows_and_have_none_in_common(
+    gated: Ledger, leases: Leases, history: History, blobs: Folder
+) -> None:
+    """Two chunks of two batches each; what is judged on after the second are the rows that neither was learned from."""
+    learned: list[float] = []
+    for first in (0, 100):
+        claim = claimed(gated, leases, blobs, [rows(first, 20), rows(first + 20, 10)])
+        reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
+        learned += gate.to_learn(claim, reading).inputs[:, 0].tolist()
+        pool = [
+            part.inputs[gate._held_out(bayes.Gate(0.5), claim, digests, rows=counts, chunk=part)][:, 0].tolist()
+            for digests, counts, part in gate._newest_first(claim, reading, history, blobs)
+        ]
+        judged = gate.judge(claim, reading, reading.prior, history=history, blobs=blobs, device="cpu", check=nothing)
+        published(leases, claim, claim.prior_digest)
+
+    judged_on = [number for part in pool for number in part]
+    assert sorted(learned + judged_on) == [*range(30), *range(100, 130)]
+    assert judged is not None
+    assert (judged.verdict.rows, judged.batches) == (len(judged_on), 4)
+    assert judged.held is None
+
+
+def test_a_chunk_whose_every_row_would_be_held_out_is_learned_whole_and_judges_nobody(
+    gated: Ledger, leases: Leases, history: History, blobs: Folder
+) -> None:
+    claim = claimed(gated, leases, blobs, [(rows(HELD_ALONE, 1)[0], torch.zeros(1, dtype=torch.long))])
+    reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
+
+    assert gate.to_learn(claim, reading).rows == 1
+    assert gate.judge(claim, reading, reading.prior, history=history, blobs=blobs, device="cpu", check=nothing) is None
+
+    published(leases, claim, claim.prior_digest)
+    later = claimed(gated, leases, blobs, [rows(200, 40)])
+    again = score_before_learning(later, blobs, device="cpu", check=nothing)
+    judged = gate.judge(later, again, again.prior, history=history, blobs=blobs, device="cpu", check=nothing)
+    assert judged is not None
+    assert judged.verdict.rows == 40 - gate.to_learn(later, again).rows
+
+
+def test_rows_of_another_line_judge_nobody(
+    gated: Ledger, leases: Leases, history: History, blobs: Folder, aliases: Aliases
+) -> None:
+    first = claimed(gated, leases, blobs, [rows(0, 30)])
+    published(leases, first, first.prior_digest)
+    aliases.rollback("points", to=0, actor="anna")
+    claim = claimed(gated, leases, blobs, [rows(100, 30)])
+    reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
+
+    judged = gate.judge(claim, reading, reading.prior, history=history, blobs=blobs, device="cpu", check=nothing)
+
+    assert judged is not None
+    assert judged.verdict.rows == 30 - gate.to_learn(claim, reading).rows
+
+
+def test_a_model_without_a_gate_learns_every_row_and_judges_nothing(
+    ledger: Ledger, leases: Leases, history: History, blobs: Folder
+) -> None:
+    described = {**DESCRIPTION, "publish": "always"}
+    ledger.create_model("points", described, blobs.put(bayes.root(bayes.Model.from_description(described)).to_bytes()))
+    claim = claimed(ledger, leases, blobs, [rows(0, 30)])
+    reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
+
+    assert gate.to_learn(claim, reading).rows == 30
+    assert gate.judge(claim, reading, reading.prior, history=history, blobs=blobs, device="cpu", check=nothing) is None
