@@ -14,7 +14,7 @@ def test_the_root_prior_is_version_0_and_has_no_evidence(live: Live, model: str)
     root = live.client.get(f"{model}/versions/0").json()
 
     assert root["parent"] is root["chunk"] is root["update"] is root["prequential"] is None
-    assert root["evidence"] == {"rows": 0, "chunks": [], "batches": [], "elsewhere": 0}
+    assert root["evidence"] == {"rows": 0, "chunks": [], "batches": [], "elsewhere": 0, "divided": []}
     assert (root["kl_nats"], root["aliases"]) == (0, ["head"])
 
 
@@ -26,8 +26,8 @@ def test_the_evidence_of_a_version_is_its_parents_and_its_chunk(live: Live, mode
     second = live.client.get(f"{model}/versions/{two}").json()
 
     assert (first["parent"], second["parent"]) == (0, one)
-    assert first["evidence"] == {"rows": 4, "chunks": [1], "batches": [1, 2], "elsewhere": 0}
-    assert second["evidence"] == {"rows": 6, "chunks": [1, 2], "batches": [1, 2, 3], "elsewhere": 0}
+    assert first["evidence"] == {"rows": 4, "chunks": [1], "batches": [1, 2], "elsewhere": 0, "divided": []}
+    assert second["evidence"] == {"rows": 6, "chunks": [1, 2], "batches": [1, 2, 3], "elsewhere": 0, "divided": []}
     assert (first["rows"], second["rows"]) == (4, 2)
     assert (first["aliases"], second["aliases"]) == ([], ["head"])
     assert second["seconds"] == second["report"]["seconds"]

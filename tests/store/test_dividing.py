@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from sqlalchemy import Connection, Engine
@@ -223,6 +225,28 @@ def test_a_head_that_moved_meanwhile_stays_and_nothing_changed(
     assert history.aliases("digits") == {HEAD: 3}
     assert history.batch("digits", 1).aside is None
     assert forgetting.list("digits") == []
+
+
+def test_of_many_that_divide_the_same_head_at_once_one_does(
+    ledger: Ledger, leases: Leases, dividing: Dividing, engine: Engine
+) -> None:
+    learn(ledger, leases, "a", "b")
+    division, start = dividing.plan("digits", [1]), Barrier(6)
+
+    def finish(_: int) -> bool:
+        start.wait()
+        try:
+            dividing.finish(division, MADE, actor="ada")
+        except ApproximationOvertaken:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        done = list(pool.map(finish, range(6)))
+
+    assert sum(done) == 1
+    assert dividing.divisions("digits") == {3: [1]}
+    assert _wrong(engine) == []
 
 
 def test_it_waits_for_a_forget_that_is_under_way(
