@@ -26,7 +26,8 @@ from store.errors import (
     RollbackTooFar,
     VersionNotFound,
 )
-from store.values import MoveKind, MoveRow
+from store.kinds import MoveKind
+from store.values import MoveRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["aliases"])
 

@@ -16,8 +16,8 @@ from service.loaded import Chosen
 from service.rejected import IntervalOfClasses, QueryInvalid, SamplesTooMany
 from service.requests import TheHouse
 from service.schemas import KEEP, METHODS, NUMBER_MAX, SEED_MAX, Method, WayBody
+from store.kinds import HEAD
 from store.settings import Settings
-from store.values import HEAD
 
 INTERVAL = 0.9
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,6})?)(?![\w.+-])", re.IGNORECASE)

@@ -19,7 +19,7 @@ from service.resources import NextCursor
 from service.schemas import NUMBER_MAX
 from service.told import KINDS, PROGRESS, kinds_of, told_of
 from store.errors import ModelNotFound
-from store.values import EventKind
+from store.kinds import EventKind
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["events"])
 

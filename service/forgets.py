@@ -32,7 +32,8 @@ from store.errors import (
     RowsMissing,
     UpdateFinished,
 )
-from store.values import ForgetRow, ForgetState, Json, UpdateState
+from store.kinds import ForgetState, UpdateState
+from store.values import ForgetRow, Json
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["forgets"])
 

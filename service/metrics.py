@@ -17,8 +17,9 @@ from service.rejected import QueryInvalid
 from service.requests import ModelName, PageAsked, TheHouse
 from service.resources import NextCursor, moment
 from store.errors import ModelNotFound
+from store.kinds import Publication
 from store.scoring import Notice
-from store.values import Publication, ScoreRow
+from store.values import ScoreRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["metrics"])
 

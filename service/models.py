@@ -28,7 +28,8 @@ from service.requests import JsonOnly, ModelName, PageAsked, RawBody, TheHouse
 from service.resources import ImportedResource, ModelList, ModelResource, Pending, moment
 from store.blobs import digest_of
 from store.errors import BlobBuried, BlobCorrupt, BlobMissing, ModelExists, ModelNotFound
-from store.values import DEFAULTS_SINCE, HEAD, Json, ModelRow
+from store.kinds import HEAD
+from store.values import DEFAULTS_SINCE, Json, ModelRow
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

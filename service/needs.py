@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from starlette.routing import compile_path
 
-from store.values import Scope
+from store.kinds import Scope
 
 ADMIN = frozenset({Scope.ADMIN})
 PREDICT = ADMIN | {Scope.PREDICT}

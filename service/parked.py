@@ -19,7 +19,8 @@ from service.resources import BatchResource, NextCursor, UpdateResource, moment
 from service.schemas import ReasonBody
 from service.updates import update_resource
 from store.errors import BatchAbsorbed, BatchNotFound, BatchNotParked, ModelNotFound, RowsDeleted
-from store.values import ParkingKind, ParkingRow
+from store.kinds import ParkingKind
+from store.values import ParkingRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["parking"])
 

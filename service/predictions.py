@@ -46,7 +46,8 @@ from service.resources import PredictionResource
 from service.rows import inputs_of
 from service.schemas import PredictionBody
 from store.errors import AliasNotFound, BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
-from store.values import HEAD, Resolved
+from store.kinds import HEAD
+from store.values import Resolved
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["predictions"])
 

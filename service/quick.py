@@ -18,7 +18,7 @@ from service.predictions import answer_bytes, kept_answer, read
 from service.requests import JSON
 from service.schemas import METHOD_NAMES
 from service.shortcut import HEADERS, Shortcut, body_of, is_plain
-from store.values import HEAD
+from store.kinds import HEAD
 
 PATH = re.compile(r"/v1/models/([^/]+)/(?:versions/(0|[1-9][0-9]{0,8})/)?predictions")
 WAYS: dict[bytes, Way] = {b"": Way()}

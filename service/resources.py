@@ -23,7 +23,7 @@ from service.description import (
 )
 from service.differences import PredictionDifference
 from service.schemas import Method
-from store.values import DeletionKind, ParkingKind, Publication, UpdateState
+from store.kinds import DeletionKind, ParkingKind, Publication, UpdateState
 
 NextCursor = Annotated[str | None, Field(description="Send it as `cursor` for the rest; null: this was the end.")]
 Nats = Annotated[float, Field(description="In nats.")]

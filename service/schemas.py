@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from store.kinds import ALL_MODELS, EventKind, Scope
 from store.settings import REQUESTS_MAX
-from store.values import ALL_MODELS, EventKind, Scope
 
 SEED_MAX = 2**63 - 1
 NUMBER_MAX = 2**31 - 1

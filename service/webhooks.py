@@ -16,7 +16,7 @@ from service.requests import JsonOnly, ModelName, PageAsked, PathNumber, RawBody
 from service.resources import NextCursor, moment
 from service.schemas import WebhookBody
 from store.errors import ModelNotFound, WebhookNotFound, WebhookUnusable
-from store.values import EventKind
+from store.kinds import EventKind
 from store.webhooks import WebhookRow
 
 router = APIRouter(prefix="/v1/models/{model}/webhooks", tags=["events"])

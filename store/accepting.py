@@ -11,10 +11,11 @@ from sqlalchemy.sql import ColumnElement
 
 from store.errors import IdempotencyKeyReused
 from store.events import tell_all
+from store.kinds import EventKind
 from store.queries import batch_totals, batches_of, is_to_be_learned, last_closed, to_batch
 from store.schema import batches, models, parkings
 from store.tombstones import mark_returned, must_not_be_buried
-from store.values import Accepted, BatchRow, EventKind, Json, ModelRow
+from store.values import Accepted, BatchRow, Json, ModelRow
 
 # Asked of every batch, and so built once: to build a query takes longer than to ask it.
 MODEL_ID = bindparam("model_id", type_=Integer)

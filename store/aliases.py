@@ -9,9 +9,10 @@ from sqlalchemy import Connection, Engine
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import AliasInvalid, AliasMoved, AliasNotFound, HeadRequired, NotOnLine, RollbackTooFar
+from store.kinds import HEAD, MoveKind
 from store.queries import find_version, newest_move
 from store.tree import ancestor_of, is_on_line
-from store.values import HEAD, ModelRow, MoveKind, MoveRow
+from store.values import ModelRow, MoveRow
 from store.writes import head_of, insert_move, lock_model
 
 ALIAS = re.compile(r"[a-z][a-z0-9_-]{0,63}")

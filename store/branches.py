@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, FromClause, Select, and_, func, select
 from sqlalchemy.sql import ColumnElement
 
+from store.kinds import HEAD
 from store.line import find_line
 from store.queries import aliases_of
 from store.schema import versions
-from store.values import HEAD
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from typing import Any
 from sqlalchemy import Row
 
 from store.dividing import APPROXIMATE
+from store.kinds import HEAD, ForgetState, MoveKind, Publication
 from store.lines import Lines
-from store.values import HEAD, ForgetState, MoveKind, Publication
 
 Rows = Sequence[Row[Any]]
 Batches = Mapping[int, frozenset[int]]

@@ -17,13 +17,14 @@ from store.errors import ApproximationImpossible, ApproximationOvertaken, Forget
 from store.events import tell
 from store.forgets import going_on, running_forget
 from store.forgetting import line_with, must_exist
+from store.kinds import HEAD, EventKind, ForgetState, MoveKind, ParkingKind, Publication
 from store.learned import evidence_of
 from store.parking import Decision, decide, give_back
 from store.queries import IS_DELETED, find_model, find_version, newest_move, next_number
 from store.schema import batches, forgets, updates, versions
 from store.tombstones import must_not_be_buried
 from store.tree import on_line, place_of_child
-from store.values import HEAD, EventKind, ForgetState, Json, ModelRow, MoveKind, MoveRow, ParkingKind, Part, Publication
+from store.values import Json, ModelRow, MoveRow, Part
 from store.waker import announce
 from store.writes import head_of, insert_move, lock_model
 

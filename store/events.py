@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Integer, Row, and_, bindparam, func, insert, select
 
+from store.kinds import EventKind, UpdateState
 from store.queries import find_model
 from store.schema import events, models, updates
-from store.values import EventKind, EventRow, Json, UpdateState
+from store.values import EventRow, Json
 
 LIMIT = 100
 NAMED = frozenset({"model", "number", "kind", "at"})

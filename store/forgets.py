@@ -13,8 +13,9 @@ from sqlalchemy import Connection, func, select, update
 
 from store.errors import ForgetOvertaken, Problem
 from store.events import tell
+from store.kinds import HEAD, OPEN, EventKind, ForgetState, MoveKind, UpdateState
 from store.schema import forgets, moves, updates, versions
-from store.values import HEAD, OPEN, EventKind, ForgetState, Json, ModelRow, MoveKind, MoveRow, UpdateState
+from store.values import Json, ModelRow, MoveRow
 from store.waker import announce
 from store.writes import insert_move
 

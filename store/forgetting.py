@@ -14,11 +14,12 @@ from sqlalchemy import Connection, Engine, Row, insert, select
 from store.engine import Clock, database_clock, for_writing
 from store.errors import BatchNotFound, ForgetBusy, ForgetNotFound, RowsMissing, UpdateFinished
 from store.forgets import abandon, end_if_done, going_on, running_forget
+from store.kinds import HEAD, ForgetState, ParkingKind, UpdateState
 from store.parking import Decision, decide, give_back
 from store.queries import batches_of, deleted_among, find_model, find_version, newest_move, next_number
 from store.schema import batches, forgets, updates
 from store.tree import learned_of
-from store.values import HEAD, ForgetRow, ForgetState, ModelRow, MoveRow, ParkingKind, Part, UpdateState
+from store.values import ForgetRow, ModelRow, MoveRow, Part
 from store.waker import announce
 from store.writes import lock_model, queue_update
 

@@ -12,6 +12,7 @@ from sqlalchemy.sql import ColumnElement
 from store.accepting import batches_named, pending_totals
 from store.branches import BranchRow, branches_of
 from store.errors import AliasNotFound, BatchNotFound, ModelNotFound, VersionNotFound
+from store.kinds import ALL_MODELS, HEAD, UpdateState
 from store.learned import Difference, difference_between, evidence_of, labels_in
 from store.queries import (
     IS_DELETED,
@@ -37,21 +38,7 @@ from store.runs import Runs
 from store.schema import batches, models, moves, updates, versions
 from store.tombstones import holders_of
 from store.tree import born_of, learned_of, on_line, scores_on_line
-from store.values import (
-    ALL_MODELS,
-    HEAD,
-    BatchRow,
-    Counters,
-    Evidence,
-    Json,
-    ModelRow,
-    MoveRow,
-    Part,
-    Resolved,
-    UpdateRow,
-    UpdateState,
-    VersionRow,
-)
+from store.values import BatchRow, Counters, Evidence, Json, ModelRow, MoveRow, Part, Resolved, UpdateRow, VersionRow
 
 LIMIT = 100
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from store.values import Json, Publication
+from store.kinds import Publication
+from store.values import Json
 
 
 def brought(imported: Json | None) -> frozenset[int]:

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Row, Select, Table, func, select
 
 from store.divided_books import absorbed_by, faults_of_divisions
 from store.import_books import brought, faults_of_import
+from store.kinds import CHALLENGER, GIVEN_UP, HEAD, OPEN, MoveKind, Publication, UpdateState
 from store.labeled import mislabeled
 from store.lines import Absorbed, Lines
 from store.part_books import faults_of_decisions, faults_of_forgets, faults_of_parts
@@ -35,7 +36,7 @@ from store.schema import (
     versions,
 )
 from store.tombstones import named_and_buried
-from store.values import CHALLENGER, GIVEN_UP, HEAD, OPEN, Json, MoveKind, Publication, UpdateState
+from store.values import Json
 
 Rows = Sequence[Row[Any]]
 

@@ -14,8 +14,9 @@ from sqlalchemy import Engine, Row, select, update
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import KeyExists, KeyGiven, KeyNotFound, KeyUnusable
+from store.kinds import ALL_MODELS, Scope
 from store.schema import keys
-from store.values import ALL_MODELS, KeyRow, Scope
+from store.values import KeyRow
 from store.writes import insert_once
 
 PREFIX = "posterity_"

@@ -17,22 +17,13 @@ from store.claims import Lease, after_failure, due_models, ended, expire, failed
 from store.engine import Clock, database_clock, for_writing, is_lock_timeout
 from store.errors import HeadMoved, LeaseLost
 from store.forgets import end_if_done, running_forget
+from store.kinds import HEAD, ParkingKind, UpdateState
 from store.parking import Decision, decide
 from store.publishing import Result, insert_version
 from store.queries import find_version, newest_move
 from store.schema import updates
 from store.tombstones import must_not_be_buried
-from store.values import (
-    HEAD,
-    Claim,
-    Json,
-    MoveRow,
-    ParkingKind,
-    Progress,
-    Scored,
-    UpdateState,
-    VersionRow,
-)
+from store.values import Claim, Json, MoveRow, Progress, Scored, VersionRow
 from store.waker import announce
 from store.writes import lock_model
 

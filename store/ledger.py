@@ -17,23 +17,12 @@ from store.engine import Clock, database_clock, for_writing
 from store.errors import AlreadyAbsorbed, ChunkBusy, ModelExists, NothingPending, RowsDeleted, UpdateFinished
 from store.events import tell
 from store.forgets import abandon
+from store.kinds import HEAD, CloseReason, EventKind, ForgetState, MoveKind, Publication, UpdateState
 from store.queries import deleted_among, find_chunk, find_model, find_update, last_closed, next_number, set_aside
 from store.schema import batches, chunks, models, updates, versions
 from store.tombstones import digests_of_prior, must_not_be_buried, readmit
 from store.tree import learned_among
-from store.values import (
-    HEAD,
-    Accepted,
-    CloseReason,
-    EventKind,
-    ForgetState,
-    Json,
-    ModelRow,
-    MoveKind,
-    Publication,
-    UpdateRow,
-    UpdateState,
-)
+from store.values import Accepted, Json, ModelRow, UpdateRow
 from store.waker import announce
 from store.writes import head_of, insert_move, insert_once, lock_model, queue_update
 

@@ -14,6 +14,7 @@ from sqlalchemy.sql import ColumnElement
 from store.engine import Clock, database_clock, for_writing
 from store.errors import BatchAbsorbed, BatchNotFound, BatchNotParked, RowsDeleted
 from store.events import tell
+from store.kinds import OPEN, EventKind, ParkingKind, UpdateState
 from store.queries import (
     batches_of,
     find_chunk,
@@ -24,17 +25,7 @@ from store.queries import (
 )
 from store.schema import batches, omissions, parkings, updates
 from store.tree import learned_among
-from store.values import (
-    OPEN,
-    BatchRow,
-    EventKind,
-    Json,
-    ModelRow,
-    ParkingKind,
-    ParkingRow,
-    UpdateRow,
-    UpdateState,
-)
+from store.values import BatchRow, Json, ModelRow, ParkingRow, UpdateRow
 from store.waker import announce
 from store.writes import head_of, lock_model, queue_update
 

@@ -15,8 +15,8 @@ from sqlalchemy import Row
 
 from store.divided_books import divided_on
 from store.dividing import APPROXIMATE
+from store.kinds import OPEN, ForgetState, MoveKind, ParkingKind, Publication
 from store.lines import Lines
-from store.values import OPEN, ForgetState, MoveKind, ParkingKind, Publication
 
 Rows = Sequence[Row[Any]]
 Omitted = Mapping[int, frozenset[int]]

@@ -23,20 +23,9 @@ from sqlalchemy import (
 from sqlalchemy.sql import ColumnElement
 
 from store.errors import ChunkNotFound, ModelNotFound, UpdateNotFound, VersionNotFound
+from store.kinds import CloseReason, MoveKind, ParkingKind, Publication, UpdateState
 from store.schema import batches, chunks, deletions, models, moves, omissions, parkings, updates, versions
-from store.values import (
-    BatchRow,
-    ChunkRow,
-    CloseReason,
-    ModelRow,
-    MoveKind,
-    MoveRow,
-    ParkingKind,
-    Publication,
-    UpdateRow,
-    UpdateState,
-    VersionRow,
-)
+from store.values import BatchRow, ChunkRow, ModelRow, MoveRow, UpdateRow, VersionRow
 
 IS_DELETED = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
 """True of a batch whose rows were given up."""

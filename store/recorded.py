@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from sqlalchemy import Connection, Table, select
 
+from store.kinds import OPEN
 from store.schema import (
     batches,
     chunks,
@@ -21,7 +22,7 @@ from store.schema import (
     updates,
     versions,
 )
-from store.values import OPEN, Json
+from store.values import Json
 
 Recorded = Mapping[tuple[object, ...], Json]
 """What must never change again, by its name: ("version", model, number) and the like, with all of its columns."""

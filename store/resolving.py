@@ -9,7 +9,8 @@ from sqlalchemy import Engine
 
 from store.changes import Changes
 from store.history import History
-from store.values import HEAD, Resolved
+from store.kinds import HEAD
+from store.values import Resolved
 
 KEPT_MAX = 10_000
 

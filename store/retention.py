@@ -13,21 +13,12 @@ from store.collecting import Collecting
 from store.engine import Clock, database_clock, for_writing
 from store.errors import BatchNotFound, BatchWaiting
 from store.events import tell_all
+from store.kinds import GIVEN_UP, OPEN, DeletionKind, EventKind, ParkingKind, UpdateState
 from store.queries import IS_DELETED, batches_of, decisions_on, find_model, omitted_of, to_chunk, to_model
 from store.schema import batches, chunks, deletions, models, tombstones, updates, versions
 from store.tombstones import bury
 from store.tree import born_of, descendants_of
-from store.values import (
-    GIVEN_UP,
-    OPEN,
-    ChunkRow,
-    Deletion,
-    DeletionKind,
-    EventKind,
-    ModelRow,
-    ParkingKind,
-    UpdateState,
-)
+from store.values import ChunkRow, Deletion, ModelRow
 from store.writes import lock_model
 
 DAY_SECONDS = 86_400.0

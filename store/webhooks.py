@@ -12,9 +12,10 @@ from sqlalchemy import Connection, CursorResult, Engine, Row, Select, func, inse
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import WebhookNotFound
+from store.kinds import EventKind
 from store.queries import find_model, next_number
 from store.schema import events, webhooks
-from store.values import EventKind, Json
+from store.values import Json
 from store.writes import lock_model
 
 PREFIX = "whsec_"

@@ -15,7 +15,8 @@ import torch
 import bayes
 from store.blobs import Blobs
 from store.history import History
-from store.values import Claim, Publication
+from store.kinds import Publication
+from store.values import Claim
 from worker.reading import Reading, read_batches
 
 POOL_ROWS_MAX = 1_000

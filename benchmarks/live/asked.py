@@ -15,9 +15,9 @@ from benchmarks.live.connections import JSON, request
 from benchmarks.live.tree import Tree
 from store.aliases import Aliases
 from store.history import History
+from store.kinds import HEAD
 from store.leases import Leases
 from store.ledger import Ledger
-from store.values import HEAD
 from store.writes import lock_model, queue_update
 
 NEAR = 1_000

@@ -10,9 +10,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert
 
+from store.kinds import HEAD, CloseReason, EventKind, MoveKind, Publication, UpdateState
 from store.queries import find_model, next_number
 from store.schema import batches, chunks, events, moves, scores, updates, versions
-from store.values import HEAD, CloseReason, EventKind, Json, MoveKind, Publication, UpdateState
+from store.values import Json
 
 ROWS = 2
 """Of every batch; each chunk is one batch."""

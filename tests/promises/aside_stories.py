@@ -7,7 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import Engine
 
 from store.errors import BatchAbsorbed, BatchNotParked, ForgetBusy, HeadMoved, LeaseLost, NothingPending
-from store.values import HEAD, ForgetState
+from store.kinds import HEAD, ForgetState
 from tests.promises.stories import Given, refused, sound
 from tests.store.given import ROOT, a_chunk, accept, claimed, learn, publish
 

@@ -20,9 +20,10 @@ from store.accepting import Posted
 from store.aliases import Aliases
 from store.errors import IdempotencyKeyReused, Problem
 from store.history import History
+from store.kinds import OPEN
 from store.leases import Leases
 from store.ledger import Ledger
-from store.values import OPEN, Accepted, Claim, MoveRow, VersionRow
+from store.values import Accepted, Claim, MoveRow, VersionRow
 from tests.promises.ledger_books import Seen, look
 from tests.store.given import ROOT, digest
 

@@ -20,10 +20,11 @@ from store.errors import (
 )
 from store.forgetting import Forgetting
 from store.history import History
+from store.kinds import UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
-from store.values import Claim, UpdateState
+from store.values import Claim
 from tests.conftest import FakeClock
 from tests.promises.agreement import outcome_of
 from tests.promises.ledger_books import empty, look

@@ -13,13 +13,13 @@ import bayes
 from store.collecting import Collecting
 from store.engine import connect
 from store.folder import Folder
+from store.kinds import ParkingKind
 from store.leases import Leases
 from store.ledger import Ledger
 from store.migrate import upgrade
 from store.recorded import recorded
 from store.retention import Retention
 from store.schema import batches, moves, parkings, versions
-from store.values import ParkingKind
 from tests.storm.books import audited
 from tests.storm.clients import MODELS, described, rows_of
 from tests.storm.journal import Acknowledged, Journal, Moved, Predicted

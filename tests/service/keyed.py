@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from store.values import Scope
+from store.kinds import Scope
 from tests.service.live import Live
 
 Headers = dict[str, str]

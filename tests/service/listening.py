@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from store.engine import for_writing
 from store.events import Events, tell_all
 from store.history import History
-from store.values import EventKind
+from store.kinds import EventKind
 from tests.service.live import Live
 
 SECONDS = 20.0

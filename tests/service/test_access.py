@@ -21,9 +21,9 @@ from service.app import create_app
 from service.names import is_loopback
 from store.engine import connect
 from store.keys import Keys
+from store.kinds import Scope
 from store.migrate import upgrade
 from store.settings import Settings
-from store.values import Scope
 from tests.conftest import FakeClock
 from tests.postgres import PostgresServer
 from tests.service.expected import expect_problem

@@ -18,7 +18,7 @@ from service.computing import Asked, Computing, Question
 from service.gathering import Waiting
 from service.loaded import Chosen
 from service.rejected import InputTooLarge, PredictionLate, Unavailable
-from store.values import HEAD
+from store.kinds import HEAD
 from tests.conftest import FakeClock
 from tests.service.crowd import MODELS, inputs, learned, with_versions
 from tests.service.live import Json, Live, running

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from service import feeds, listener
-from store.values import EventKind
+from store.kinds import EventKind
 from tests.postgres import PostgresServer
 from tests.service.expected import expect_problem
 from tests.service.keyed import make_key

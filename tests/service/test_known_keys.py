@@ -16,7 +16,7 @@ from service.known_keys import KnownKeys
 from store.engine import connect
 from store.key_ring import KeyRing
 from store.keys import InForce, Keys
-from store.values import Scope
+from store.kinds import Scope
 
 
 @pytest.fixture

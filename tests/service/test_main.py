@@ -15,9 +15,9 @@ import pytest
 from service.__main__ import main
 from store.engine import connect
 from store.keys import Keys
+from store.kinds import Scope
 from store.migrate import upgrade
 from store.settings import Settings
-from store.values import Scope
 from tests.conftest import FakeClock
 
 LISTENS = "Posterity listens on "

@@ -21,8 +21,8 @@ from service.app import create_app
 from service.needs import NEEDS, Need, need_of
 from service.rejected import NotFound
 from service.requests import only_known_parameters
+from store.kinds import Scope
 from store.settings import Settings
-from store.values import Scope
 from tests.service.keyed import make_key, raw
 from tests.service.live import TINY, Live, running
 

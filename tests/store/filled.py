@@ -13,12 +13,13 @@ from store.folder import Folder
 from store.forgetting import Forgetting
 from store.kept_predictions import KeptPredictions, ToKeep
 from store.keys import Keys
+from store.kinds import EventKind, Scope
 from store.labeling import LabeledBatch, Labeling
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
 from store.retention import Retention
-from store.values import EventKind, Scope, Scored
+from store.values import Scored
 from store.webhooks import Webhooks
 from tests.store.given import DESCRIPTION, claimed
 

@@ -9,8 +9,8 @@ from sqlalchemy import Engine
 
 from store.errors import IdempotencyKeyReused, ModelExists, ModelNotFound, NothingPending
 from store.history import History
+from store.kinds import HEAD, CloseReason, UpdateState
 from store.ledger import Ledger
-from store.values import HEAD, CloseReason, UpdateState
 from tests.conftest import FakeClock
 from tests.store.given import DESCRIPTION, ROOT, a_model, accept, digest
 

@@ -19,9 +19,9 @@ from store.errors import (
     VersionNotFound,
 )
 from store.history import History
+from store.kinds import HEAD, MoveKind
 from store.leases import Leases
 from store.ledger import Ledger
-from store.values import HEAD, MoveKind
 from tests.store.given import a_model, a_published_version, a_queued_update, claimed, publish
 
 

@@ -27,13 +27,13 @@ from store.folder import Folder
 from store.forgetting import Forgetting
 from store.history import History
 from store.invariants import violations
+from store.kinds import HEAD, EventKind, ForgetState, MoveKind, ParkingKind, Publication, UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
 from store.queries import find_model
 from store.recorded import changed, recorded
 from store.retention import Retention
-from store.values import HEAD, EventKind, ForgetState, MoveKind, ParkingKind, Publication, UpdateState
 from tests.conftest import FakeClock
 from tests.store.given import a_chunk, a_model, accept, claimed, digest, learn, publish
 from tests.store.loose import loosened

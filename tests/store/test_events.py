@@ -14,11 +14,12 @@ from store.errors import BatchAbsorbed, ModelNotFound, Problem
 from store.events import Events
 from store.folder import Folder
 from store.forgetting import Forgetting
+from store.kinds import EventKind
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
 from store.retention import Retention
-from store.values import EventKind, Scored
+from store.values import Scored
 from tests.conftest import FakeClock
 from tests.store.given import a_chunk, a_model, a_queued_update, accept, claimed, digest, learn, publish
 

@@ -20,11 +20,11 @@ from store.folder import Folder
 from store.forgetting import Forgetting
 from store.history import History
 from store.invariants import violations
+from store.kinds import HEAD, ForgetState, MoveKind, ParkingKind, Publication, UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
 from store.retention import Retention
-from store.values import HEAD, ForgetState, MoveKind, ParkingKind, Publication, UpdateState
 from tests.conftest import FakeClock
 from tests.store.given import a_chunk, a_model, accept, claimed, learn, publish
 

@@ -20,10 +20,10 @@ from store.forgetting import Forgetting
 from store.history import History
 from store.importing import Imported, Importing
 from store.invariants import violations
+from store.kinds import HEAD, MoveKind, Publication
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
-from store.values import HEAD, MoveKind, Publication
 from tests.conftest import FakeClock
 from tests.store.given import ROOT, a_model, a_published_version, a_queued_update, accept, claimed, digest, publish
 from tests.store.installation import Installation, examined

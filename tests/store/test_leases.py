@@ -12,10 +12,11 @@ from sqlalchemy.exc import IntegrityError
 from store.engine import for_writing
 from store.errors import LeaseLost
 from store.history import History
+from store.kinds import HEAD, UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
 from store.schema import updates
-from store.values import HEAD, Progress, UpdateState
+from store.values import Progress
 from store.writes import lock_model
 from tests.conftest import FakeClock
 from tests.store.given import (

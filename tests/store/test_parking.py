@@ -17,10 +17,11 @@ from store.errors import (
 from store.forgetting import Forgetting
 from store.history import History
 from store.invariants import violations
+from store.kinds import CloseReason, ParkingKind, UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
-from store.values import CloseReason, ParkingKind, Scored, UpdateState
+from store.values import Scored
 from tests.conftest import FakeClock
 from tests.promises.meetings import COMMIT, meanwhile
 from tests.store.given import a_chunk, a_model, accept, claimed, learn, publish

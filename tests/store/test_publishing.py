@@ -10,10 +10,11 @@ from store.aliases import Aliases
 from store.forgetting import Forgetting
 from store.history import History
 from store.invariants import violations
+from store.kinds import CHALLENGER, HEAD, MoveKind, Publication
 from store.leases import Leases
 from store.ledger import Ledger
 from store.schema import scores
-from store.values import CHALLENGER, HEAD, MoveKind, Publication, Scored, VersionRow
+from store.values import Scored, VersionRow
 from tests.store.given import DESCRIPTION, ROOT, a_chunk, claimed, digest, learn, publish
 
 WORSE = "accuracy fell by 4 points"

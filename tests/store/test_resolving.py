@@ -17,10 +17,11 @@ from store.aliases import Aliases
 from store.engine import connect
 from store.errors import AliasNotFound, ModelNotFound, VersionNotFound
 from store.history import History
+from store.kinds import HEAD
 from store.leases import Leases
 from store.ledger import Ledger
 from store.resolving import Resolver
-from store.values import HEAD, Resolved
+from store.values import Resolved
 from tests.store.given import a_model, a_published_version
 
 MOVE = """

@@ -14,11 +14,12 @@ from store.errors import BatchNotFound, BatchWaiting, BlobMissing, RowsDeleted
 from store.folder import Folder
 from store.forgetting import Forgetting
 from store.history import History
+from store.kinds import DeletionKind
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
 from store.retention import Retention
-from store.values import DeletionKind, Json
+from store.values import Json
 from tests.conftest import FakeClock
 from tests.store.given import DESCRIPTION, claimed
 

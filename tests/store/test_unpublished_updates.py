@@ -8,9 +8,9 @@ from sqlalchemy import Engine
 from store.aliases import Aliases
 from store.errors import HeadMoved, LeaseLost, UpdateFinished
 from store.history import History
+from store.kinds import HEAD, UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
-from store.values import HEAD, UpdateState
 from tests.conftest import FakeClock
 from tests.store.given import (
     a_model,

@@ -13,8 +13,8 @@ from store.engine import for_writing
 from store.errors import ModelNotFound, WebhookNotFound
 from store.events import Events, tell
 from store.history import History
+from store.kinds import EventKind
 from store.ledger import Ledger
-from store.values import EventKind
 from store.webhooks import PREFIX, NewWebhook, Webhooks
 from tests.conftest import FakeClock
 from tests.store.given import a_model

@@ -12,12 +12,12 @@ from store.blobs import Blobs
 from store.collecting import Collecting
 from store.doctor import examine
 from store.engine import for_examining
+from store.kinds import HEAD, ForgetState, ParkingKind, UpdateState
 from store.learned import evidence_of
 from store.queries import decisions_on, newest_move, to_model
 from store.recorded import Recorded, changed, recorded
 from store.schema import batches, chunks, deletions, forgets, models, moves, parkings, updates, versions
 from store.tree import born_of
-from store.values import HEAD, ForgetState, ParkingKind, UpdateState
 from tests.storm.clients import KEEPING, ROWS
 from tests.storm.journal import Journal
 

@@ -24,11 +24,11 @@ from client.client import Client
 from store.blobs import Blobs
 from store.engine import connect, for_examining
 from store.folder import Folder
+from store.kinds import UpdateState
 from store.migrate import upgrade
 from store.object_store import ObjectStore
 from store.recorded import Recorded, recorded
 from store.schema import batches, deletions, models, tombstones, updates
-from store.values import UpdateState
 from tests.faulty_proxy import FaultyProxy
 from tests.object_server import object_server
 from tests.postgres import start_postgres

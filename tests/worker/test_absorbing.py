@@ -21,11 +21,12 @@ from store.errors import HeadMoved, LeaseLost
 from store.folder import Folder
 from store.history import History
 from store.kept_predictions import KeptPredictions, ToKeep
+from store.kinds import UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
 from store.retention import Retention
 from store.schema import predictions
-from store.values import Claim, UpdateState
+from store.values import Claim
 from tests.worker.given import a_model, accept, rows
 from worker.absorb import absorb, learn
 from worker.heartbeat import Heartbeat, Stopping

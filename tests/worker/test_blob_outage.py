@@ -11,11 +11,11 @@ from sqlalchemy import Engine
 import bayes
 from store.collecting import Collecting
 from store.history import History
+from store.kinds import UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
 from store.object_store import ObjectStore
 from store.retention import Retention
-from store.values import UpdateState
 from tests.faulty_proxy import FaultyProxy, To
 from tests.object_server import ObjectServer
 from tests.worker.given import a_model, accept, rows
