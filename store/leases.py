@@ -137,14 +137,18 @@ class Leases:
 
         Raises:
             LeaseLost: the attempt is over already.
+            HeadMoved: they surprised a version that is not head any more; the update is back in the queue with them.
         """
         with self.engine.begin() as connection:
             model = lock_model(connection, claim.model)
             now = self.clock(connection)
             self._requeue(connection, claim)
-            for one in surprising:
+            has_moved = _has_moved(claim, newest_move(connection, claim.model_id, HEAD))
+            for one in () if has_moved else surprising:
                 how = Decision(ParkingKind.PARK, "worker", reason, one.surprise or {})
                 decide(connection, model, one.batch, how, now=now)
+        if has_moved:
+            raise HeadMoved(model=claim.model, prior=claim.prior, update=claim.update)
 
     def release(self, claim: Claim) -> None:
         """The update waits in the queue again, at once and without a failed attempt; for a drain or a moved head.

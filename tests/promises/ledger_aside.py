@@ -90,6 +90,8 @@ class PlainAside(PlainSteps):
     def park(self, claim: Claim, numbers: Sequence[int]) -> None:
         """A worker sets batches of its claim aside."""
         self._give_back(self._held(claim))
+        if self._has_moved(claim):
+            raise RefusedError("head-moved")
         for number in numbers:
             self._decide(self.models[claim.model], number, "park", "worker")
 

@@ -164,12 +164,6 @@ class PlainLedger(PlainAside):
             raise RefusedError("not-on-line")
         return self._move(model, HEAD, to, kind="rollback", by=by)
 
-    def _has_moved(self, claim: Claim) -> bool:
-        model = self.models[claim.model]
-        if claim.forget is not None:
-            return len(model.moves[HEAD]) != claim.head_seq
-        return model.head() != claim.prior
-
     def _due(self) -> list[Model]:
         """Models with a due update and no live lease, the one that waits longest first."""
         since = {}

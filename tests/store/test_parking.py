@@ -11,6 +11,7 @@ from store.errors import (
     BatchAbsorbed,
     BatchNotFound,
     BatchNotParked,
+    HeadMoved,
     LeaseLost,
     NothingPending,
 )
@@ -269,6 +270,22 @@ def test_a_worker_parks_what_surprises_it_and_comes_back_for_the_rest(
     assert (batch.number, why.decided_by, why.reason, why.facts) == (2, "worker", "surprising", {"z": 5.0})
     again = claimed(leases)
     assert (again.attempt, again.failures, again.batches) == (2, 0, (1,))
+
+
+def test_a_worker_parks_nothing_that_surprised_a_version_which_head_has_left(
+    ledger: Ledger, leases: Leases, parking: Parking, aliases: Aliases
+) -> None:
+    learn(ledger, leases, "a")
+    a_chunk(ledger, "bc")
+    claim = claimed(leases)
+    aliases.rollback("digits", actor="ada")
+
+    with pytest.raises(HeadMoved):
+        leases.park(claim, [Scored(2, {"nll": 9.0}, {"z": 5.0})], reason="surprising")
+
+    assert parking.parked("digits") == []
+    again = claimed(leases)
+    assert (again.update, again.attempt, again.prior, again.batches) == (claim.update, 2, 0, (2, 3))
 
 
 def test_parked_rows_are_not_pending_and_nobody_closes_a_chunk_for_them(
