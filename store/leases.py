@@ -54,7 +54,7 @@ class Leases:
     def claim(self, owner: str) -> Claim | None:
         """The update that has waited longest of all models that no worker is busy with, running under our lease.
 
-        A lease that ran out is taken away on the way; a queued chunk that head has learned from meanwhile fails. None
+        A lease that ran out is taken away on the way; what head has learned from meanwhile is left out. None
         when there is nothing to do. A model that is locked is waited for: clients lock it all the time, for moments,
         and passing it by would leave its updates to starve.
         """

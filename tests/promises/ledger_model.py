@@ -197,7 +197,8 @@ class PlainLedger(PlainAside):
             aside = {(update.number, batch) for batch in model.part(update) if model.aside(batch) is not None}
             model.omissions |= aside
             part = model.part(update)
-            if set(part) & set(model.learned(prior)):
+            learned = set(model.learned(prior))
+            if part and learned.issuperset(part):
                 update.error_code = "already-absorbed"
                 self._fail(model, update, is_last=True)
                 self.happened["already absorbed when claimed"] += 1
@@ -206,7 +207,9 @@ class PlainLedger(PlainAside):
                 if forget is not None and self._end_if_done(model, forget):
                     return self._take_oldest(model, owner)
             else:
-                return self._take(model, update, owner, part=part, prior=prior, forget=forget)
+                self.happened["learned in part when claimed"] += bool(learned & set(part))
+                model.omissions |= {(update.number, batch) for batch in learned & set(part)}
+                return self._take(model, update, owner, part=model.part(update), prior=prior, forget=forget)
         if update is not None:
             self.happened["wait for a pause"] += 1
         return None

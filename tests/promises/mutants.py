@@ -119,7 +119,7 @@ MUTANTS = (
     # 5. A chunk that is on the line of head is never absorbed again.
     Mutant(
         "the lineage in claim",
-        ((claims.take_oldest, "if learned:", "if False:"),),
+        ((claims.take_oldest, "if batch not in learned]", "]"),),
         directed="a chunk that head learned while it waited",
     ),
     Mutant(
