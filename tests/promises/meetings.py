@@ -72,12 +72,12 @@ def one_key_posted_twice(engine: Engine, patience: float) -> None:
 
 
 def rows_during_a_close(engine: Engine, patience: float) -> None:
-    """They are in the chunk with their batch, or neither is."""
+    """They fill a chunk, and are in the next one: no batch is in two, or in none."""
     given = Given(engine)
     accept(given.ledger, "early", rows=2)
 
     with meanwhile(
-        engine, "max(chunks.number)", lambda: accept(given.ledger, "late", rows=3), patience=patience
+        engine, "max(chunks.number)", lambda: accept(given.ledger, "late", rows=100), patience=patience
     ) as other:
         chunk = given.ledger.close("digits").chunk
 

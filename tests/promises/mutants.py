@@ -138,7 +138,7 @@ MUTANTS = (
         (ROW_LOCK,),
         directed="rows that come in during a close",
         covered_by=ONE_AFTER_ANOTHER,
-        leaves="wrong",
+        leaves="sound",
         engines=POSTGRESQL,
     ),
     Mutant(
