@@ -66,6 +66,19 @@ def test_more_than_twice_what_may_be_lost_is_worse_whatever_its_standard_error()
     assert worse(right_for(881), right_for(900), standard_errors=10.0) == ()
 
 
+def test_of_few_rows_only_their_standard_error_tells() -> None:
+    """One of 40 rows is 2.5 points."""
+    few = slice(880, 920)
+
+    def part(prediction: CategoricalPrediction) -> CategoricalPrediction:
+        return bayes.prediction.rows_of(prediction, few)  # type: ignore[return-value]
+
+    found = Gate(nll=100.0).judge(part(right_for(899)), part(right_for(900)), LABELS[few])
+
+    assert found.differences["accuracy"].mean == pytest.approx(-0.025)
+    assert found.worse == ()
+
+
 def test_a_version_that_is_surer_of_its_errors_is_worse_in_nll() -> None:
     verdict = Gate(nll=0.1).judge(right_for(900, sure=0.999999), right_for(900, sure=0.9), LABELS)
 
