@@ -103,7 +103,7 @@ def list_decisions(model: ModelName, batch: PathNumber, house: TheHouse) -> Deci
     operation_id="park_batch",
     dependencies=[JsonOnly],
     openapi_extra=takes(ReasonBody),
-    responses=declared(ModelNotFound, BatchNotFound, BatchAbsorbed, *BODY_REFUSALS),
+    responses=declared(ModelNotFound, BatchNotFound, BatchAbsorbed, RowsDeleted, *BODY_REFUSALS),
 )
 def park_batch(
     *, model: ModelName, batch: PathNumber, raw: RawBody, caller: TheCaller, house: TheHouse

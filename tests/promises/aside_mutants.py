@@ -102,7 +102,13 @@ ASIDE_MUTANTS = (
     # Where head is moved by hand, the queue waits for it.
     Mutant(
         "the wait for a move of head",
-        ((claims.take_oldest, "if forget is None and _is_undecided(connection, model, head):", "if False:"),),
+        (
+            (
+                claims.take_oldest,
+                "if forget is None and undecided_of(connection, model, head) is not None:",
+                "if False:",
+            ),
+        ),
         directed="a version that waits for a move of head",
     ),
     Mutant(

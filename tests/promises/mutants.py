@@ -232,7 +232,7 @@ MUTANTS = (
     ),
     Mutant(
         "the most attempts, of those that fell silent",
-        ((claims.expire, "failures + 1 >= attempts_max", "False"),),
+        ((claims.expire, "row.failures + 1 >= attempts_max", "False"),),
         directed="a worker that falls silent again and again",
     ),
     Mutant(
