@@ -26,7 +26,7 @@ DESCRIPTION: Json = {
     "input": {"shape": [2]},
     "output": {"kind": "categorical", "classes": 3},
     "recipe": {"epochs": 1, "seed": 5},
-    "chunk": {"rows": 1000, "seconds": None},
+    "chunk": {"rows": 100_000, "seconds": None},
     "publish": "gated",
     "gate": {"held_out": 0.5, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
 }
