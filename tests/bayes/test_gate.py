@@ -7,6 +7,7 @@ import torch
 
 import bayes
 from bayes import CategoricalPrediction, Gate
+from bayes.prediction import rows_of
 
 LABELS = torch.zeros(1000, dtype=torch.long)
 
@@ -70,10 +71,8 @@ def test_of_few_rows_only_their_standard_error_tells() -> None:
     """One of 40 rows is 2.5 points."""
     few = slice(880, 920)
 
-    def part(prediction: CategoricalPrediction) -> CategoricalPrediction:
-        return bayes.prediction.rows_of(prediction, few)  # type: ignore[return-value]
-
-    found = Gate(nll=100.0).judge(part(right_for(899)), part(right_for(900)), LABELS[few])
+    fresh, parent = (rows_of(right_for(rows), few) for rows in (899, 900))
+    found = Gate(nll=100.0).judge(fresh, parent, LABELS[few])
 
     assert found.differences["accuracy"].mean == pytest.approx(-0.025)
     assert found.worse == ()

@@ -28,7 +28,7 @@ class Listening:
     def call(self) -> None:
         self.calls += 1
 
-    def is_due(self, now: float) -> bool:
+    def is_due(self, _now: float) -> bool:
         return True
 
 
