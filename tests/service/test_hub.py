@@ -28,8 +28,8 @@ class Listening:
     def call(self) -> None:
         self.calls += 1
 
-    def is_due(self, now: float) -> bool:
-        return now >= 0
+    def is_due(self, _now: float) -> bool:
+        return True
 
 
 @contextmanager
