@@ -144,11 +144,10 @@ def _notices(house: House, model: str, batches: Sequence[BatchMetrics]) -> list[
     if not batches:
         return []
     numbers = [batch.update for batch in batches]
-    found = [
-        said for notice in house.scoring.notices(model, first=min(numbers), last=max(numbers)) for said in _said(notice)
-    ]
+    of_updates = house.scoring.notices(model, first=min(numbers), last=max(numbers))
+    found = [said for notice in of_updates for said in _said(notice)]
     surprising = [batch for batch in batches if batch.surprise is not None and batch.surprise["is_surprising"]]
-    born = {notice.update: notice.version for notice in found}
+    born = {notice.update: notice.version for notice in of_updates}
     return found + [
         NoticeResource(
             kind="surprise",
