@@ -82,7 +82,8 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
     """The model's oldest queued update runs under this lease; None when it is not due, or another one runs.
 
     The steps of a forget come before all others. What was learned from meanwhile is left out, and an update of nothing
-    else has failed; those whose batches were all set aside are cancelled. Where head is moved by hand and has not answered yet, none is taken.
+    else has failed; those whose batches were all set aside are cancelled. Where head is moved by hand and has not
+    answered yet, none is taken.
     """
     head = newest_move(connection, model.id, HEAD)
     assert head is not None
