@@ -12,8 +12,8 @@ from torch import Tensor
 from bayes.paired import Difference, paired
 from bayes.prediction import Prediction
 
-ROWS_LEAST = 50
-"""Of fewer rows one alone is more than two points, and only their standard error tells whether a loss is one."""
+ROWS_LEAST = 100
+"""Of fewer rows one alone is more than a point, and only their standard error tells whether a loss is one."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Gate:
     """What a fresh version may lose against its parent; `held_out` is the share of every batch that is kept for this.
 
     accuracy: as a part of the rows (0.01 is a point); nll: in nats per row. Worse is what has lost more than that, and
-    more than so many standard errors beyond it; or, of 50 rows and more, more than twice that.
+    more than so many standard errors beyond it; or, of 100 rows and more, more than twice that.
     """
 
     held_out: float = 0.2

@@ -24,6 +24,7 @@ from store.errors import (
     ModelNotFound,
     NotOnLine,
     RollbackTooFar,
+    VersionForgotten,
     VersionNotFound,
 )
 from store.kinds import MoveKind
@@ -108,7 +109,10 @@ def get_alias(
     operation_id="move_alias",
     dependencies=[JsonOnly],
     openapi_extra=takes(AliasBody),
-    responses=declared(ModelNotFound, VersionNotFound, AliasMoved, AliasInvalid, QueryInvalid, *BODY_REFUSALS),
+    responses=declared(
+        *(ModelNotFound, VersionNotFound, VersionForgotten, AliasMoved, AliasInvalid, QueryInvalid),
+        *BODY_REFUSALS,
+    ),
 )
 def move_alias(
     *,

@@ -225,7 +225,7 @@ PublishName = Literal["always", "gated", "manual"]
 class GatePart(Part):
     """Of a gated model: what a fresh version may lose against its parent on rows that neither has learned from.
 
-    Worse is what has lost more than that, and more than so many standard errors beyond it; or, of 50 rows and more,
+    Worse is what has lost more than that, and more than so many standard errors beyond it; or, of 100 rows and more,
     more than twice that.
     """
 

@@ -30,7 +30,7 @@ from service.house import House
 from service.keeping import discard, keep_and_name
 from store.blobs import digest_of
 from store.dividing import ROWS_MAX, Divided, Division
-from store.errors import ApproximationImpossible, ApproximationOvertaken, BlobMissing, ForgetBusy
+from store.errors import ApproximationImpossible, ApproximationOvertaken, BlobMissing, ForgetBusy, HeadUndecided
 
 ATTEMPTS_MAX = 3
 """Head may move while it is divided; then the new one is."""
@@ -44,6 +44,7 @@ def forget_by_division(house: House, model: str, batches: Sequence[int], *, acto
     Raises:
         BatchNotFound: there is no such batch.
         ForgetBusy: another forget of the model is under way.
+        HeadUndecided: a version waits for head to be moved by hand.
         ApproximationImpossible: the model, or what head learned of them, cannot be divided so.
         ApproximationOvertaken: head moved, each time.
     """
@@ -70,7 +71,7 @@ def _forget_once(house: House, model: str, batches: Sequence[int], *, actor: str
 
     try:
         return keep_and_name(house.blobs, house.ledger, [data], write)
-    except (ApproximationOvertaken, ForgetBusy):
+    except (ApproximationOvertaken, ForgetBusy, HeadUndecided):
         discard(house.collecting, [digest_of(data)])
         raise
 

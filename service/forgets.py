@@ -28,6 +28,7 @@ from store.errors import (
     BlobMissing,
     ForgetBusy,
     ForgetNotFound,
+    HeadUndecided,
     ModelNotFound,
     RowsMissing,
     UpdateFinished,
@@ -119,7 +120,7 @@ class ForgetList(BaseModel):
     openapi_extra=takes(ForgetBody),
     responses=declared(
         *(ModelNotFound, BatchNotFound, ForgetBusy, RowsMissing, ApproximationImpossible, ApproximationOvertaken),
-        *(BlobMissing, BlobCorrupt, BlobBuried),
+        *(BlobMissing, BlobCorrupt, BlobBuried, HeadUndecided),
         *(JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported),
     ),
 )

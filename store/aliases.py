@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import AliasInvalid, AliasMoved, AliasNotFound, HeadRequired, NotOnLine, RollbackTooFar
+from store.given_up import must_not_come_back
 from store.kinds import HEAD, MoveKind
 from store.queries import find_version, newest_move
 from store.tree import ancestor_of, is_on_line
@@ -43,6 +44,7 @@ class Aliases:
         Raises:
             AliasMoved: it moved meanwhile, or is not there, or is there already.
             AliasInvalid: not a name.
+            VersionForgotten: head would know again what was forgotten or discarded.
         """
         if not ALIAS.fullmatch(alias):
             raise AliasInvalid(alias=alias)
@@ -50,6 +52,8 @@ class Aliases:
             model = lock_model(connection, name)
             find_version(connection, model, version)
             _expect(connection, model, alias, expected_seq)
+            if alias == HEAD:
+                must_not_come_back(connection, model, version, head=head_of(connection, model))
             return self._insert(connection, model, alias, version, kind=MoveKind.PUT, actor=actor, reason=reason)
 
     def remove(self, name: str, alias: str, *, actor: str, reason: str = "", expected_seq: Expected = None) -> MoveRow:

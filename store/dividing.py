@@ -20,7 +20,7 @@ from store.forgetting import line_with, must_exist
 from store.kinds import HEAD, EventKind, ForgetState, MoveKind, ParkingKind, Publication
 from store.learned import evidence_of
 from store.parking import Decision, decide, give_back
-from store.queries import IS_DELETED, find_model, find_version, newest_move, next_number
+from store.queries import IS_DELETED, find_model, find_version, must_be_decided, newest_move, next_number
 from store.schema import batches, forgets, updates, versions
 from store.tombstones import must_not_be_buried
 from store.tree import on_line, place_of_child
@@ -92,6 +92,7 @@ class Dividing:
         Raises:
             BatchNotFound: there is no such batch.
             ForgetBusy: another forget of the model is under way.
+            HeadUndecided: a version waits for head to be moved by hand.
             ApproximationImpossible: a version has learned from one of them together with others.
         """
         with self.reading.begin() as connection:
@@ -101,6 +102,7 @@ class Dividing:
             running = running_forget(connection, model.id)
             if running is not None and running.head_seq == at.seq:
                 raise ForgetBusy(model=name, forget=running.number)
+            must_be_decided(connection, model, at)
             chosen, head = frozenset(numbers), find_version(connection, model, head_of(connection, model))
             must_exist(connection, model, chosen)
             gone = divided_on(connection, model.id, head.number)
@@ -126,6 +128,7 @@ class Dividing:
         Raises:
             ApproximationOvertaken: head is another version than the one that was divided.
             ForgetBusy: another forget of the model is under way.
+            HeadUndecided: a version waits for head to be moved by hand.
             BlobBuried: the posterior's bytes are being removed.
         """
         assert (made is None) == (not division.steps)
@@ -136,6 +139,7 @@ class Dividing:
             assert head is not None
             if (busy := going_on(connection, model, head, now=now)) is not None:
                 raise ForgetBusy(model=model.name, forget=busy.number)
+            must_be_decided(connection, model, head)
             if head.version != division.head:
                 raise ApproximationOvertaken(model=model.name, head=division.head)
             for batch in division.batches:

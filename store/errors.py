@@ -239,6 +239,24 @@ class ForgetBusy(Problem):
     )
 
 
+class HeadUndecided(Problem):
+    code, status, title = "head-undecided", 409, "A version waits for a decision"
+    message = (
+        "Version {version} of model '{model}' waits for head to be moved by hand. A forget would move head and so "
+        "decline it, and what it has learned would be lost: decide first. PUT /v1/models/{model}/aliases/head to it, "
+        "or to where head is."
+    )
+
+
+class VersionForgotten(Problem):
+    code, status, title = "version-forgotten", 409, "The version has learned from what was given up"
+    message = (
+        "Version {version} of model '{model}' has learned from batch {batches}, which head has not and which was "
+        "forgotten or discarded: head does not go there. The version stays queryable by its number, and other aliases "
+        "may point at it. What was only discarded can be released first."
+    )
+
+
 class ForgetOvertaken(Problem):
     code, status, title = "forget-overtaken", 409, "Head moved during the forget"
     message = (

@@ -16,7 +16,7 @@ from store.errors import BatchNotFound, ForgetBusy, ForgetNotFound, RowsMissing,
 from store.forgets import abandon, end_if_done, going_on, running_forget
 from store.kinds import HEAD, ForgetState, ParkingKind, UpdateState
 from store.parking import Decision, decide, give_back
-from store.queries import batches_of, deleted_among, find_model, find_version, newest_move, next_number
+from store.queries import batches_of, deleted_among, find_model, find_version, must_be_decided, newest_move, next_number
 from store.schema import batches, forgets, updates
 from store.tree import learned_of
 from store.values import ForgetRow, ModelRow, MoveRow, Part
@@ -45,6 +45,7 @@ class Forgetting:
         Raises:
             BatchNotFound: there is no such batch.
             ForgetBusy: another forget of the model is under way.
+            HeadUndecided: a version waits for head to be moved by hand.
             RowsMissing: rows that would be learned again are gone.
         """
         with self.engine.begin() as connection:
@@ -53,6 +54,7 @@ class Forgetting:
             assert head is not None
             if (busy := going_on(connection, model, head, now=now)) is not None:
                 raise ForgetBusy(model=name, forget=busy.number)
+            must_be_decided(connection, model, head)
             chosen = frozenset(numbers)
             must_exist(connection, model, chosen)
             base, plan = _plan(connection, model, head, chosen)

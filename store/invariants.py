@@ -20,7 +20,7 @@ from store.import_books import brought, faults_of_import
 from store.kinds import CHALLENGER, GIVEN_UP, HEAD, OPEN, MoveKind, Publication, UpdateState
 from store.labeled import mislabeled
 from store.lines import Absorbed, Lines
-from store.part_books import faults_of_decisions, faults_of_forgets, faults_of_parts
+from store.part_books import faults_of_comebacks, faults_of_decisions, faults_of_forgets, faults_of_parts
 from store.placed import placed
 from store.schema import (
     batches,
@@ -138,12 +138,22 @@ def _faults(books: Books) -> Iterator[str]:
         spans=spans,
         lines=lines,
     )
+    absorbed_batches = absorbed_by(books.versions, omitted, spans)
+    of_head = [row.version for row in books.moves if row.alias == HEAD]
+    yield from faults_of_comebacks(
+        of_head[-1] if of_head else None,
+        parkings=books.parkings,
+        forgets=books.forgets,
+        versions=books.versions,
+        absorbed=absorbed_batches,
+        lines=lines,
+    )
     yield from faults_of_divisions(
         forgets=books.forgets,
         updates=books.updates,
         versions=books.versions,
         moves=books.moves,
-        absorbed=absorbed_by(books.versions, omitted, spans),
+        absorbed=absorbed_batches,
         lines=lines,
     )
     yield from (f"version {version} counts chunk {chunk} {count} times" for version, chunk, count in lines.repeated)

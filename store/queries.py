@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql import ColumnElement
 
-from store.errors import ChunkNotFound, ModelNotFound, UpdateNotFound, VersionNotFound
+from store.errors import ChunkNotFound, HeadUndecided, ModelNotFound, UpdateNotFound, VersionNotFound
 from store.kinds import CloseReason, MoveKind, ParkingKind, Publication, UpdateState
 from store.schema import batches, chunks, deletions, models, moves, omissions, parkings, updates, versions
 from store.values import BatchRow, ChunkRow, ModelRow, MoveRow, UpdateRow, VersionRow
@@ -109,6 +109,16 @@ def undecided_of(connection: Connection, model: ModelRow, head: MoveRow) -> int 
     query = select(versions.c.number, versions.c.publication, versions.c.head_seq).where(*for_head)
     newest = connection.execute(query.order_by(versions.c.number.desc()).limit(1)).one()
     return newest.number if (newest.publication, newest.head_seq) == (Publication.MANUAL, head.seq) else None
+
+
+def must_be_decided(connection: Connection, model: ModelRow, head: MoveRow) -> None:
+    """No version waits for head to be moved by hand.
+
+    Raises:
+        HeadUndecided: one does.
+    """
+    if (version := undecided_of(connection, model, head)) is not None:
+        raise HeadUndecided(model=model.name, version=version)
 
 
 def last_closed(model_id: int | ColumnElement[int]) -> ColumnElement[int]:

@@ -17,7 +17,7 @@ from store.kinds import GIVEN_UP, OPEN, DeletionKind, EventKind, ParkingKind, Up
 from store.queries import IS_DELETED, batches_of, decisions_on, find_model, omitted_of, to_chunk, to_model
 from store.schema import batches, chunks, deletions, models, tombstones, updates, versions
 from store.tombstones import bury
-from store.tree import born_of, descendants_of
+from store.tree import born_of, descendants_of, learned_by_heads
 from store.values import ChunkRow, Deletion, ModelRow
 from store.writes import lock_model
 
@@ -73,7 +73,8 @@ class Retention:
     def apply(self) -> list[tuple[str, int]]:
         """What the models' retention does not keep any longer is given up; the (model, batch) pairs.
 
-        Rows that were not absorbed are kept, however old: they were accepted, and would be lost.
+        Rows that were not absorbed are kept, however old: they were accepted, and would be lost. So are those that only
+        versions have learned from which were held back and to which head never moved.
 
         Raises:
             OSError: bytes could not be removed; the next call goes on.
@@ -145,7 +146,8 @@ def _due(connection: Connection, model: ModelRow, chunk: ChunkRow, now: float) -
         batches.c.accepted_at <= limit,
         ~IS_DELETED,
     )
-    learned = {batch for part in born_of(connection, model.id, chunk.number) for batch in part.batches}
+    # What only a version beside head's line has learned from, head may still have to: it is kept.
+    learned = learned_by_heads(connection, model.id, chunk.number)
     decided = decisions_on(connection, model.id, chunk.batch_first, chunk.batch_last)
     given_up = learned | {batch for batch, kind in decided.items() if kind in GIVEN_UP}
     # What waits for a decision is kept, also where a version beside head's line has learned from it.

@@ -12,9 +12,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, and_, exists, func, select
 
+from store.kinds import HEAD, Publication
 from store.line import Line, find_line
 from store.queries import omitted_of
-from store.schema import chunks, omissions, scores, versions
+from store.schema import chunks, moves, omissions, scores, versions
 from store.values import Json, Part
 
 
@@ -82,6 +83,23 @@ def born_of(connection: Connection, model_id: int, chunk: int) -> list[Part]:
     """What each version that was born by absorbing this chunk has learned of it, in the order of the versions."""
     query = _parts().where(versions.c.model_id == model_id, versions.c.chunk == chunk)
     return sorted(_to_parts(connection, model_id, connection.execute(query)), key=lambda part: part.version)
+
+
+def learned_by_heads(connection: Connection, model_id: int, chunk: int) -> frozenset[int]:
+    """The batches of the chunk that a version which was head at some time has learned from.
+
+    Of the versions that absorbed it, those aside learned nothing that head's line had not. A version that was held back
+    was head where something was learned from it, or where head was moved to it.
+    """
+    follows = versions.alias("follows")
+    has_child = exists().where(follows.c.model_id == model_id, follows.c.parent == versions.c.number)
+    of_head = (moves.c.model_id == model_id, moves.c.alias == HEAD, moves.c.seq > versions.c.head_seq)
+    was_head = exists().where(*of_head, moves.c.version == versions.c.number)
+    was_held = versions.c.publication.in_((Publication.GATED, Publication.MANUAL))
+    query = _parts().where(versions.c.model_id == model_id, versions.c.chunk == chunk)
+    query = query.where((versions.c.publication == Publication.HEAD) | (was_held & (has_child | was_head)))
+    parts = _to_parts(connection, model_id, connection.execute(query))
+    return frozenset(batch for part in parts for batch in part.batches)
 
 
 def scores_on_line(

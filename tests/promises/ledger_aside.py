@@ -58,6 +58,8 @@ class PlainAside(PlainSteps):
         head_seq, busy = len(model.moves[HEAD]), model.forgetting()
         if busy is not None and busy.head_seq == head_seq:
             raise RefusedError("forget-busy")
+        if self._is_undecided(model):
+            raise RefusedError("head-undecided")
         self._require_batches(model, numbers)
         self._going_on(model)
         chosen = sorted(set(numbers))

@@ -140,6 +140,10 @@ class PlainLedger(PlainAside):
         model = self._model(name)
         self._require_version(model, version)
         self._expect(model, alias, expected)
+        if alias == HEAD:
+            back = set(model.learned(version)) - set(model.learned(model.head()))
+            if any(model.aside(batch) in {"discard", "forget"} for batch in back):
+                raise RefusedError("version-forgotten")
         return self._move(model, alias, version, kind="put", by=by)
 
     def remove(self, name: str, alias: str, *, by: str, expected: Expected) -> Move:

@@ -70,7 +70,7 @@ def test_with_the_gate_on_no_head_has_lost_more_than_two_points_and_the_seventh_
         lost = [
             -version.report["gate"]["earlier"]["differences"]["accuracy"]["mean"]
             for version in served
-            if version.report is not None and version.report.get("gate", {}).get("earlier", {"rows": 0})["rows"] >= 50
+            if version.report is not None and version.report.get("gate", {}).get("earlier", {"rows": 0})["rows"] >= 100
         ]
         assert max(lost) <= 0.02
         poisoned = next(version for version in versions.values() if version.chunk == POISONED)

@@ -183,6 +183,20 @@ def forgetting(live: Live, model: str) -> httpx.Response:
     return live.client.post(f"{model}/forget", json={"batches": [1]})
 
 
+def by_hand(live: Live, _model: str) -> httpx.Response:
+    """The answer to a forget while a version waits for a move of head."""
+    model = live.create(TINY | {"publish": "manual"})
+    live.learn(model)
+    return live.client.post(f"{model}/forget", json={"batches": [1]})
+
+
+def back_to_what_was_discarded(live: Live, model: str) -> httpx.Response:
+    live.learn(model)
+    live.client.post(f"{model}/rollback", json={"to": 0}).raise_for_status()
+    live.client.post(f"{model}/batches/1/discard", json={}).raise_for_status()
+    return put_head(1)(live, model)
+
+
 PROVOKED: dict[str, Call] = {
     "alias-invalid": lambda live, model: live.client.put(f"{model}/aliases/1st", json={"version": 0}),
     "alias-moved": put_head(0, **{"If-Match": '"9"'}),
@@ -208,6 +222,7 @@ PROVOKED: dict[str, Call] = {
     "forget-busy": after(forgetting, post("/forget", {"batches": [2]})),
     "forget-not-found": get("/forgets/1"),
     "head-required": delete("/aliases/head"),
+    "head-undecided": by_hand,
     "head-too-large": as_sent(b"GET /livez HTTP/1.1\r\nX-Long: " + b"x" * 70_000),
     "host-unknown": lambda live, model: live.client.get(model, headers={"Host": "rebound.example"}),
     "idempotency-key-invalid": post("/batches", ROWS, key='"'),
@@ -253,6 +268,7 @@ PROVOKED: dict[str, Call] = {
     "samples-too-many": post("/predictions", INPUTS | {"samples": 9}),
     "update-finished": after(learned, delete("/updates/1")),
     "update-not-found": get("/updates/1"),
+    "version-forgotten": back_to_what_was_discarded,
     "version-not-found": get("/versions/7"),
     "webhook-not-found": get("/webhooks/1"),
     "webhook-unusable": post("/webhooks", {"url": "https://user:word@hooks.example/"}),

@@ -260,7 +260,6 @@ def test_it_waits_for_a_forget_that_is_under_way(
         dividing.plan("digits", [2])
     with pytest.raises(ForgetBusy):
         dividing.finish(division, MADE, actor="ada")
-    aliases.rollback("digits", to=0, actor="ada")
     aliases.move("digits", HEAD, 2, actor="ada")
 
     dividing.finish(dividing.plan("digits", [2]), MADE, actor="ada")

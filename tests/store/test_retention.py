@@ -68,6 +68,31 @@ def test_a_model_that_keeps_its_rows_keeps_them(
     assert blobs.get(digest) == b"a"
 
 
+@pytest.mark.parametrize("then", ["moved to", "learned on from", "passed by"])
+def test_rows_that_only_a_held_version_has_learned_from_are_kept_until_head_moves_to_it(
+    ledger: Ledger, leases: Leases, blobs: Folder, retention: Retention, aliases: Aliases, then: str
+) -> None:
+    a_model(ledger, blobs, AFTER_ABSORB)
+    digest = a_batch(ledger, blobs, b"a")
+    ledger.close("digits")
+    leases.publish(claimed(leases), digest=blobs.put(b"held"), kl_nats=1.0, report={}, held="worse")
+
+    assert retention.apply() == []
+
+    assert blobs.get(digest) == b"a"
+    if then == "passed by":
+        ledger.replay("digits", [1])
+        assert claimed(leases).batch_digests == (digest,)
+        assert retention.apply() == []
+        return
+    aliases.move("digits", "head", 1, actor="ada")
+    if then == "learned on from":
+        a_batch(ledger, blobs, b"b")
+        absorb(ledger, leases, blobs)
+        aliases.move("digits", "head", 0, actor="ada")
+    assert retention.apply() == [("digits", batch) for batch in ((1, 2) if then == "learned on from" else (1,))]
+
+
 def test_rows_go_as_soon_as_a_version_has_learned_from_them_and_not_before(
     ledger: Ledger, leases: Leases, blobs: Folder, retention: Retention, history: History, engine: Engine
 ) -> None:

@@ -1,0 +1,58 @@
+"""Batches that nothing is to learn from any more, and the versions that have: head does not go back to those."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, select
+
+from store.dividing import divided_on
+from store.errors import VersionForgotten
+from store.kinds import GIVEN_UP
+from store.line import find_line
+from store.queries import CHUNK
+from store.schema import batches, parkings
+from store.tree import parts_of_chunks
+from store.values import ModelRow
+
+AT_ONCE = 500
+"""Chunks in one query."""
+
+
+def must_not_come_back(connection: Connection, model: ModelRow, version: int, *, head: int) -> None:
+    """Head may go to the version: it brings back no batch that was forgotten or discarded.
+
+    What head's own line has learned from does not come back, so a rollback is free: to before a division, and while a
+    forget is under way.
+
+    Raises:
+        VersionForgotten: it brings some back.
+    """
+    given_up = _given_up(connection, model.id)
+    if not given_up or version == head:
+        return
+    chunks = _chunks_of(connection, model.id)
+    back = _learned(connection, model.id, version, chunks) & given_up
+    if back:
+        back -= _learned(connection, model.id, head, chunks) | divided_on(connection, model.id, version)
+    if back:
+        raise VersionForgotten(version=version, model=model.name, batches=", ".join(map(str, sorted(back))))
+
+
+def _given_up(connection: Connection, model_id: int) -> frozenset[int]:
+    query = select(parkings.c.batch, parkings.c.kind).where(parkings.c.model_id == model_id)
+    newest = {row.batch: row.kind for row in connection.execute(query.order_by(parkings.c.batch, parkings.c.seq))}
+    return frozenset(batch for batch, kind in newest.items() if kind in GIVEN_UP)
+
+
+def _chunks_of(connection: Connection, model_id: int) -> list[int]:
+    """The chunks of the batches that were ever given up."""
+    decided = select(parkings.c.batch).where(parkings.c.model_id == model_id, parkings.c.kind.in_(GIVEN_UP))
+    query = select(CHUNK.label("chunk")).where(batches.c.model_id == model_id, batches.c.number.in_(decided))
+    return sorted({row.chunk for row in connection.execute(query) if row.chunk is not None})
+
+
+def _learned(connection: Connection, model_id: int, version: int, chunks: list[int]) -> frozenset[int]:
+    """What the line of the version has learned of these chunks."""
+    line = find_line(connection, model_id, version)
+    some = (chunks[start : start + AT_ONCE] for start in range(0, len(chunks), AT_ONCE))
+    parts = (part for of in some for part in parts_of_chunks(connection, model_id, of, line=line))
+    return frozenset(batch for part in parts for batch in part.batches)

@@ -1,0 +1,110 @@
+"""What was forgotten or discarded does not come back to head, by whatever move."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import Engine, insert
+
+from store.aliases import Aliases
+from store.engine import for_writing
+from store.errors import HeadUndecided, VersionForgotten
+from store.forgetting import Forgetting
+from store.history import History
+from store.invariants import violations
+from store.kinds import HEAD, ForgetState, MoveKind
+from store.leases import Leases
+from store.ledger import Ledger
+from store.parking import Parking
+from store.schema import moves
+from tests.store.given import DESCRIPTION, ROOT, a_chunk, a_model, claimed, learn, publish
+
+
+def test_head_does_not_go_back_to_a_version_that_knows_what_was_forgotten(
+    ledger: Ledger, leases: Leases, forgetting: Forgetting, aliases: Aliases, history: History, engine: Engine
+) -> None:
+    a_model(ledger)
+    learn(ledger, leases, "a", "b", "c")
+    forgetting.forget("digits", [2], actor="ada")
+    publish(leases, claimed(leases))
+
+    for version in (2, 3):
+        with pytest.raises(VersionForgotten, match="batch 2"):
+            aliases.move("digits", HEAD, version, actor="bob")
+
+    assert history.alias("digits", HEAD).version == 4
+    assert aliases.move("digits", "before", 3, actor="bob").version == 3
+    assert aliases.rollback("digits", to=1, actor="bob").version == 1
+    assert aliases.move("digits", HEAD, 4, actor="bob").version == 4
+    assert _wrong(engine) == []
+
+
+def test_head_goes_along_its_line_while_a_forget_is_under_way_but_not_back_once_it_has_left(
+    ledger: Ledger, leases: Leases, forgetting: Forgetting, aliases: Aliases, engine: Engine
+) -> None:
+    a_model(ledger)
+    learn(ledger, leases, "a", "b", "c")
+    forgetting.forget("digits", [2], actor="ada")
+
+    aliases.rollback("digits", to=2, actor="bob")
+    aliases.rollback("digits", to=1, actor="bob")
+
+    with pytest.raises(VersionForgotten, match="batch 2"):
+        aliases.move("digits", HEAD, 2, actor="bob")
+    assert _wrong(engine) == []
+
+
+def test_head_does_not_go_to_a_challenger_that_has_learned_from_what_was_discarded_until_it_is_released(
+    ledger: Ledger, leases: Leases, parking: Parking, aliases: Aliases, engine: Engine
+) -> None:
+    a_model(ledger)
+    a_chunk(ledger, "ab")
+    leases.publish(claimed(leases), digest=ROOT, kl_nats=1.0, report={}, held="worse")
+    parking.discard("digits", [2], actor="ada")
+
+    with pytest.raises(VersionForgotten, match="batch 2"):
+        aliases.move("digits", HEAD, 1, actor="ada")
+    parking.release("digits", [2], actor="ada")
+    aliases.move("digits", HEAD, 1, actor="ada")
+
+    assert _wrong(engine) == []
+
+
+def test_a_head_that_knows_what_was_forgotten_is_named(
+    ledger: Ledger, leases: Leases, forgetting: Forgetting, engine: Engine
+) -> None:
+    a_model(ledger)
+    learn(ledger, leases, "a", "b")
+    forgetting.forget("digits", [1], actor="ada")
+    publish(leases, claimed(leases))
+    assert _wrong(engine) == []
+
+    back = {"model_id": 1, "alias": HEAD, "seq": 5, "version": 2, "kind": MoveKind.PUT}
+    with for_writing(engine).begin() as connection:
+        connection.execute(insert(moves).values(**back, moved_by="eve", reason="", moved_at=0.0))
+
+    assert any("head, version 2, has learned from batch 1" in sentence for sentence in _wrong(engine))
+
+
+@pytest.mark.parametrize("decided", [1, 2])
+def test_nothing_is_forgotten_while_a_version_waits_for_head_to_be_moved_by_hand(
+    ledger: Ledger, leases: Leases, forgetting: Forgetting, aliases: Aliases, engine: Engine, decided: int
+) -> None:
+    ledger.create_model("digits", DESCRIPTION | {"publish": "manual"}, ROOT)
+    learn(ledger, leases, "a")
+    aliases.move("digits", HEAD, 1, actor="ada")
+    learn(ledger, leases, "b")
+    a_chunk(ledger, "c")
+
+    with pytest.raises(HeadUndecided, match="Version 2"):
+        forgetting.forget("digits", [1], actor="ada")
+    assert forgetting.list("digits") == []
+    aliases.move("digits", HEAD, decided, actor="ada")
+
+    forget = forgetting.forget("digits", [1], actor="ada")
+    assert (forget.state, len(forget.updates)) == ((ForgetState.RUNNING, 1) if decided == 2 else (ForgetState.DONE, 0))
+    assert _wrong(engine) == []
+
+
+def _wrong(engine: Engine) -> list[str]:
+    with engine.begin() as connection:
+        return violations(connection)
