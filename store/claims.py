@@ -5,6 +5,7 @@ The steps run inside the caller's transaction; all but the first look hold the m
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +81,9 @@ def after_failure(
 def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: Lease) -> Claim | None:
     """The model's oldest queued update runs under this lease; None when it is not due, or another one runs.
 
-    The steps of a forget come before all others. Updates whose rows were learned from meanwhile have failed; those
-    whose batches were all set aside are cancelled. Where head is moved by hand and has not answered yet, none is taken.
+    The steps of a forget come before all others. What was learned from meanwhile is left out, and an update of nothing
+    else has failed; those whose batches were all set aside are cancelled. Where head is moved by hand and has not
+    answered yet, none is taken.
     """
     head = newest_move(connection, model.id, HEAD)
     assert head is not None
@@ -94,20 +96,22 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
         chunk = find_chunk(connection, model, row.chunk)
         decided = decisions_on(connection, model.id, chunk.batch_first, chunk.batch_last)
         chosen = _to_learn(connection, model, row.number, chunk=chunk, decided=decided)
-        learned = learned_among(connection, model.id, prior, chunk=chunk.number, among=chosen)
-        if learned:
-            absorbed = AlreadyAbsorbed(chunk=row.chunk, model=model.name, version=prior)
-            _end(connection, model, row, state=UpdateState.FAILED, error=told(absorbed), now=now)
-            continue
         if not chosen:
             _end(connection, model, row, state=UpdateState.CANCELLED, error=SET_ASIDE, now=now)
             if forget is not None and end_if_done(connection, model, forget, now=now):
                 return take_oldest(connection, model, now, lease=lease)
             continue
+        learned = learned_among(connection, model.id, prior, chunk=chunk.number, among=chosen)
+        left = [batch for batch in chosen if batch not in learned]
+        if not left:
+            absorbed = AlreadyAbsorbed(chunk=row.chunk, model=model.name, version=prior)
+            _end(connection, model, row, state=UpdateState.FAILED, error=told(absorbed), now=now)
+            continue
+        _leave_out(connection, model, row.number, learned)
         _write_queued(connection, model, row.number, _taken(row.attempt + 1, prior, now, lease=lease))
         started = {"update": row.number, "attempt": row.attempt + 1, "chunk": chunk.number, "prior": prior}
         tell(connection, model.id, EventKind.STARTED, started, at=now)
-        digests, rows = _digests(connection, model, chunk, chosen)
+        digests, rows = _digests(connection, model, chunk, left)
         return Claim(
             model_id=model.id,
             model=model.name,
@@ -119,7 +123,7 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
             prior=prior,
             prior_digest=find_version(connection, model, prior).digest,
             root_digest=find_version(connection, model, 0).digest,
-            batches=tuple(chosen),
+            batches=tuple(left),
             batch_digests=digests,
             rows=rows,
             released=frozenset(batch for batch, kind in decided.items() if kind == ParkingKind.RELEASE),
@@ -148,10 +152,14 @@ def _to_learn(
     """The batches that the update is to learn from. Those that were set aside meanwhile, it leaves out from now on."""
     omitted = omitted_of(connection, model.id, [number]).get(number, frozenset())
     aside = {batch for batch, kind in decided.items() if kind != ParkingKind.RELEASE} - omitted
-    if aside:
-        rows = [{"model_id": model.id, "update": number, "batch": batch} for batch in sorted(aside)]
-        connection.execute(insert(omissions), rows)
+    _leave_out(connection, model, number, aside)
     return [batch for batch in chunk.batches if batch not in omitted | aside]
+
+
+def _leave_out(connection: Connection, model: ModelRow, number: int, chosen: Collection[int]) -> None:
+    if chosen:
+        rows = [{"model_id": model.id, "update": number, "batch": batch} for batch in sorted(chosen)]
+        connection.execute(insert(omissions), rows)
 
 
 def _oldest(connection: Connection, model: ModelRow, now: float, forget: RunningForget | None) -> Row[Any] | None:

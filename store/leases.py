@@ -54,7 +54,7 @@ class Leases:
     def claim(self, owner: str) -> Claim | None:
         """The update that has waited longest of all models that no worker is busy with, running under our lease.
 
-        A lease that ran out is taken away on the way; a queued chunk that head has learned from meanwhile fails. None
+        A lease that ran out is taken away on the way; what head has learned from meanwhile is left out. None
         when there is nothing to do. A model that is locked is waited for: clients lock it all the time, for moments,
         and passing it by would leave its updates to starve.
         """
@@ -137,14 +137,18 @@ class Leases:
 
         Raises:
             LeaseLost: the attempt is over already.
+            HeadMoved: they surprised a version that is not head any more; the update is back in the queue with them.
         """
         with self.engine.begin() as connection:
             model = lock_model(connection, claim.model)
             now = self.clock(connection)
             self._requeue(connection, claim)
-            for one in surprising:
+            has_moved = _has_moved(claim, newest_move(connection, claim.model_id, HEAD))
+            for one in () if has_moved else surprising:
                 how = Decision(ParkingKind.PARK, "worker", reason, one.surprise or {})
                 decide(connection, model, one.batch, how, now=now)
+        if has_moved:
+            raise HeadMoved(model=claim.model, prior=claim.prior, update=claim.update)
 
     def release(self, claim: Claim) -> None:
         """The update waits in the queue again, at once and without a failed attempt; for a drain or a moved head.

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from sqlalchemy import Connection, Engine, func, insert, select, update
+from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.exc import DataError, IntegrityError
 
-from store.accepting import Posted, accept_in_order, overdue, pending_rows
+from store.accepting import Posted, accept_in_order, overdue
 from store.claims import ended
+from store.closing import close_pending
 from store.engine import Clock, database_clock, for_writing
-from store.errors import AlreadyAbsorbed, ChunkBusy, ModelExists, NothingPending, RowsDeleted, UpdateFinished
+from store.errors import AlreadyAbsorbed, ChunkBusy, ModelExists, RowsDeleted, UpdateFinished
 from store.events import tell
 from store.forgets import abandon
 from store.kinds import HEAD, CloseReason, EventKind, ForgetState, MoveKind, Publication, UpdateState
-from store.queries import deleted_among, find_chunk, find_model, find_update, last_closed, next_number, set_aside
-from store.schema import batches, chunks, models, updates, versions
+from store.queries import deleted_among, find_chunk, find_model, find_update, set_aside
+from store.schema import models, updates, versions
 from store.tombstones import digests_of_prior, must_not_be_buried, readmit
 from store.tree import learned_among
 from store.values import Accepted, Json, ModelRow, UpdateRow
@@ -205,20 +206,7 @@ class Ledger:
         return queue_update(connection, model, number, now=self.clock(connection), omitted=sorted(learned))
 
     def _close(self, connection: Connection, model: ModelRow, reason: CloseReason) -> UpdateRow:
-        first = connection.execute(select(last_closed(model.id))).scalar_one() + 1
-        newest = connection.execute(
-            select(func.max(batches.c.number)).where(batches.c.model_id == model.id)
-        ).scalar_one()
-        if pending_rows(connection, model.id) == 0:
-            raise NothingPending(model=model.name)
-        number, now = next_number(connection, model.id, chunks.c.number), self.clock(connection)
-        held = select(func.sum(batches.c.rows)).where(batches.c.model_id == model.id)
-        rows = int(connection.execute(held.where(batches.c.number.between(first, newest))).scalar_one())
-        span = {"number": number, "batch_first": first, "batch_last": newest, "rows": rows}
-        connection.execute(insert(chunks).values(model_id=model.id, **span, reason=reason, closed_at=now))
-        told = {"chunk": number, "batches": [first, newest], "rows": rows, "reason": str(reason)}
-        tell(connection, model.id, EventKind.CLOSED, told, at=now)
-        return queue_update(connection, model, number, now=now)
+        return close_pending(connection, model, reason, now=self.clock(connection))
 
     def close_full(self, connection: Connection, model: ModelRow) -> int:
         """The pending rows, which fill a chunk, are one; its number. Part of the caller's transaction."""

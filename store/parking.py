@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, and_, exists, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
+from store.closing import close_if_full
 from store.engine import Clock, database_clock, for_writing
 from store.errors import BatchAbsorbed, BatchNotFound, BatchNotParked, RowsDeleted
 from store.events import tell
@@ -77,7 +78,7 @@ class Parking:
     def release(self, name: str, numbers: Sequence[int], *, actor: str, reason: str = "") -> list[UpdateRow]:
         """These parked or discarded batches are to be learned from; the updates that wait to do so.
 
-        Those that are in no chunk yet go into the next one.
+        Those that are in no chunk yet go into the next one, which is closed at once where they fill it.
 
         Raises:
             BatchNotFound, BatchNotParked: one does not exist, or is not set aside; nothing changed.
@@ -94,6 +95,8 @@ class Parking:
             for batch in chosen:
                 decide(connection, model, batch.number, Decision(ParkingKind.RELEASE, actor, reason), now=now)
             waiting = self._queue(connection, model, chosen, now)
+            if (full := close_if_full(connection, model, now=now)) is not None:
+                waiting.append(full)
             announce(connection)
             return waiting
 

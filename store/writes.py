@@ -54,8 +54,9 @@ def queue_update(
 
 def lock_model(connection: Connection, name: str) -> ModelRow:
     """The model, whose other writers wait until this transaction ends."""
-    # SQLite ignores FOR UPDATE: there the transaction holds the only write lock already.
-    connection.execute(select(models.c.id).where(models.c.name == name).with_for_update())
+    # SQLite ignores FOR UPDATE: there the transaction holds the only write lock already. In PostgreSQL it is the lock
+    # that leaves the key alone: rows that only name the model, such as kept predictions, do not wait for it.
+    connection.execute(select(models.c.id).where(models.c.name == name).with_for_update(key_share=True))
     return find_model(connection, name)
 
 

@@ -10,6 +10,8 @@ down_revision = "0007"
 branch_labels = None
 depends_on = None
 
+moves = sa.table("moves", sa.column("kind", sa.String))
+
 
 def upgrade() -> None:
     op.create_table(
@@ -46,7 +48,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """An older release would absorb what is still queued of a forget into head: finish them before."""
+    """An older release would absorb what is still queued of a forget into head: finish them before.
+
+    It knows no move by a forget, nor one of a challenger that was held back: to it, somebody put the alias there.
+    """
+    op.execute(sa.update(moves).where(moves.c.kind.in_(("forget", "hold"))).values(kind="put"))
     op.drop_index("ix_updates_model_id_forget", "updates")
     op.drop_column("updates", "forget")
     op.drop_index("uq_forgets_running", "forgets")

@@ -37,7 +37,7 @@ REFUSALS: dict[str, set[str]] = {
     "let in": {"model-not-found", "batch-not-found", "batch-not-parked"},
     "forget": {"model-not-found", "batch-not-found", "forget-busy"},
     "cancel forget": {"model-not-found", "forget-not-found", "update-finished"},
-    "park as worker": {"lease-lost"},
+    "park as worker": {"lease-lost", "head-moved"},
     "wait": set(),
 }
 """What each rule can be refused with; "nothing to do" is a claim's empty answer."""
@@ -46,9 +46,11 @@ OUTCOMES = {(rule, outcome) for rule, refusals in REFUSALS.items() for outcome i
 
 HAPPENINGS = {
     "close by rows",
+    "close by what was let in",
     "expire",
     "expire for good",
     "already absorbed when claimed",
+    "learned in part when claimed",
     "set aside when claimed",
     "give back what was set aside",
     "wait for a pause",

@@ -48,6 +48,9 @@ class PlainAside(PlainSteps):
             own = [batch for batch in held if batch in chosen and batch not in waited_for]
             if own:
                 queued.append(self._queue(model, chunk, omitted=set(held) - set(own)))
+        if sum(one.rows for one in model.waiting()) >= model.rows:
+            queued.append(self._close(model, "rows"))
+            self.happened["close by what was let in"] += 1
         return queued
 
     def forget(self, name: str, numbers: Sequence[int], *, by: str) -> Forget:
@@ -90,6 +93,8 @@ class PlainAside(PlainSteps):
     def park(self, claim: Claim, numbers: Sequence[int]) -> None:
         """A worker sets batches of its claim aside."""
         self._give_back(self._held(claim))
+        if self._has_moved(claim):
+            raise RefusedError("head-moved")
         for number in numbers:
             self._decide(self.models[claim.model], number, "park", "worker")
 

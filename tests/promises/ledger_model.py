@@ -164,12 +164,6 @@ class PlainLedger(PlainAside):
             raise RefusedError("not-on-line")
         return self._move(model, HEAD, to, kind="rollback", by=by)
 
-    def _has_moved(self, claim: Claim) -> bool:
-        model = self.models[claim.model]
-        if claim.forget is not None:
-            return len(model.moves[HEAD]) != claim.head_seq
-        return model.head() != claim.prior
-
     def _due(self) -> list[Model]:
         """Models with a due update and no live lease, the one that waits longest first."""
         since = {}
@@ -203,7 +197,8 @@ class PlainLedger(PlainAside):
             aside = {(update.number, batch) for batch in model.part(update) if model.aside(batch) is not None}
             model.omissions |= aside
             part = model.part(update)
-            if set(part) & set(model.learned(prior)):
+            learned = set(model.learned(prior))
+            if part and learned.issuperset(part):
                 update.error_code = "already-absorbed"
                 self._fail(model, update, is_last=True)
                 self.happened["already absorbed when claimed"] += 1
@@ -212,7 +207,9 @@ class PlainLedger(PlainAside):
                 if forget is not None and self._end_if_done(model, forget):
                     return self._take_oldest(model, owner)
             else:
-                return self._take(model, update, owner, part=part, prior=prior, forget=forget)
+                self.happened["learned in part when claimed"] += bool(learned & set(part))
+                model.omissions |= {(update.number, batch) for batch in learned & set(part)}
+                return self._take(model, update, owner, part=model.part(update), prior=prior, forget=forget)
         if update is not None:
             self.happened["wait for a pause"] += 1
         return None

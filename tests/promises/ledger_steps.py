@@ -45,6 +45,12 @@ class PlainSteps:
             raise RefusedError("lease-lost")
         return update
 
+    def _has_moved(self, claim: Claim) -> bool:
+        model = self.models[claim.model]
+        if claim.forget is not None:
+            return len(model.moves[HEAD]) != claim.head_seq
+        return model.head() != claim.prior
+
     def _require_version(self, model: Model, version: int) -> None:
         if not 0 <= version < len(model.versions):
             raise RefusedError("version-not-found")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, func, select
 
+from store.engine import connect
 from store.errors import ModelNotFound, PredictionExpired, PredictionNotFound
 from store.kept_predictions import SWEPT, KeptPredictions, Named, ToKeep, is_past, named
 from store.ledger import Ledger
 from store.schema import predictions
+from store.writes import lock_model
 from tests.conftest import FakeClock
+from tests.postgres import PostgresServer
 from tests.store.given import a_model, digest
 
 
@@ -106,3 +110,19 @@ def test_two_predictions_of_one_id_are_refused_by_the_database(engine: Engine, l
 
     with pytest.raises(Exception, match=r"(?i)unique"):
         same.keep([answered(), answered()])
+
+
+def test_to_keep_one_does_not_wait_for_who_writes_to_the_model(postgres: PostgresServer, migrated: str) -> None:
+    """SQLite has one lock for all writers, and there it has to."""
+    url = postgres.create_database(template=migrated)
+    engine = connect(url)
+    a_model(Ledger(engine))
+    kept = KeptPredictions(engine)
+
+    with ThreadPoolExecutor(1) as other, engine.begin() as connection:
+        lock_model(connection, "digits")
+        [(id_, _)] = other.submit(kept.keep, [answered()]).result(timeout=10.0)
+
+    assert kept.find("digits", id_).rows == 2
+    engine.dispose()
+    postgres.drop_database(url)

@@ -11,6 +11,7 @@ from store.errors import (
     BatchAbsorbed,
     BatchNotFound,
     BatchNotParked,
+    HeadMoved,
     LeaseLost,
     NothingPending,
 )
@@ -255,6 +256,43 @@ def test_an_update_whose_whole_chunk_was_set_aside_ends_and_the_next_one_goes_on
     assert (update.state, update.error_code, update.attempt) == (UpdateState.CANCELLED, "set-aside", 0)
 
 
+def test_a_chunk_that_head_has_learned_in_part_meanwhile_is_learned_for_the_rest(
+    ledger: Ledger, leases: Leases, parking: Parking, aliases: Aliases, history: History, engine: Engine
+) -> None:
+    a_chunk(ledger, "ab")
+    parking.park("digits", [2], actor="ada")
+    publish(leases, claimed(leases))
+    parking.release("digits", [2], actor="ada")
+    publish(leases, claimed(leases))
+    aliases.rollback("digits", to=0, actor="ada")
+    ledger.replay("digits", [1])
+    aliases.move("digits", "head", 1, actor="ada")
+
+    claim = claimed(leases)
+    publish(leases, claim)
+
+    assert (claim.prior, claim.batches, claim.rows) == (1, (2,), 2)
+    assert history.update("digits", claim.update).omitted == {1}
+    assert history.evidence("digits", 3).batches == [1, 2]
+    assert _wrong(engine) == []
+
+
+def test_released_rows_that_fill_a_chunk_close_it_at_once(
+    ledger: Ledger, leases: Leases, parking: Parking, engine: Engine
+) -> None:
+    accept(ledger, "a", rows=60)
+    accept(ledger, "b", rows=30)
+    parking.park("digits", [1, 2], actor="ada")
+    accept(ledger, "c", rows=60)
+    assert parking.release("digits", [2], actor="ada") == []
+
+    (waiting,) = parking.release("digits", [1], actor="ada")
+
+    assert (waiting.chunk.reason, waiting.chunk.rows, waiting.chunk.batches) == (CloseReason.ROWS, 150, range(1, 4))
+    assert claimed(leases).batches == (1, 2, 3)
+    assert _wrong(engine) == []
+
+
 def test_a_worker_parks_what_surprises_it_and_comes_back_for_the_rest(
     ledger: Ledger, leases: Leases, parking: Parking
 ) -> None:
@@ -269,6 +307,22 @@ def test_a_worker_parks_what_surprises_it_and_comes_back_for_the_rest(
     assert (batch.number, why.decided_by, why.reason, why.facts) == (2, "worker", "surprising", {"z": 5.0})
     again = claimed(leases)
     assert (again.attempt, again.failures, again.batches) == (2, 0, (1,))
+
+
+def test_a_worker_parks_nothing_that_surprised_a_version_which_head_has_left(
+    ledger: Ledger, leases: Leases, parking: Parking, aliases: Aliases
+) -> None:
+    learn(ledger, leases, "a")
+    a_chunk(ledger, "bc")
+    claim = claimed(leases)
+    aliases.rollback("digits", actor="ada")
+
+    with pytest.raises(HeadMoved):
+        leases.park(claim, [Scored(2, {"nll": 9.0}, {"z": 5.0})], reason="surprising")
+
+    assert parking.parked("digits") == []
+    again = claimed(leases)
+    assert (again.update, again.attempt, again.prior, again.batches) == (claim.update, 2, 0, (2, 3))
 
 
 def test_parked_rows_are_not_pending_and_nobody_closes_a_chunk_for_them(
