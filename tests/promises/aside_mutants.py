@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from store import accepting, claims, forgets, leases, publishing, tree
+from store.aliases import Aliases
 from store.forgetting import Forgetting
 from store.leases import Leases
 from store.ledger import Ledger
@@ -115,6 +116,27 @@ ASIDE_MUTANTS = (
         "the move of head that a version was published after",
         ((Leases.publish, "head_seq=head.seq", "head_seq=claim.head_seq"),),
         directed="a move of head before the version it would answer",
+    ),
+    Mutant(
+        "the wait of a forget for that move",
+        ((Forgetting.forget, "must_be_decided(connection, model, head)", "pass"),),
+        directed="a forget before the answer of who moves head",
+    ),
+    # What was set aside for good stays out, and what was let in is learned.
+    Mutant(
+        "the look for what was forgotten, in a move of head",
+        ((Aliases.move, "if alias == HEAD:", "if False:"),),
+        directed="a move of head to what was forgotten",
+    ),
+    Mutant(
+        "the comparison of head before a worker parks",
+        ((Leases.park, "for one in () if has_moved else surprising:", "for one in surprising:"),),
+        directed="a batch that surprises a version which head has left",
+    ),
+    Mutant(
+        "the close of what released rows fill",
+        ((Parking.release, "if (full := close_if_full(connection, model, now=now)) is not None:", "if full := None:"),),
+        directed="a release that fills a chunk",
     ),
     # A branch is a run of versions.
     Mutant("the branch of a second child", (NEW_BRANCH,), directed="a second child of a version", leaves="sound"),

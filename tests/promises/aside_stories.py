@@ -6,8 +6,18 @@ from collections.abc import Callable
 
 from sqlalchemy import Engine
 
-from store.errors import BatchAbsorbed, BatchNotParked, ForgetBusy, HeadMoved, LeaseLost, NothingPending
+from store.errors import (
+    BatchAbsorbed,
+    BatchNotParked,
+    ForgetBusy,
+    HeadMoved,
+    HeadUndecided,
+    LeaseLost,
+    NothingPending,
+    VersionForgotten,
+)
 from store.kinds import HEAD, ForgetState
+from store.values import Scored
 from tests.promises.stories import Given, refused, sound
 from tests.store.given import ROOT, a_chunk, accept, claimed, learn, publish
 
@@ -189,6 +199,48 @@ def _by_hand(engine: Engine) -> Given:
     return given
 
 
+def back_to_what_was_forgotten(engine: Engine, patience: float) -> None:
+    """Head goes to no version that has learned from it."""
+    given = Given(engine)
+    learn(given.ledger, given.leases, "a", "b")
+    given.forgetting.forget("digits", [2], actor="ada")
+    sound(engine)
+
+    refused(lambda: given.aliases.move("digits", HEAD, 2, actor="bob"), VersionForgotten)
+    sound(engine)
+
+
+def forgetting_before_an_answer(engine: Engine, patience: float) -> None:
+    """No forget declines a version that nobody has declined."""
+    given = _by_hand(engine)
+    publish(given.leases, claimed(given.leases))
+
+    refused(lambda: given.forgetting.forget("by hand", [2], actor="ada"), HeadUndecided)
+
+
+def surprised_and_left(engine: Engine, patience: float) -> None:
+    """What surprised a version that head has left is not parked."""
+    given = Given(engine)
+    learn(given.ledger, given.leases, "a")
+    a_chunk(given.ledger, "b")
+    claim = claimed(given.leases)
+    given.aliases.rollback("digits", actor="ada")
+    refused(lambda: given.leases.park(claim, [Scored(2, None, {})], reason="surprising"), HeadMoved)
+
+    assert given.parking.parked("digits") == []
+
+
+def released_and_full(engine: Engine, patience: float) -> None:
+    """A worker learns from a chunk that released rows fill."""
+    given = Given(engine)
+    accept(given.ledger, "a", rows=60)
+    given.parking.park("digits", [1], actor="ada")
+    accept(given.ledger, "b", rows=60)
+    given.parking.release("digits", [1], actor="ada")
+
+    assert claimed(given.leases).batches == (1, 2)
+
+
 def a_second_child(engine: Engine, patience: float) -> None:
     """It begins a branch."""
     given = Given(engine)
@@ -218,4 +270,8 @@ ASIDE_STORIES: dict[str, Callable[[Engine, float], None]] = {
     "a version that waits for a move of head": waiting_for_an_answer,
     "a move of head before the version it would answer": answered_before_the_question,
     "a second child of a version": a_second_child,
+    "a move of head to what was forgotten": back_to_what_was_forgotten,
+    "a forget before the answer of who moves head": forgetting_before_an_answer,
+    "a batch that surprises a version which head has left": surprised_and_left,
+    "a release that fills a chunk": released_and_full,
 }

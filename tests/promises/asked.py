@@ -13,7 +13,7 @@ Wish = Literal["any", "none", "now", "before"] | None
 
 Disturbed = Literal["rollback", "move", "cancel", "silence", "another", "park"]
 TakenBack = Literal["done", "rolled back", "fails", "cancelled", "new rows", "parked", "again", "silence"]
-Then = Literal["publish", "renew", "release", "fail"]
+Then = Literal["publish", "renew", "release", "fail", "park"]
 
 NAMES = st.sampled_from((*5 * ("one",), *3 * ("two",), "nowhere"))
 OWNERS = st.sampled_from(("worker-1", "worker-2", "worker-3"))

@@ -84,6 +84,7 @@ class LedgerMachine(AsideCalls):
             "renew": lambda: self.renew(late, 3),
             "release": lambda: self.release(late),
             "fail": lambda: self.fail(late, is_final=False),
+            "park": lambda: self.park_as_worker(late),
         }
         calls[then]()
 
@@ -145,3 +146,32 @@ class LedgerMachine(AsideCalls):
         self.replay(name, [0])
         self.move(name, "head", 0, None)
         self.claim(owner)
+
+    @rule(name=asked.NAMES, owner=asked.OWNERS)
+    def forth_in_part(self, name: str, owner: str) -> None:
+        """As `forth`, to a version that has learned from a part of the chunk."""
+        self.pick(name, owner, [0])
+        self.claim(owner)
+        if self.claims:
+            self.publish(late=0)
+        self.rollback(name, None, 2, None)
+        self.replay(name, [0])
+        self.move(name, "head", 1, None)
+        self.claim(owner)
+
+    @rule(name=asked.NAMES, owner=asked.OWNERS)
+    def bring_back(self, name: str, owner: str) -> None:
+        """Head is sent to a version that has learned from what was discarded since."""
+        self.learn(name, owner)
+        self.rollback(name, None, 1, None)
+        self.discard(name, [0])
+        self.move(name, "head", 0, None)
+
+    @rule(name=asked.NAMES)
+    def fill(self, name: str) -> None:
+        """Rows that fill a chunk come in parked, and are let in together."""
+        self.fresh += 1
+        for part in "ab":
+            self.accept(name, (f"new {self.fresh} {part}", "", 3))
+            self.park(name, [0])
+        self.let_in(name, [0, 1])
