@@ -12,13 +12,16 @@ from torch import Tensor
 from bayes.paired import Difference, paired
 from bayes.prediction import Prediction
 
+ROWS_LEAST = 100
+"""Of fewer rows one alone is more than a point, and only their standard error tells whether a loss is one."""
+
 
 @dataclass(frozen=True)
 class Gate:
     """What a fresh version may lose against its parent; `held_out` is the share of every batch that is kept for this.
 
     accuracy: as a part of the rows (0.01 is a point); nll: in nats per row. Worse is what has lost more than that, and
-    more than so many standard errors beyond it; or more than twice that, whatever its standard error.
+    more than so many standard errors beyond it; or, of 100 rows and more, more than twice that.
     """
 
     held_out: float = 0.2
@@ -54,7 +57,9 @@ class Gate:
     def _is_worse(self, loss: float, found: Difference, tolerance: float) -> bool:
         if not math.isfinite(loss):
             return True
-        return loss > 2 * tolerance or loss - self.standard_errors * found.standard_error > tolerance
+        if loss > 2 * tolerance and found.rows >= ROWS_LEAST:
+            return True
+        return loss - self.standard_errors * found.standard_error > tolerance
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,13 @@ class Verdict:
 
     def sentence(self) -> str:
         """Why head does not move."""
-        said = [_said(name, self.differences[name]) for name in self.worse]
+        said = [_said(name, self.differences.get(name)) for name in self.worse]
         return f"worse than its parent on {self.rows} rows that neither has learned from: {', '.join(said)}"
 
 
-def _said(name: str, found: Difference) -> str:
+def _said(name: str, found: Difference | None) -> str:
+    if found is None:
+        return "it predicts nothing finite"
     if name == "accuracy":
         return f"accuracy {100 * found.mean:+.2f} points (standard error {100 * found.standard_error:.2f})"
     return f"{name} {found.mean:+.3f} nats (standard error {found.standard_error:.3f})"

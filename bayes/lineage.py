@@ -27,6 +27,7 @@ class Ancestor:
 
     Its parent is the one before it in the lineage. `parent` and `chunk` are the numbers of that installation, None for
     a root, as is `chunk` where no chunk was absorbed. `kl_nats` is KL(version || parent); `created_at` is ISO 8601.
+    `divided` are the batches, absorbed before it under the same name of the model, whose part was divided out of it.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Ancestor:
     chunk: int | None
     batches: tuple[AbsorbedBatch, ...]
     created_at: str
+    divided: tuple[int, ...] = ()
 
 
 Lineage = tuple[Ancestor, ...]
@@ -49,9 +51,15 @@ def rows_of(lineage: Lineage) -> int:
     return sum(ancestor.rows for ancestor in lineage)
 
 
+def divided_out(lineage: Lineage) -> list[str]:
+    """The digests of the batches whose part was divided out on the line, approximately, in the order of that."""
+    absorbed = {(one.model, batch.batch): batch.digest for one in lineage for batch in one.batches}
+    return [absorbed[ancestor.model, batch] for ancestor in lineage for batch in ancestor.divided]
+
+
 def write_lineage(lineage: Sequence[Ancestor]) -> list[dict[str, object]]:
     """The JSON that `read_lineage` reads back as this lineage."""
-    return [{**vars(ancestor), "batches": [vars(batch) for batch in ancestor.batches]} for ancestor in lineage]
+    return [_written(ancestor) for ancestor in lineage]
 
 
 def read_lineage(value: object, where: str = "lineage") -> Lineage:
@@ -69,6 +77,9 @@ def read_lineage(value: object, where: str = "lineage") -> Lineage:
         if (index == 0) != is_root:
             said = "must be a root: no parent, no chunk, no rows" if index == 0 else "has no parent, or no rows"
             raise InvalidDescription(f"{where}.{index}", said)
+        before = {batch.batch for one in lineage[:index] if one.model == ancestor.model for batch in one.batches}
+        if ancestor.divided and (ancestor.batches or not before.issuperset(ancestor.divided)):
+            raise InvalidDescription(f"{where}.{index}.divided", "must be batches that versions before it absorbed")
     return lineage
 
 
@@ -96,6 +107,13 @@ def text(fields: Fields, key: str, *, length_max: int = NAME_LENGTH_MAX) -> str:
     return value
 
 
+def _written(ancestor: Ancestor) -> dict[str, object]:
+    told = {**vars(ancestor), "batches": [vars(batch) for batch in ancestor.batches]}
+    # What was never divided is written as releases write and read it that know no division.
+    divided = told.pop("divided")
+    return told | ({"divided": list(ancestor.divided)} if divided else {})
+
+
 def _read_ancestor(value: object, where: str) -> Ancestor:
     fields = Fields(value, where)
     listed = sequence(fields.take("batches"), fields.at("batches"))
@@ -109,6 +127,7 @@ def _read_ancestor(value: object, where: str) -> Ancestor:
         chunk=_number_or_none(fields, "chunk"),
         batches=tuple(_read_batch(one, f"{fields.at('batches')}.{index}") for index, one in enumerate(listed)),
         created_at=_moment(fields, "created_at"),
+        divided=_numbers(fields, "divided"),
     )
     fields.close()
     return ancestor
@@ -121,6 +140,11 @@ def _read_batch(value: object, where: str) -> AbsorbedBatch:
     )
     fields.close()
     return batch
+
+
+def _numbers(fields: Fields, key: str) -> tuple[int, ...]:
+    told = sequence(fields.take(key), fields.at(key)) if fields.has(key) else ()
+    return tuple(Fields({key: one}, fields.where).whole(key, least=1) for one in told)
 
 
 def _number_or_none(fields: Fields, key: str) -> int | None:

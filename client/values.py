@@ -28,7 +28,10 @@ class Pending:
 
 @dataclass(frozen=True)
 class Imported:
-    """The version of another installation that a model goes on from; `rows` were learned from there."""
+    """The version of another installation that a model goes on from; `rows` were learned from there.
+
+    What was learned of `divided`, digests of batches, was divided out there, approximately.
+    """
 
     model: str
     version: int
@@ -37,6 +40,7 @@ class Imported:
     rows: int
     chunks: int
     posterity: str
+    divided: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.callers import KEY, outside
+from service.callers import KEY, lacking, outside
 from service.house import House
 from service.names import is_local
 from service.needs import Need, methods_at, need_of
@@ -95,9 +95,7 @@ def _require(key: KeyRow, need: Need, scope: Scope) -> None:
     """
     method, path = scope["method"], scope["path"]
     if not key.scopes & need.scopes:
-        has, needs = (" and ".join(sorted(scopes)) for scopes in (key.scopes, need.scopes))
-        needs = needs.replace(" and ", " or ")
-        raise KeyNotAllowed(reason=f"The key '{key.name}' has the scope {has}; {method} {path[:200]} needs {needs}")
+        raise KeyNotAllowed(reason=lacking(key, need.scopes, f"{method} {path[:200]}"))
     if not (key.is_for_all or (key.is_for(need.model) if need.model is not None else not need.is_of_all)):
         raise _outside(key, need, method, path)
 

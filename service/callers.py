@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from service.house import House
 from service.rejected import KeyNotAllowed
+from store.kinds import Scope as KeyScope
 from store.values import Deletion, KeyRow
 
 ANYBODY = "client"
@@ -43,6 +44,15 @@ class Caller:
         if self.key is not None and not self.key.is_for(model):
             raise outside(self.key)
 
+    def require_scope(self, scopes: frozenset[KeyScope], what: str) -> None:
+        """Nothing happens when the key has one of these scopes.
+
+        Raises:
+            KeyNotAllowed: it has none of them.
+        """
+        if self.key is not None and not self.key.scopes & scopes:
+            raise KeyNotAllowed(reason=lacking(self.key, scopes, what))
+
     def may_read(self, house: House, digest: str) -> bool:
         """True unless the bytes are a version or a batch of models of which none is theirs."""
         if self.key is None or self.key.is_for_all:
@@ -63,6 +73,12 @@ class Caller:
 
 def outside(key: KeyRow) -> KeyNotAllowed:
     return KeyNotAllowed(reason=f"The key '{key.name}' is for the models '{key.models}', and this asks for others")
+
+
+def lacking(key: KeyRow, scopes: frozenset[KeyScope], what: str) -> str:
+    """Why a key that has none of these scopes does not allow this."""
+    has, needs = " and ".join(sorted(key.scopes)), " or ".join(sorted(scopes))
+    return f"The key '{key.name}' has the scope {has}; {what} needs {needs}"
 
 
 def caller_of(scope: Scope) -> Caller:

@@ -12,10 +12,12 @@ from fastapi.concurrency import run_in_threadpool
 
 from bayes import kl_divergence
 from service.asked import Patience, Way
+from service.callers import TheCaller
 from service.comparing import LabeledRows, Pair, differences, differences_on_batch
 from service.encodings import OF_PREDICTIONS, BodyKind, PredictionKind
 from service.house import House
 from service.known import Known
+from service.needs import INGEST
 from service.openapi import takes_rows
 from service.posted import comparison_posted
 from service.predictions import BODY_REFUSALS
@@ -86,13 +88,17 @@ async def compare_versions(
     other: PathNumber,
     how: HowAsked,
     batch: BatchAsked = None,
+    caller: TheCaller,
     patience: Patience,
     house: TheHouse,
 ) -> ComparisonResource:
     """How far a version is from another one, and which evidence only one of them has.
 
-    With `batch`, also how their predictions of its rows differ, with the standard errors of the differences.
+    With `batch`, also how their predictions of its rows differ, with the standard errors of the differences. That
+    tells of its labels, as batches do, so it needs a key that may see batches: with the scope ingest, or admin.
     """
+    if batch is not None:
+        caller.require_scope(INGEST, "to compare by a batch")
     if batch is None and how != UNSAID:
         raise QueryInvalid(reason="method, samples, seed, most: say how rows are predicted; name their batch, or POST")
     found = await run_in_threadpool(_compared, house, model, (version, other))

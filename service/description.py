@@ -225,8 +225,8 @@ PublishName = Literal["always", "gated", "manual"]
 class GatePart(Part):
     """Of a gated model: what a fresh version may lose against its parent on rows that neither has learned from.
 
-    Worse is what has lost more than that, and more than so many standard errors beyond it; or more than twice that,
-    whatever its standard error.
+    Worse is what has lost more than that, and more than so many standard errors beyond it; or, of 100 rows and more,
+    more than twice that.
     """
 
     held_out: float = Field(0.2, gt=0, le=0.5, description="Share of every batch that nothing learns from.")

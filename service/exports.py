@@ -138,4 +138,5 @@ def _ancestor(model: str, version: LineVersion) -> Ancestor:
         chunk=version.chunk,
         batches=tuple(AbsorbedBatch(batch.number, batch.rows, batch.digest) for batch in version.batches),
         created_at=moment(version.created_at).isoformat(),
+        divided=version.divided,
     )

@@ -24,6 +24,7 @@ from service.loaded import Loaded
 from service.preload import Preloading
 from service.receivers import Receivers
 from service.rejected import Unavailable
+from service.running_scores import RunningScores
 from store.aliases import Aliases
 from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
@@ -82,6 +83,7 @@ class House:
     forgetting: Forgetting
     dividing: Dividing
     scoring: Scoring
+    running_scores: RunningScores
     bodies: Bodies
     reading: CapacityLimiter
     """Held while a large body is read: its arrays take several times its bytes."""
@@ -150,6 +152,7 @@ def open_house(settings: Settings) -> House:
         Keys(engine),
         {"items_max": settings.queue_max, "bytes_max": settings.queue_bytes_max},
     )
+    scoring = Scoring(engine)
     events, known_keys, receivers = Events(engine), KnownKeys(KeyRing(keys)), Receivers(settings)
     return House(
         settings=settings,
@@ -181,7 +184,8 @@ def open_house(settings: Settings) -> House:
         parking=Parking(engine),
         forgetting=Forgetting(engine),
         dividing=Dividing(engine),
-        scoring=Scoring(engine),
+        scoring=scoring,
+        running_scores=RunningScores(scoring, history),
         bodies=Bodies(settings.bodies_bytes_max),
         reading=CapacityLimiter(READERS),
         comparing=CapacityLimiter(cores),

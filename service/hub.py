@@ -62,6 +62,7 @@ class Hub:
         self._listening: dict[Feed, set[Waiting]] = {}
         self._turns: dict[Waiting, None] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._ticking: asyncio.Task[None] | None = None
         self._reading = CapacityLimiter(READERS)
         self._is_closed = False
 
@@ -74,6 +75,8 @@ class Hub:
         """Nobody is let in any more, and no thread is left."""
         self._is_closed = True
         self._lookout.close()
+        if self._ticking is not None:
+            self._ticking.cancel()
 
     @contextmanager
     def joined(self, model: str, standing: Standing, make: Callable[[Feed], Joining]) -> Iterator[Joining]:
@@ -90,8 +93,9 @@ class Hub:
         feed = self._lookout.feed(model, standing)
         waiting = make(feed)
         self._listening.setdefault(feed, set()).add(waiting)
-        if not count:
-            self._begin(self._tick())
+        # One that has not woken since nobody listened goes on: a second beside it would never end.
+        if self._ticking is None or self._ticking.done():
+            self._ticking = self._begin(self._tick())
         try:
             yield waiting
         finally:
@@ -123,10 +127,11 @@ class Hub:
             return True
         return in_force.is_unclaimed if key is None else self._keys.ring.counts(in_force, key)
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     def _call(self, waiting: Iterable[Waiting]) -> None:
         """Each of them has its turn, soon; who waits for one already keeps its place."""

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from bayes import Export, UnreadableExport, kl_divergence
 from bayes.exports import read_export
-from bayes.lineage import rows_of
+from bayes.lineage import divided_out, rows_of
 from service.callers import TheCaller
 from service.description import MODEL_NAME, read_description
 from service.keeping import discard, keep_and_name
@@ -122,6 +122,7 @@ def _imported(export: Export) -> Imported:
         kl_nats=_kl_from_root(export),
         blobs=blobs,
         posterity=about.posterity,
+        divided=divided_out(about.lineage),
     )
 
 

@@ -24,7 +24,16 @@ FIRST_UPDATE = ASKED | {"update": "$response.body#/updates/0/update"}
 OF_MODELS = (
     *("get_model", "post_batch", "list_batches", "close_chunk", "list_updates", "replay_chunks"),
     *("predict", "predict_small", "post_labels", "list_versions", "list_aliases", "roll_back"),
-    *("list_events", "create_webhook", "list_webhooks", "list_parked", "forget_batches", "list_forgets", "get_metrics"),
+    *(
+        "list_events",
+        "create_webhook",
+        "list_webhooks",
+        "list_parked",
+        "forget_batches",
+        "list_forgets",
+        "get_metrics",
+        "list_branches",
+    ),
 )
 """Calls that need no more than the name of a model, and perhaps a body; not the one whose answer has no end."""
 
@@ -71,7 +80,12 @@ LEADS = (
     Leads("get_prediction", (200,), ("get_version",), VERSION),
     Leads("list_versions", (200,), OF_VERSIONS, ASKED | {"version": "$response.body#/versions/0/version"}),
     Leads("get_version", (200,), ("predict_with_version", "download_posterior"), VERSION),
-    Leads("get_version", (200,), ("compare_versions",), VERSION | {"other": "$response.body#/version"}),
+    Leads(
+        "get_version",
+        (200,),
+        ("compare_versions", "compare_predictions"),
+        VERSION | {"other": "$response.body#/version"},
+    ),
     Leads("list_aliases", (200,), OF_ALIASES, ASKED | {"alias": "$response.body#/aliases/0/alias"}),
     Leads("move_alias", (200,), (*OF_ALIASES, "remove_alias"), ALIAS),
     Leads("get_alias", (200,), ("move_alias", "remove_alias"), ALIAS | {"If-Match": "$response.header.ETag"}),

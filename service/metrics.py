@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import reduce
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
@@ -16,6 +17,7 @@ from service.problems import declared
 from service.rejected import QueryInvalid
 from service.requests import ModelName, PageAsked, TheHouse
 from service.resources import NextCursor, moment
+from service.running_scores import Before, Sum, added, scores_of
 from store.errors import ModelNotFound
 from store.kinds import Publication
 from store.scoring import Notice
@@ -82,61 +84,67 @@ class MetricsResource(BaseModel):
 @router.get("/metrics", operation_id="get_metrics", responses=declared(ModelNotFound, QueryInvalid))
 def get_metrics(model: ModelName, page: PageAsked, house: TheHouse, window: Window = 10) -> MetricsResource:
     """How well each batch was predicted before it was learned from: by batch, by version, running and in a window."""
-    series = house.scoring.series(model)
     first = page.after_number(0)
-    rows = list(enumerate(_batches(series, window), start=1))
-    shown, next_cursor = page.cut(rows[first : first + page.limit + 1], lambda row: row[0])
+    before = house.running_scores.before(model, first)
+    found = list(_batches(house, model, before, shown=range(first + 1, first + page.limit + 2), window=window))
+    shown, next_cursor = page.cut(found, lambda one: one[0])
     batches = [batch for _, batch in shown]
-    total = _sum(series)
+    total = before.total.scores
     return MetricsResource(
         model=model,
         window=window,
         rows=0 if total is None else total.rows,
         metrics=None if total is None else total.metrics(),
         batches=batches,
-        versions=_versions(series, {batch.version for batch in batches}),
+        versions=[
+            _version(version, before.of_versions[version]) for version in sorted({one.version for one in batches})
+        ],
         notices=_notices(house, model, batches),
         next_cursor=next_cursor,
     )
 
 
-def _batches(series: Sequence[ScoreRow], window: int) -> Iterator[BatchMetrics]:
-    running: Scores | None = None
-    last = deque[Scores](maxlen=window)
-    for row in series:
-        scores = _scores(row)
+def _batches(
+    house: House, model: str, before: Before, *, shown: range, window: int
+) -> Iterator[tuple[int, BatchMetrics]]:
+    """The batches in these places of the series, counted from 1, as far as there are any."""
+    nearest = before.nearest
+    count = min(shown.stop - 1, before.total.batches) - nearest.total.batches
+    if count <= 0:
+        return
+    earlier = house.scoring.series_until(model, until=nearest.place, limit=window)
+    last = deque((scores_of(row) for row in earlier), maxlen=window)
+    running = nearest.total
+    for row in house.scoring.series(model, after=nearest.place, limit=count):
+        scores = scores_of(row)
+        running = running.plus(scores)
         if scores is not None:
-            running = scores if running is None else running + scores
             last.append(scores)
-        windowed = _add(last)
-        yield BatchMetrics(
-            batch=row.batch,
-            version=row.version,
-            update=row.update,
-            rows=0 if scores is None else scores.rows,
-            metrics=None if scores is None else scores.metrics(),
-            running=None if running is None else running.metrics(),
-            windowed=None if windowed is None else windowed.metrics(),
-            surprise=row.surprise,
-            scored_at=moment(row.scored_at),
-        )
+        if running.batches in shown:
+            windowed = reduce(added, last, None)
+            yield running.batches, _batch(row, scores, running=running.scores, windowed=windowed)
 
 
-def _versions(series: Sequence[ScoreRow], chosen: set[int]) -> list[VersionMetrics]:
-    of_version = defaultdict[int, list[ScoreRow]](list)
-    for row in series:
-        if row.version in chosen:
-            of_version[row.version].append(row)
-    return [_version(version, of_version[version]) for version in sorted(of_version)]
+def _batch(row: ScoreRow, scores: Scores | None, *, running: Scores | None, windowed: Scores | None) -> BatchMetrics:
+    return BatchMetrics(
+        batch=row.batch,
+        version=row.version,
+        update=row.update,
+        rows=0 if scores is None else scores.rows,
+        metrics=None if scores is None else scores.metrics(),
+        running=None if running is None else running.metrics(),
+        windowed=None if windowed is None else windowed.metrics(),
+        surprise=row.surprise,
+        scored_at=moment(row.scored_at),
+    )
 
 
-def _version(version: int, rows: Sequence[ScoreRow]) -> VersionMetrics:
-    total = _sum(rows)
+def _version(version: int, total: Sum) -> VersionMetrics:
     return VersionMetrics(
         version=version,
-        batches=len(rows),
-        rows=0 if total is None else total.rows,
-        metrics=None if total is None else total.metrics(),
+        batches=total.batches,
+        rows=0 if total.scores is None else total.scores.rows,
+        metrics=None if total.scores is None else total.scores.metrics(),
     )
 
 
@@ -144,11 +152,10 @@ def _notices(house: House, model: str, batches: Sequence[BatchMetrics]) -> list[
     if not batches:
         return []
     numbers = [batch.update for batch in batches]
-    found = [
-        said for notice in house.scoring.notices(model, first=min(numbers), last=max(numbers)) for said in _said(notice)
-    ]
+    of_updates = house.scoring.notices(model, first=min(numbers), last=max(numbers))
+    found = [said for notice in of_updates for said in _said(notice)]
     surprising = [batch for batch in batches if batch.surprise is not None and batch.surprise["is_surprising"]]
-    born = {notice.update: notice.version for notice in found}
+    born = {notice.update: notice.version for notice in of_updates}
     return found + [
         NoticeResource(
             kind="surprise",
@@ -180,18 +187,3 @@ def _said(notice: Notice) -> Iterator[NoticeResource]:
     elif notice.publication == Publication.MANUAL:
         said = f"Head did not move: it is moved by hand. PUT the alias head to version {notice.version}, or back."
         yield NoticeResource(kind="held", update=notice.update, version=notice.version, message=said)
-
-
-def _sum(rows: Iterable[ScoreRow]) -> Scores | None:
-    return _add(scores for row in rows if (scores := _scores(row)) is not None)
-
-
-def _add(parts: Iterable[Scores]) -> Scores | None:
-    total: Scores | None = None
-    for part in parts:
-        total = part if total is None else total + part
-    return total
-
-
-def _scores(row: ScoreRow) -> Scores | None:
-    return None if row.scores is None else Scores.from_json(row.scores)

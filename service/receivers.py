@@ -9,6 +9,8 @@ import httpx
 from store.errors import WebhookUnusable
 from store.settings import Settings
 
+PORT_MAX = 65_535
+
 
 class Receivers:
     """What the setting `webhook_hosts` says."""
@@ -33,6 +35,8 @@ class Receivers:
             return "it is no URL"
         if parsed.scheme not in {"http", "https"} or not parsed.host:
             return "it is no URL that begins with https:// (or http://) and a host"
+        if parsed.port is not None and not 0 < parsed.port <= PORT_MAX:
+            return f"its port is none from 1 to {PORT_MAX}"
         if parsed.userinfo or parsed.fragment:
             return "it has a user, a password or a fragment in it"
         if not any(fnmatchcase(parsed.host.lower(), pattern) for pattern in self._patterns):

@@ -49,6 +49,11 @@ class ImportedResource(BaseModel):
     rows: int = Field(description="Rows that it has learned from there.")
     chunks: int = Field(description="In how many updates.")
     posterity: str = Field(description="The release that exported it.")
+    divided: list[str] = Field(
+        [],
+        description="Digests of the batches whose part was divided out on its line there, by approximate forgets. It "
+        "has learned from them all the same.",
+    )
 
 
 class ModelResource(BaseModel):

@@ -163,17 +163,18 @@ class Dividing:
     def divisions(self, name: str) -> dict[int, list[int]]:
         """The versions of the model that were made by division, each with the batches that it was divided by."""
         with self.reading.begin() as connection:
-            return _divisions(connection, find_model(connection, name).id)
+            return divisions_of(connection, find_model(connection, name).id)
 
 
 def divided_on(connection: Connection, model_id: int, version: int) -> frozenset[int]:
     """The batches that the line of the version has learned from, and that were divided out on it."""
-    found = _divisions(connection, model_id)
+    found = divisions_of(connection, model_id)
     line = on_line(connection, model_id, version, found) if found else frozenset()
     return frozenset(batch for division in line for batch in found[division])
 
 
-def _divisions(connection: Connection, model_id: int) -> dict[int, list[int]]:
+def divisions_of(connection: Connection, model_id: int) -> dict[int, list[int]]:
+    """The versions of the model that were made by division, each with the batches that it was divided by."""
     by_division = (versions.c.model_id == model_id, versions.c.publication == Publication.APPROXIMATE)
     query = select(versions.c.number, versions.c.report).where(*by_division).order_by(versions.c.number)
     return {number: list(report["divided"]) for number, report in connection.execute(query)}

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, select
 
+from store.dividing import divisions_of
 from store.queries import find_model, find_version
 from store.schema import batches, versions
 from store.tree import learned_of, line_of
@@ -31,6 +32,8 @@ class LineVersion:
     rows: int
     created_at: float
     batches: tuple[LineBatch, ...]
+    divided: tuple[int, ...] = ()
+    """The batches whose part was divided out of it, approximately."""
 
 
 @dataclass(frozen=True)
@@ -66,9 +69,9 @@ def _line(connection: Connection, model_id: int, version: int) -> tuple[LineVers
     query = select(*(versions.c[name] for name in names)).where(
         versions.c.model_id == model_id, versions.c.number <= version
     )
-    absorbed = _absorbed(connection, model_id, version)
+    absorbed, divided = _absorbed(connection, model_id, version), divisions_of(connection, model_id)
     return tuple(
-        LineVersion(**row._mapping, batches=absorbed.get(row.number, ()))
+        LineVersion(**row._mapping, batches=absorbed.get(row.number, ()), divided=tuple(divided.get(row.number, ())))
         for row in connection.execute(query.order_by(versions.c.number))
         if row.number in numbers
     )

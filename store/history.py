@@ -11,6 +11,7 @@ from sqlalchemy.sql import ColumnElement
 
 from store.accepting import batches_named, pending_totals
 from store.branches import BranchRow, branches_of
+from store.dividing import divided_on
 from store.errors import AliasNotFound, BatchNotFound, ModelNotFound, VersionNotFound
 from store.kinds import ALL_MODELS, HEAD, UpdateState
 from store.learned import Difference, difference_between, evidence_of, labels_in
@@ -203,23 +204,28 @@ class History:
         """How the newest batches that the line has learned from were predicted before that, the oldest first."""
         with self.engine.begin() as connection:
             model = find_model(connection, name)
-            return scores_on_line(connection, model.id, version, limit=limit)
+            divided = divided_on(connection, model.id, version)
+            return scores_on_line(connection, model.id, version, limit=limit, but=divided)
 
-    def parts_kept(self, name: str, version: int) -> Iterator[list[str]]:
-        """What the line of the version has absorbed, the newest part first: the digests of its batches, in their order.
+    def parts_kept(self, name: str, version: int) -> Iterator[list[tuple[str, int]]]:
+        """What the line of the version has absorbed, the newest part first: digest and rows of its batches, in order.
 
-        Parts of which rows were given up are left out.
+        Parts of which rows were given up, or were divided out, are left out.
         """
         with self.engine.begin() as connection:
             model = find_model(connection, name)
             parts = learned_of(connection, model.id, version)
+            divided = divided_on(connection, model.id, version)
         for part in reversed(parts):
+            if not divided.isdisjoint(part.batches):
+                continue
             with self.engine.begin() as connection:
                 named = batches.c.number.in_(part.batches)
-                query = select(batches.c.digest).where(batches.c.model_id == model.id, named, ~IS_DELETED)
-                digests = list(connection.execute(query.order_by(batches.c.number)).scalars())
-            if len(digests) == len(part.batches):
-                yield digests
+                columns = select(batches.c.digest, batches.c.rows)
+                query = columns.where(batches.c.model_id == model.id, named, ~IS_DELETED)
+                found = [(row.digest, row.rows) for row in connection.execute(query.order_by(batches.c.number))]
+            if len(found) == len(part.batches):
+                yield found
 
     def missing_labels(self, name: str, *, version: int, batches: Collection[int]) -> list[str]:
         """Labels that the version has learned from and these batches lack."""

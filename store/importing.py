@@ -27,6 +27,7 @@ class Imported:
         kl_nats: KL(posterior || root).
         blobs: the digests of what came along with the two, by what it is: their lineage among it.
         posterity: the release that exported it.
+        divided: the digests of the batches whose part was divided out on its line there, approximately.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Imported:
     kl_nats: float
     blobs: dict[str, str] = field(default_factory=dict)
     posterity: str = ""
+    divided: list[str] = field(default_factory=list)
 
     @property
     def digests(self) -> set[str]:

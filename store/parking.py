@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, Engine, and_, exists, insert, select, update
+from sqlalchemy import Connection, Engine, Row, and_, exists, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
 from store.closing import close_if_full
@@ -103,12 +104,16 @@ class Parking:
         """The batches that wait for a decision, with what is known of why; in the order of their numbers."""
         with self.reading.begin() as connection:
             model = find_model(connection, name)
+            newer = parkings.alias("newer")
+            this = (newer.c.model_id == parkings.c.model_id, newer.c.batch == parkings.c.batch)
+            is_newest = ~exists().where(*this, newer.c.seq > parkings.c.seq)
             of_model = (parkings.c.model_id == model.id, parkings.c.batch > after)
-            decided = select(parkings.c.batch).where(*of_model).distinct()
-            query = batches_of(model.id).where(batches.c.number.in_(decided)).order_by(batches.c.number)
-            rows = [to_batch(row) for row in connection.execute(query)]
-            waiting = [row for row in rows if row.aside == ParkingKind.PARK][:limit]
-            return [(row, decisions_about(connection, model, row.number)[-1]) for row in waiting]
+            waiting = select(parkings).where(*of_model, parkings.c.kind == ParkingKind.PARK, is_newest)
+            query = waiting.order_by(parkings.c.batch).limit(limit)
+            why = {row.batch: _to_decision(row) for row in connection.execute(query)}
+            found = connection.execute(batches_of(model.id).where(batches.c.number.in_(why)))
+            rows = sorted(map(to_batch, found), key=lambda row: row.number)
+            return [(row, why[row.number]) for row in rows]
 
     def decisions(self, name: str, number: int) -> list[ParkingRow]:
         """Every decision about the batch, the oldest first."""
@@ -166,11 +171,7 @@ def decide(connection: Connection, model: ModelRow, number: int, how: Decision, 
 def decisions_about(connection: Connection, model: ModelRow, number: int) -> list[ParkingRow]:
     """Every decision about the batch, the oldest first."""
     query = select(parkings).where(parkings.c.model_id == model.id, parkings.c.batch == number)
-    plain = [name for name in ParkingRow.__dataclass_fields__ if name != "kind"]
-    return [
-        ParkingRow(kind=ParkingKind(row.kind), **{name: row._mapping[name] for name in plain})
-        for row in connection.execute(query.order_by(parkings.c.seq))
-    ]
+    return [_to_decision(row) for row in connection.execute(query.order_by(parkings.c.seq))]
 
 
 def give_back(connection: Connection, model: ModelRow, chosen: ColumnElement[bool]) -> None:
@@ -184,6 +185,11 @@ def _learns_from(batch: BatchRow) -> ColumnElement[bool]:
     this = (omissions.c.model_id == updates.c.model_id, omissions.c["update"] == updates.c.number)
     is_left_out = exists().where(*this, omissions.c.batch == batch.number)
     return and_(updates.c.chunk == batch.chunk, ~is_left_out)
+
+
+def _to_decision(row: Row[Any]) -> ParkingRow:
+    plain = {name: row._mapping[name] for name in ParkingRow.__dataclass_fields__ if name != "kind"}
+    return ParkingRow(kind=ParkingKind(row.kind), **plain)
 
 
 def _find(connection: Connection, model: ModelRow, number: int) -> BatchRow:

@@ -124,7 +124,8 @@ def must_be_decided(connection: Connection, model: ModelRow, head: MoveRow) -> N
 def last_closed(model_id: int | ColumnElement[int]) -> ColumnElement[int]:
     """The last batch that is in a chunk; 0 before the first chunk. Batches after it are pending."""
     newest = select(chunks.c.batch_last).where(chunks.c.model_id == model_id).order_by(chunks.c.number.desc()).limit(1)
-    return func.coalesce(newest.scalar_subquery(), 0)
+    # Said, as SQLAlchemy finds by itself only the query next around it: else it is the last chunk of all models.
+    return func.coalesce(newest.correlate(models).scalar_subquery(), 0)
 
 
 def deleted_among(connection: Connection, model_id: int, chosen: Collection[int]) -> list[int]:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Engine, and_, select
+from sqlalchemy import Connection, Engine, FromClause, Select, and_, or_, select
+from sqlalchemy.sql import ColumnElement
 
+from store.kinds import Publication
 from store.queries import find_model
-from store.schema import scores, updates, versions
+from store.schema import chunks, omissions, scores, versions
 from store.values import Json, ModelRow, ScoreRow
+
+LIMIT = 500
 
 
 @dataclass(frozen=True)
@@ -22,27 +26,55 @@ class Notice:
     publication: str
 
 
+class Place(NamedTuple):
+    """Where in a series a batch is: the version that learned it comes first."""
+
+    learned: int
+    batch: int
+
+
+BEGINNING = Place(0, 0)
+
+
 class Scoring:
     """The scores of a model's batches; each call is one transaction."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
-    def series(self, name: str) -> list[ScoreRow]:
-        """Every batch with the version that was head when it came, in the order of the updates.
+    def series(self, name: str, *, after: Place = BEGINNING, limit: int = LIMIT) -> list[ScoreRow]:
+        """The next batches after this place, each with the version that was head when an update learned it.
 
-        The steps of forgets, which learn old batches once more, are not among them.
+        In the order in which versions learned them, so that what is new comes last. Each batch is there once for each
+        version that predicted it, where an update first learned it so; the steps of forgets, which learn old batches
+        once more, do not count.
 
         Raises:
             ModelNotFound: there is none of this name.
         """
         with self.engine.begin() as connection:
             model = find_model(connection, name)
-            of_update = and_(updates.c.model_id == scores.c.model_id, updates.c.number == scores.c["update"])
-            query = select(scores).select_from(scores.join(updates, of_update))
-            chosen = query.where(scores.c.model_id == model.id, updates.c.forget.is_(None))
-            rows = connection.execute(chosen.order_by(scores.c["update"], scores.c.batch)).all()
-            return [_to_score(row._mapping) for row in rows]
+            is_later = or_(
+                versions.c.number > after.learned,
+                and_(versions.c.number == after.learned, scores.c.batch > after.batch),
+            )
+            chosen = _series(model.id).where(versions.c.number >= after.learned, is_later)
+            rows = connection.execute(chosen.order_by(versions.c.number, scores.c.batch).limit(limit))
+            return [ScoreRow(**row._mapping) for row in rows]
+
+    def series_until(self, name: str, *, until: Place, limit: int) -> list[ScoreRow]:
+        """The last batches up to and with this place that were predicted with finite numbers, in the same order."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            is_earlier = or_(
+                versions.c.number < until.learned,
+                and_(versions.c.number == until.learned, scores.c.batch <= until.batch),
+            )
+            chosen = _series(model.id).where(
+                versions.c.number <= until.learned, is_earlier, scores.c.scores.is_not(None)
+            )
+            rows = connection.execute(chosen.order_by(versions.c.number.desc(), scores.c.batch.desc()).limit(limit))
+            return [ScoreRow(**row._mapping) for row in rows][::-1]
 
     def notices(self, name: str, *, first: int, last: int) -> list[Notice]:
         """What the updates from `first` to `last` had to say, with the versions that they published."""
@@ -59,5 +91,27 @@ def _notices(connection: Connection, model: ModelRow, first: int, last: int) -> 
     ]
 
 
-def _to_score(row: Any) -> ScoreRow:  # noqa: ANN401 - a row of the database, by the names of its columns
-    return ScoreRow(**{name: row[name] for name in ScoreRow.__dataclass_fields__})
+def _series(model_id: int) -> Select[Any]:
+    """The scores of what updates learned, by the versions that they published."""
+    # Not by the update of a score: a step of a forget, or an update before a rollback, may have scored the same before.
+    of_chunk = and_(chunks.c.model_id == versions.c.model_id, chunks.c.number == versions.c.chunk)
+    within = scores.c.batch.between(chunks.c.batch_first, chunks.c.batch_last)
+    scored = and_(scores.c.model_id == versions.c.model_id, scores.c.version == versions.c.parent, within)
+    earlier = versions.alias("earlier")
+    same = (earlier.c.model_id == model_id, earlier.c.chunk == versions.c.chunk, earlier.c.parent == versions.c.parent)
+    # SQLite would otherwise look through all versions before it, not through those of the chunk.
+    is_earlier = earlier.c.number + 0 < versions.c.number
+    is_again = select(1).where(*same, is_earlier, _learned(earlier)).correlate(versions, scores).exists()
+    columns = (scores.c.batch, scores.c.version, versions.c["update"], versions.c.number.label("learned"))
+    # The moment of publication is that of the score as well.
+    facts = (scores.c.scores, scores.c.surprise, versions.c.created_at.label("scored_at"))
+    joined = versions.join(chunks, of_chunk).join(scores, scored)
+    of_model = (versions.c.model_id == model_id, _learned(versions))
+    return select(*columns, *facts).select_from(joined).where(*of_model, ~is_again)
+
+
+def _learned(table: FromClause) -> ColumnElement[bool]:
+    """True of a version that learned the batch of a score, and not as the step of a forget."""
+    of_update = (omissions.c.model_id == table.c.model_id, omissions.c["update"] == table.c["update"])
+    left_out = select(1).where(*of_update, omissions.c.batch == scores.c.batch).correlate(table, scores)
+    return and_(table.c.publication != Publication.ASIDE, ~left_out.exists())

@@ -102,13 +102,15 @@ def learned_by_heads(connection: Connection, model_id: int, chunk: int) -> froze
     return frozenset(batch for part in parts for batch in part.batches)
 
 
-def scores_on_line(connection: Connection, model_id: int, version: int, *, limit: int) -> list[Json]:
-    """The scores of the newest batches that the line has learned from, the oldest of them first."""
+def scores_on_line(
+    connection: Connection, model_id: int, version: int, *, limit: int, but: Collection[int] = ()
+) -> list[Json]:
+    """The scores of the newest batches that the line has learned from, the oldest first; but these batches'."""
     line, window = find_line(connection, model_id, version), limit
     found: list[Json] = []
     while line.segments and len(found) < limit:
         newest, line = line.split(window)
-        found += _scores(connection, model_id, newest)
+        found += [one for batch, one in _scores(connection, model_id, newest) if batch not in but]
         # Versions from before scores were kept have none.
         window *= 2
     return found[:limit][::-1]
@@ -145,8 +147,8 @@ def place_of_child(connection: Connection, model_id: int, parent: int, *, rows: 
     return place | {"branch": connection.execute(newest).scalar_one() + 1, "fork": parent}
 
 
-def _scores(connection: Connection, model_id: int, line: Line) -> list[Json]:
-    """The scores that the versions of the line were learned after, the newest first."""
+def _scores(connection: Connection, model_id: int, line: Line) -> list[tuple[int, Json]]:
+    """The batches that the versions of the line were learned after, with their scores, the newest first."""
     # Not by the update: where a version scored a batch again, after a rollback, the scores are of the first time.
     held = and_(chunks.c.model_id == versions.c.model_id, chunks.c.number == versions.c.chunk)
     within = scores.c.batch.between(chunks.c.batch_first, chunks.c.batch_last)
@@ -160,7 +162,7 @@ def _scores(connection: Connection, model_id: int, line: Line) -> list[Json]:
     kept = select(*columns).select_from(versions.join(chunks, held).join(scores, scored)).where(learned)
     query = kept.where(scores.c.scores.is_not(None))
     found = [row for some in line.within(model_id) for row in connection.execute(query.where(some))]
-    return [row.scores for row in sorted(found, key=lambda row: (row.depth, row.batch), reverse=True)]
+    return [(row.batch, row.scores) for row in sorted(found, key=lambda row: (row.depth, row.batch), reverse=True)]
 
 
 def _parts() -> Select[Any]:

@@ -251,11 +251,15 @@ class Scored:
 
 @dataclass(frozen=True)
 class ScoreRow:
-    """The same, as it was kept: the version had not learned from the batch."""
+    """The same, as it was kept: the version had not learned from the batch.
+
+    `update` learned from it, and published the version `learned`.
+    """
 
     batch: int
     version: int
     update: int
+    learned: int
     scores: Json | None
     surprise: Json | None
     scored_at: float

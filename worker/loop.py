@@ -132,7 +132,10 @@ class Worker:
             device=self.device,
             check=heartbeat.check,
         )
-        report = absorbed.report if judged is None else absorbed.report | {"gate": judged.to_json()}
+        report = absorbed.report
+        if judged is not None:
+            warnings = [*report["warnings"], *judged.warnings]
+            report = report | {"gate": judged.to_json(), "warnings": warnings}
         held = None if judged is None else judged.held
         return absorbed.data, Result(absorbed.digest, absorbed.kl_nats, report, scored, held)
 

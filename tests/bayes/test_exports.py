@@ -177,6 +177,8 @@ def of_last(key: str, value: object) -> Callable[[Json], object]:
         (lambda told: told["lineage"].pop(0), "lineage.0: must be a root"),
         (lambda told: told["lineage"].insert(0, told["lineage"][0]), "lineage.1: has no parent"),
         (lambda told: told["lineage"].pop(), "does not lead"),
+        (of_last("divided", [1]), "lineage.1.divided: must be batches"),
+        (of_last("divided", ["1"]), "divided"),
         (of_last("kl_nats", "much"), "lineage.1.kl_nats"),
         (of_last("rows", -1), "lineage.1.rows"),
         (of_last("created_at", "yesterday"), "lineage.1.created_at: must be a time"),

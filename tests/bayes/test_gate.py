@@ -7,6 +7,7 @@ import torch
 
 import bayes
 from bayes import CategoricalPrediction, Gate
+from bayes.prediction import rows_of
 
 LABELS = torch.zeros(1000, dtype=torch.long)
 
@@ -64,6 +65,17 @@ def test_accuracy_may_fall_by_a_point_and_what_its_standard_error_explains(lost:
 def test_more_than_twice_what_may_be_lost_is_worse_whatever_its_standard_error() -> None:
     assert worse(right_for(879), right_for(900), standard_errors=10.0) == ("accuracy",)
     assert worse(right_for(881), right_for(900), standard_errors=10.0) == ()
+
+
+def test_of_few_rows_only_their_standard_error_tells() -> None:
+    """One of 40 rows is 2.5 points."""
+    few = slice(880, 920)
+
+    fresh, parent = (rows_of(right_for(rows), few) for rows in (899, 900))
+    found = Gate(nll=100.0).judge(fresh, parent, LABELS[few])
+
+    assert found.differences["accuracy"].mean == pytest.approx(-0.025)
+    assert found.worse == ()
 
 
 def test_a_version_that_is_surer_of_its_errors_is_worse_in_nll() -> None:

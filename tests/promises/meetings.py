@@ -15,13 +15,13 @@ from sqlalchemy import Connection, Engine, Table, event, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from store.accepting import Posted
-from store.errors import AliasMoved
+from store.errors import AliasMoved, LeaseLost
 from store.kept_predictions import KeptPredictions
 from store.labeling import LabeledBatch, Labeling, LabelsTaken
 from store.schema import batches, moves, updates, versions
 from tests.promises.agreement import outcome_of
-from tests.promises.stories import Given, sound
-from tests.store.given import a_published_version, a_queued_update, accept, digest
+from tests.promises.stories import Given, refused, sound
+from tests.store.given import a_chunk, a_published_version, a_queued_update, accept, claimed, digest, publish
 from tests.store.test_kept_predictions import answered
 
 Answer = TypeVar("Answer")
@@ -72,12 +72,12 @@ def one_key_posted_twice(engine: Engine, patience: float) -> None:
 
 
 def rows_during_a_close(engine: Engine, patience: float) -> None:
-    """They fill a chunk, and are in the next one: no batch is in two, or in none."""
+    """They are in the chunk with their batch, or neither is."""
     given = Given(engine)
     accept(given.ledger, "early", rows=2)
 
     with meanwhile(
-        engine, "max(chunks.number)", lambda: accept(given.ledger, "late", rows=100), patience=patience
+        engine, "max(chunks.number)", lambda: accept(given.ledger, "late", rows=3), patience=patience
     ) as other:
         chunk = given.ledger.close("digits").chunk
 
@@ -146,6 +146,22 @@ def two_who_label_a_row(engine: Engine, patience: float) -> None:
     assert given.history.counters("digits").rows == 2
 
 
+def parked_in_a_claim(engine: Engine, patience: float) -> None:
+    """Nothing learns from it: either the claim leaves it out, or its holder finds the lease gone."""
+    given = Given(engine)
+    a_chunk(given.ledger, "ab")
+
+    def park() -> object:
+        return given.parking.park("digits", [1], actor="ada")
+
+    with meanwhile(engine, "UPDATE updates SET", park, patience=patience) as other:
+        claim = claimed(given.leases)
+
+    assert other[0].exception() is None
+    refused(lambda: publish(given.leases, claim), LeaseLost)
+    assert claimed(given.leases).batches == (2,)
+
+
 def closed_meanwhile(engine: Engine, patience: float) -> None:
     """What came in after somebody else closed the old rows is young, and stays open."""
     given = Given(engine)
@@ -192,9 +208,10 @@ MEETINGS: dict[str, Callable[[Engine, float], None]] = {
     "two workers who looked at the same moment": two_workers_who_looked,
     "two workers in the middle of a claim": two_workers_in_a_claim,
     "two who label a row at the same moment": two_who_label_a_row,
+    "a batch that is parked in the middle of a claim": parked_in_a_claim,
     "a chunk that somebody else closed meanwhile": closed_meanwhile,
     "the database refuses a second batch of a key": _refuses(batches, number=100),
     "the database refuses a second running update": _refuses(updates, number=100, state="running"),
-    "the database refuses a second version of an update": _refuses(versions, number=100),
+    "the database refuses a second version of an update": _refuses(versions, number=100, depth=100),
     "the database refuses a second move of a number": _refuses(moves),
 }

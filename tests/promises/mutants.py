@@ -134,11 +134,10 @@ MUTANTS = (
     ),
     # The order of writers.
     Mutant(
-        "the model's lock, while rows come in during a close",
+        "the model's lock, while a batch is parked during a claim",
         (ROW_LOCK,),
-        directed="rows that come in during a close",
+        directed="a batch that is parked in the middle of a claim",
         covered_by=ONE_AFTER_ANOTHER,
-        leaves="sound",
         engines=POSTGRESQL,
     ),
     Mutant(

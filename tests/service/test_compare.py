@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import save
 
 import bayes
-from tests.service.live import REAL, ROWS, TINY, Json, Live
+from tests.service.keyed import make_key
+from tests.service.live import REAL, ROWS, TINY, Json, Live, running
 
 MANY: Json = {"inputs": [[i / 4, 1.0 - i / 8] for i in range(12)], "labels": [i % 3 for i in range(12)]}
 LESS = {"inputs": MANY["inputs"]}
@@ -111,6 +113,24 @@ def test_the_rows_of_a_batch_say_which_of_the_two_has_learned_from_them(live: Li
     posted = compared(live, model, MANY)
     assert {name: learned[name] for name in ("metrics", "most")} == {name: posted[name] for name in ("metrics", "most")}
     assert live.client.get(url).json()["predictions"] is None
+
+
+def test_a_batch_is_compared_only_with_a_key_that_may_see_batches(tmp_path: Path) -> None:
+    with running(tmp_path) as live:
+        model = live.create()
+        live.learn(model, MANY)
+        url = f"{model}/versions/1/compare/0"
+        scopes = {"asks": ["predict"], "both": ["predict", "ingest"], "all": ["admin"]}
+        keys = {name: make_key(live, name, *held) for name, held in scopes.items()}
+
+        found = {name: live.client.get(url, params={"batch": 1}, headers=key) for name, key in keys.items()}
+        unknown = live.client.get(url, params={"batch": 7}, headers=keys["asks"])
+        plain = live.client.get(url, headers=keys["asks"])
+
+    assert {name: answer.status_code for name, answer in found.items()} == {"asks": 403, "both": 200, "all": 200}
+    assert (unknown.status_code, unknown.json()["code"]) == (403, "key-not-allowed")
+    assert "has the scope predict; to compare by a batch needs admin or ingest" in found["asks"].json()["detail"]
+    assert plain.status_code == 200
 
 
 def test_a_batch_whose_rows_are_deleted_or_that_is_none_is_refused(live: Live, model: str) -> None:

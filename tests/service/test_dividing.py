@@ -205,6 +205,12 @@ def test_a_divided_version_can_be_exported_and_its_lineage_shows_the_division(li
         "/v1/imports", params={"name": name}, content=archive, headers={"Content-Type": "application/zip"}
     )
     assert answer.status_code == 201, answer.text
+    there = f"/v1/models/{name}"
+    out = live.client.get(f"{model}/batches/2").json()["digest"]
+    assert live.client.get(there).json()["imported"]["divided"] == [out]
+    live.learn(there, OTHER)
+    further = live.client.get(f"{there}/versions/2/export", params={"format": "json"}).json()["lineage"]
+    assert [one.get("divided") for one in further] == [None, None, None, None, [2], None]
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ def test_an_imported_model_says_where_it_was_learned_and_from_how_much(live: Liv
         "rows": 24,
         "chunks": 2,
         "posterity": resource["imported"]["posterity"],
+        "divided": [],
     }
     assert (resource["head"], resource["versions"], resource["rows"]) == (2, 2, 12)
     root, first, second = (other.client.get(f"{there}/versions/{number}").json() for number in range(3))

@@ -8,6 +8,7 @@ import torch
 
 import bayes
 from store.leases import Leases
+from store.values import Scored
 from tests.service.live import REAL, TINY, Json, Live
 
 
@@ -96,6 +97,21 @@ def test_warnings_and_versions_that_were_held_back_are_in_the_same_place(live: L
     of_first, of_second = ([one for one in notices if one["update"] == update] for update in (1, 2))
     assert [one["kind"] for one in of_first][-1] == [one["kind"] for one in of_second][-1] == "held"
     assert any(one["kind"] == "warning" and "no row of class 2" in one["message"] for one in of_second)
+
+
+def test_a_surprise_is_told_with_the_version_that_its_update_published(live: Live, model: str) -> None:
+    live.post_rows(model)
+    live.close(model)
+    leases = Leases(live.house.engine, lease_seconds=60.0, attempts_max=1, retry_seconds=0.0)
+    claim = leases.claim("worker")
+    assert claim is not None
+    surprise = {"is_surprising": True, "z": 9.0}
+    told = [Scored(1, None, surprise)]
+
+    leases.publish(claim, digest=f"sha256:{'0' * 64}", kl_nats=0.0, report={}, scores=told)
+
+    [notice] = live.client.get(f"{model}/metrics").json()["notices"]
+    assert (notice["kind"], notice["update"], notice["version"], notice["batch"]) == ("surprise", claim.update, 1, 1)
 
 
 def test_head_that_is_moved_by_hand_waits_and_so_do_updates(live: Live) -> None:

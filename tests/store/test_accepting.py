@@ -209,3 +209,16 @@ def test_an_unknown_model_is_refused_by_every_write(ledger: Ledger) -> None:
     ):
         with pytest.raises(ModelNotFound, match="digits"):
             write()
+
+
+def test_the_age_of_a_models_rows_is_not_judged_by_the_chunks_of_another(ledger: Ledger, clock: FakeClock) -> None:
+    for model in ("digits", "letters"):
+        a_model(ledger, model, seconds=30.0)
+    for key in "ab":
+        accept(ledger, key, model="letters")
+    ledger.close("letters")
+    accept(ledger, "a")
+    clock.pass_by(31.0)
+
+    assert ledger.close_due() == [("digits", 1)]
+    assert ledger.close_due() == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 
 from store.aliases import Aliases
 from store.errors import (
@@ -402,6 +402,25 @@ def test_what_was_forgotten_can_neither_be_parked_nor_released(
         assert [batch.aside for batch in call("digits", [1], actor="bob")] == [ParkingKind.FORGET]
     with pytest.raises(BatchNotParked):
         parking.release("digits", [1], actor="bob")
+
+
+def test_a_page_of_the_parked_asks_for_no_more_than_it_shows(ledger: Ledger, parking: Parking, engine: Engine) -> None:
+    for key in "abcdefgh":
+        accept(ledger, key)
+    for reason in ("odd", "odd again"):
+        parking.park("digits", range(1, 9), actor="ada", reason=reason)
+        parking.release("digits", [1, 3, 8], actor="ada")
+    parking.park("digits", [3], actor="ada", reason="odd once more")
+    parking.discard("digits", [4], actor="ada")
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda _connection, _cursor, said, *_: asked.append(said))
+
+    page = parking.parked("digits", after=1, limit=3)
+
+    assert [(batch.number, why.reason) for batch, why in page] == [(2, "odd"), (3, "odd once more"), (5, "odd")]
+    selects = [said for said in asked if said.startswith("SELECT")]
+    assert len(selects) == 3  # The model, the decisions, and the batches of the page.
+    assert sum("LIMIT" in said and "FROM parkings" in said.split("WHERE")[0] for said in selects) == 1
 
 
 def _wrong(engine: Engine) -> list[str]:

@@ -13,8 +13,11 @@ from store.invariants import violations
 from store.kinds import CHALLENGER, HEAD, MoveKind, Publication
 from store.leases import Leases
 from store.ledger import Ledger
+from store.parking import Parking
 from store.schema import scores
+from store.scoring import BEGINNING, Place, Scoring
 from store.values import Scored, VersionRow
+from tests.conftest import FakeClock
 from tests.store.given import DESCRIPTION, ROOT, a_chunk, claimed, digest, learn, publish
 
 WORSE = "accuracy fell by 4 points"
@@ -201,6 +204,74 @@ def test_the_scores_of_a_line_are_those_of_what_it_learned_also_where_it_was_sco
     assert _of(history, 4) == [2, 3]
     assert _of(history, 2) == [1, 2, 3]
     assert history.scores_on_line("digits", 2, limit=2) == [{"rows": 2, "of": 2}, {"rows": 2, "of": 3}]
+
+
+def test_the_series_has_what_updates_learned_though_a_forget_scored_it_first(
+    ledger: Ledger, leases: Leases, aliases: Aliases, forgetting: Forgetting, engine: Engine, clock: FakeClock
+) -> None:
+    a_model(ledger, "always")
+    for keys in ("ab", "c"):
+        a_chunk(ledger, keys)
+        _scored(leases)
+    forgetting.forget("digits", [1], actor="ada")
+    _scored(leases)
+    # The second step scores batch 3 by version 3, which no update has done.
+    _scored(leases)
+    before = _series(engine)
+    aliases.rollback("digits", actor="ada", to=3)
+    clock.pass_by(5)
+    ledger.replay("digits", [2])
+    _scored(leases)
+
+    assert before == [(1, 0, 1, 1), (2, 0, 1, 1), (3, 1, 2, 2)]
+    assert _series(engine) == [*before, (3, 3, 5, 5)]
+    assert Scoring(engine).series("digits")[-1].scored_at == clock.seconds
+
+
+def test_the_series_has_a_batch_once_for_each_version_that_predicted_it(
+    ledger: Ledger, leases: Leases, aliases: Aliases, engine: Engine
+) -> None:
+    a_model(ledger, "always")
+    for keys in ("ab", "c"):
+        a_chunk(ledger, keys)
+        _scored(leases)
+    aliases.rollback("digits", actor="ada", to=0)
+    ledger.replay("digits", [2, 1])
+    for _ in range(2):
+        _scored(leases)
+    aliases.rollback("digits", actor="ada", to=0)
+    ledger.replay("digits", [1])
+    _scored(leases)
+
+    series = [(1, 0, 1, 1), (2, 0, 1, 1), (3, 1, 2, 2), (3, 0, 3, 3), (1, 3, 4, 4), (2, 3, 4, 4)]
+    assert _series(engine) == series
+    for count in range(len(series) + 1):
+        place = Place(series[count - 1][3], series[count - 1][0]) if count else BEGINNING
+        assert _series(engine, after=place, limit=2) == series[count : count + 2]
+        until = Scoring(engine).series_until("digits", until=place, limit=2)
+        assert [(row.batch, row.version) for row in until] == [row[:2] for row in series[max(0, count - 2) : count]]
+
+
+def test_the_series_has_a_batch_that_the_first_update_of_its_chunk_left_out(
+    ledger: Ledger, leases: Leases, aliases: Aliases, parking: Parking, engine: Engine
+) -> None:
+    a_model(ledger, "always")
+    a_chunk(ledger, "ab")
+    parking.park("digits", [2], actor="ada")
+    _scored(leases)
+    aliases.rollback("digits", actor="ada", to=0)
+    parking.release("digits", [2], actor="ada")
+    _scored(leases)
+    aliases.rollback("digits", actor="ada", to=0)
+    ledger.replay("digits", [1])
+    _scored(leases)
+
+    assert _series(engine) == [(1, 0, 1, 1), (2, 0, 2, 2)]
+
+
+def _series(engine: Engine, after: Place = BEGINNING, limit: int = 100) -> list[tuple[int, int, int, int]]:
+    rows = Scoring(engine).series("digits", after=after, limit=limit)
+    return [(row.batch, row.version, row.update, row.learned) for row in rows]
 
 
 def _scored(leases: Leases) -> None:

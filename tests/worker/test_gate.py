@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,12 @@ DESCRIPTION: Json = {
     "input": {"shape": [2]},
     "output": {"kind": "categorical", "classes": 3},
     "recipe": {"epochs": 1, "seed": 5},
-    "chunk": {"rows": 1000, "seconds": None},
+    "chunk": {"rows": 100_000, "seconds": None},
     "publish": "gated",
     "gate": {"held_out": 0.5, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
 }
 Rows = tuple[torch.Tensor, torch.Tensor]
+LEARNING = bayes.Model.from_description(DESCRIPTION | {"recipe": {"epochs": 30, "seed": 5}}).recipe
 
 HELD_ALONE = next(
     number
@@ -90,24 +92,99 @@ def published(leases: Leases, claim: Claim, digest: str) -> None:
 def test_what_is_learned_and_what_is_judged_on_are_all_rows_and_have_none_in_common(
     gated: Ledger, leases: Leases, history: History, blobs: Folder
 ) -> None:
-    """Two chunks of two batches each; what is judged on after the second are the rows that neither was learned from."""
+    """Three chunks of two batches each; the last is judged on what neither was learned from."""
     learned: list[float] = []
-    for first in (0, 100):
+    for first in (0, 100, 200):
         claim = claimed(gated, leases, blobs, [rows(first, 20), rows(first + 20, 10)])
         reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
         learned += gate.to_learn(claim, reading).inputs[:, 0].tolist()
-        pool = [
-            part.inputs[gate._held_out(bayes.Gate(0.5), claim, digests, rows=counts, chunk=part)][:, 0].tolist()
-            for digests, counts, part in gate._newest_first(claim, reading, history, blobs)
-        ]
+        pool = gate._earlier(bayes.Gate(0.5), claim, history, blobs)
+        own = gate._own(bayes.Gate(0.5), claim, reading)
         judged = gate.judge(claim, reading, reading.prior, history=history, blobs=blobs, device="cpu", check=nothing)
         published(leases, claim, claim.prior_digest)
 
-    judged_on = [number for part in pool for number in part]
-    assert sorted(learned + judged_on) == [*range(30), *range(100, 130)]
+    assert own is not None
+    judged_on = [number for inputs, _ in [*pool.rows, own] for number in inputs[:, 0].tolist()]
+    assert sorted(learned + judged_on) == [*range(30), *range(100, 130), *range(200, 230)]
     assert judged is not None
-    assert (judged.verdict.rows, judged.batches) == (len(judged_on), 4)
+    assert judged.earlier is not None
+    assert judged.own is not None
+    assert judged.earlier.rows + judged.own.rows == len(judged_on) == judged.to_json()["rows"]
     assert judged.held is None
+
+
+def test_a_large_chunk_that_teaches_otherwise_is_held_back_by_rows_of_the_chunks_before(
+    gated: Ledger, leases: Leases, history: History, blobs: Folder
+) -> None:
+    """What it says is consistent, so its own held-out rows, more than all the others, speak for it. Seed 0."""
+    draws = torch.Generator().manual_seed(0)
+    centres = torch.tensor([[4.0, 0.0], [-4.0, 0.0], [0.0, 4.0]])
+
+    def points(count: int, *, is_turned: bool = False) -> Rows:
+        labels = torch.randint(0, 3, (count,), generator=draws)
+        inputs = centres[labels] + torch.randn(count, 2, generator=draws)
+        return inputs, (labels + 1) % 3 if is_turned else labels
+
+    for _ in range(3):
+        claim = claimed(gated, leases, blobs, [points(200)])
+        reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
+        knows, _ = bayes.absorb(reading.prior, gate.to_learn(claim, reading), LEARNING)
+        published(leases, claim, blobs.put(knows.to_bytes()))
+    claim = claimed(gated, leases, blobs, [points(3000, is_turned=True)])
+    reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
+    fresh, _ = bayes.absorb(reading.prior, gate.to_learn(claim, reading), LEARNING)
+
+    judged = gate.judge(claim, reading, fresh, history=history, blobs=blobs, device="cpu", check=nothing)
+
+    assert judged is not None
+    assert judged.own is not None
+    assert judged.own.is_fit
+    assert judged.earlier is not None
+    assert "accuracy" in judged.earlier.worse
+    assert "rows of the chunks before" in str(judged.held)
+
+
+def test_an_earlier_batch_that_cannot_be_read_is_told_and_keeps_nobody_from_learning(
+    gated: Ledger, leases: Leases, history: History, blobs: Folder
+) -> None:
+    first = claimed(gated, leases, blobs, [rows(0, 30)])
+    published(leases, first, first.prior_digest)
+    claim = claimed(gated, leases, blobs, [rows(100, 30)])
+    reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
+    blobs.delete(first.batch_digests[0])
+
+    judged = gate.judge(claim, reading, reading.prior, history=history, blobs=blobs, device="cpu", check=nothing)
+
+    assert judged is not None
+    assert judged.earlier is None
+    assert len(judged.warnings) == 1
+
+
+def test_a_fresh_version_that_predicts_nothing_finite_is_held_back(
+    gated: Ledger, leases: Leases, history: History, blobs: Folder
+) -> None:
+    claim = claimed(gated, leases, blobs, [rows(0, 30)])
+    reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
+    broken = {name: torch.full_like(tensor, 1e30) for name, tensor in reading.prior.tensors.items()}
+    fresh = replace(reading.prior, tensors=broken)
+
+    judged = gate.judge(claim, reading, fresh, history=history, blobs=blobs, device="cpu", check=nothing)
+
+    assert judged is not None
+    assert "nothing finite" in str(judged.held)
+
+
+def test_few_earlier_batches_are_read_where_each_has_a_row(
+    gated: Ledger, leases: Leases, history: History, blobs: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "BATCHES_READ_MAX", 5)
+    first = claimed(gated, leases, blobs, [rows(number, 1) for number in range(40)])
+    published(leases, first, first.prior_digest)
+    claim = claimed(gated, leases, blobs, [rows(100, 1)])
+
+    pool = gate._earlier(bayes.Gate(0.5), claim, history, blobs)
+
+    assert (pool.batches, pool.count) == (5, 5)
 
 
 def test_a_chunk_whose_every_row_would_be_held_out_is_learned_whole_and_judges_nobody(
@@ -124,7 +201,9 @@ def test_a_chunk_whose_every_row_would_be_held_out_is_learned_whole_and_judges_n
     again = score_before_learning(later, blobs, device="cpu", check=nothing)
     judged = gate.judge(later, again, again.prior, history=history, blobs=blobs, device="cpu", check=nothing)
     assert judged is not None
-    assert judged.verdict.rows == 40 - gate.to_learn(later, again).rows
+    assert judged.earlier is None
+    assert judged.own is not None
+    assert judged.own.rows == 40 - gate.to_learn(later, again).rows
 
 
 def test_rows_of_another_line_judge_nobody(
@@ -139,7 +218,9 @@ def test_rows_of_another_line_judge_nobody(
     judged = gate.judge(claim, reading, reading.prior, history=history, blobs=blobs, device="cpu", check=nothing)
 
     assert judged is not None
-    assert judged.verdict.rows == 30 - gate.to_learn(claim, reading).rows
+    assert judged.earlier is None
+    assert judged.own is not None
+    assert judged.own.rows == 30 - gate.to_learn(claim, reading).rows
 
 
 def test_a_model_without_a_gate_learns_every_row_and_judges_nothing(
