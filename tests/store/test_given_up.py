@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine, insert
 
 from store.aliases import Aliases
+from store.dividing import Divided, Dividing
 from store.engine import for_writing
 from store.errors import HeadUndecided, VersionForgotten
 from store.forgetting import Forgetting
@@ -16,7 +17,7 @@ from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
 from store.schema import moves
-from tests.store.given import DESCRIPTION, ROOT, a_chunk, a_model, claimed, learn, publish
+from tests.store.given import DESCRIPTION, ROOT, a_chunk, a_model, claimed, digest, learn, publish
 
 
 def test_head_does_not_go_back_to_a_version_that_knows_what_was_forgotten(
@@ -102,6 +103,23 @@ def test_nothing_is_forgotten_while_a_version_waits_for_head_to_be_moved_by_hand
 
     forget = forgetting.forget("digits", [1], actor="ada")
     assert (forget.state, len(forget.updates)) == ((ForgetState.RUNNING, 1) if decided == 2 else (ForgetState.DONE, 0))
+    assert _wrong(engine) == []
+
+
+def test_nothing_is_divided_out_either_while_a_version_waits_for_head_to_be_moved_by_hand(
+    ledger: Ledger, leases: Leases, aliases: Aliases, engine: Engine
+) -> None:
+    ledger.create_model("digits", DESCRIPTION | {"publish": "manual"}, ROOT)
+    learn(ledger, leases, "a")
+    aliases.move("digits", HEAD, 1, actor="ada")
+    dividing = Dividing(engine)
+    planned = dividing.plan("digits", [1])
+    learn(ledger, leases, "b")
+
+    with pytest.raises(HeadUndecided, match="Version 2"):
+        dividing.plan("digits", [1])
+    with pytest.raises(HeadUndecided, match="Version 2"):
+        dividing.finish(planned, Divided(digest("divided"), 1.0, {}), actor="ada")
     assert _wrong(engine) == []
 
 
