@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, and_, func, insert, select
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import ApproximationImpossible, ApproximationOvertaken, ForgetBusy
@@ -175,9 +175,12 @@ def divided_on(connection: Connection, model_id: int, version: int) -> frozenset
 
 def divisions_of(connection: Connection, model_id: int) -> dict[int, list[int]]:
     """The versions of the model that were made by division, each with the batches that it was divided by."""
-    by_division = (versions.c.model_id == model_id, versions.c.publication == Publication.APPROXIMATE)
-    query = select(versions.c.number, versions.c.report).where(*by_division).order_by(versions.c.number)
-    return {number: list(report["divided"]) for number, report in connection.execute(query)}
+    # By way of the forgets, which are few: of the versions, all would have to be looked at.
+    ends = and_(versions.c.model_id == forgets.c.model_id, versions.c.number == forgets.c.head)
+    query = select(versions.c.number, versions.c.report).select_from(forgets.join(versions, ends))
+    by_division = (forgets.c.method == APPROXIMATE, versions.c.publication == Publication.APPROXIMATE)
+    found = connection.execute(query.where(forgets.c.model_id == model_id, *by_division).order_by(versions.c.number))
+    return {number: list(report["divided"]) for number, report in found}
 
 
 def _steps(

@@ -84,8 +84,8 @@ def test_a_model_of_before_images_could_be_moved_goes_on_moving_none(engine: Eng
         **old,
         "recipe": {"epochs": 3, "seed": 5, "steps_least": 0, "shift_pixels": 0},
         "publish": "always",
-        "gate": {"held_out": 0.1, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
-        "surprise": {"park": False, "threshold": 3.0},
+        "gate": {"held_out": 0.2, "accuracy": 0.01, "nll": 0.1, "standard_errors": 1.0},
+        "surprise": {"park": False, "threshold": 2.5},
         "predictions": {"keep": False, "seconds": 604800.0},
     }
     assert "recipe" not in History(engine).model("plain").description
