@@ -40,7 +40,13 @@ ASIDE_MUTANTS = (
     ),
     Mutant(
         "the count of rows that are to be learned from",
-        ((accepting.pending_totals, ".where(~decided | is_to_be_learned(batches))", ""),),
+        (
+            (
+                accepting.pending_rows,
+                "PENDING",
+                "batch_totals(MODEL_ID).where(batches.c.number > last_closed(MODEL_ID))",
+            ),
+        ),
         directed="a batch that is parked before its chunk",
     ),
     Mutant(
@@ -60,8 +66,11 @@ ASIDE_MUTANTS = (
         directed="a batch that was forgotten, parked and released",
     ),
     Mutant(
-        "the part that head has learned, in replay",
-        ((Ledger._replay, "omitted=sorted(learned)", "omitted=()"),),
+        "the part that head has learned, in replay and in claim",
+        (
+            (Ledger._replay, "omitted=sorted(learned)", "omitted=()"),
+            (claims.take_oldest, "left = [batch for batch in chosen if batch not in learned]", "left = chosen"),
+        ),
         directed="a replay of what head has learned in part",
     ),
     # A forget moves head once, at its end, and only where head has stayed.
