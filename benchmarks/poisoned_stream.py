@@ -2,8 +2,9 @@
 
 A service and its worker, two processes, over HTTP. Ten batches of 500 rows, each of them a chunk, are posted one after
 the other to a gated model, to one that always publishes, and to a gated one that never gets the seventh: MLPs with 100
-hidden units, or LeNet-5 (`--net lenet5`, an hour and more). After every batch the 10,000 test rows are predicted by head. Then the seventh batch is forgotten, where head has learned from it.
-Three orders of the rows and of the shuffled labels, by seed. Writes results/poisoned_stream.json.
+hidden units, or LeNet-5 (`--net lenet5`, an hour and more). After every batch the 10,000 test rows are predicted by
+head. Then the seventh batch is forgotten, where head has learned from it. Three orders of the rows and of the shuffled
+labels, by seed. Writes results/poisoned_stream.json.
 """
 
 from __future__ import annotations
@@ -70,6 +71,7 @@ def performed(rows: mnist.Rows, test: mnist.Rows, seed: int, *, net: Net) -> dic
         forgotten = {name: forget(client, name) for name in (GATED, ALWAYS)}
         digests = {name: client.version(name, client.model(name).head).digest for name in (GATED, CLEAN)}
         always = client.version(ALWAYS, client.model(ALWAYS).head)
+        without = unseen(client, batches, seed=seed, net=net)
         return {
             "seed": seed,
             "streams": streams,
