@@ -161,9 +161,8 @@ def _pair(house: House, model: str, numbers: tuple[int, int], how: How, *, secon
 
 
 def _compared(house: House, model: str, numbers: tuple[int, int]) -> ComparisonResource:
-    history, (version, other) = house.history, numbers
-    one, two = history.resolve(model, version=version), history.resolve(model, version=other)
-    difference = history.difference(model, version, other)
+    version, other = numbers
+    one, two, difference = house.history.compared(model, version, other)
     layers = kl_divergence(house.loaded.posterior(one.digest), house.loaded.posterior(two.digest))
     return ComparisonResource(
         model=model,

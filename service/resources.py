@@ -314,7 +314,7 @@ class ComparisonResource(BaseModel):
     other: int
     kl_nats: LayersKl = Field(description="KL(version || other).")
     common_ancestor: int = Field(description="The newest version that both were learned from.")
-    rows_only_in_version: int
+    rows_only_in_version: int = Field(description="With those that an imported version learned elsewhere.")
     rows_only_in_other: int
     chunks_only_in_version: list[int]
     chunks_only_in_other: list[int]

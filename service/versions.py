@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
-from service.house import House
 from service.problems import declared
 from service.rejected import QueryInvalid
 from service.requests import SAFETENSORS, IfNoneMatch, ModelName, PageAsked, PathNumber, TheHouse, is_fresh
@@ -15,8 +14,7 @@ from service.resources import (
     moment,
 )
 from store.errors import BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
-from store.import_books import brought
-from store.values import ModelRow, VersionRow
+from store.version_facts import VersionFacts
 
 DEPTH_LISTED_MAX = 200
 """In lists, versions say what they have learned from while it is no more chunks than this."""
@@ -27,15 +25,17 @@ router = APIRouter(prefix="/v1/models/{model}/versions", tags=["versions"])
 @router.get("", operation_id="list_versions", responses=declared(ModelNotFound, QueryInvalid))
 def list_versions(model: ModelName, page: PageAsked, house: TheHouse) -> VersionList:
     """All versions of a model, on every line, oldest first; version 0 is the root prior."""
-    rows = house.history.versions(model, after=page.after_number(-1), limit=page.limit + 1)
-    shown, next_cursor = page.cut(rows, lambda row: row.number)
-    return VersionList(versions=_resources(house, model, shown, is_whole=False), next_cursor=next_cursor)
+    found = house.history.versions_facts(
+        model, after=page.after_number(-1), limit=page.limit + 1, depth_max=DEPTH_LISTED_MAX
+    )
+    shown, next_cursor = page.cut(found, lambda facts: facts.version.number)
+    return VersionList(versions=[_resource(facts) for facts in shown], next_cursor=next_cursor)
 
 
 @router.get("/{version}", operation_id="get_version", responses=declared(ModelNotFound, VersionNotFound))
 def get_version(model: ModelName, version: PathNumber, house: TheHouse) -> VersionResource:
     """A version's parent, evidence, KL from its parent, scores before it was learned, and report."""
-    return _resources(house, model, [house.history.version(model, version)], is_whole=True)[0]
+    return _resource(house.history.version_facts(model, version))
 
 
 @router.get(
@@ -62,36 +62,8 @@ def download_posterior(
     return Response(house.blobs.get(digest), media_type=SAFETENSORS, headers=headers)
 
 
-def _elsewhere(house: House, model: ModelRow, row: VersionRow) -> int:
-    """How many rows of its line were learned from before the model was imported."""
-    if not (came := brought(model.imported)) or model.imported is None:
-        return 0
-    return int(model.imported["rows"]) if house.history.on_line(model.name, row.number, came) else 0
-
-
-def _resources(house: House, model: str, rows: list[VersionRow], *, is_whole: bool) -> list[VersionResource]:
-    of, aliases = house.history.model(model), house.history.aliases(model)
-    divisions = house.dividing.divisions(model)
-    return [_resource(house, of, row, aliases=aliases, divisions=divisions, is_whole=is_whole) for row in rows]
-
-
-def _divided(house: House, model: str, version: int, divisions: dict[int, list[int]]) -> list[int]:
-    """The batches that were divided out on the line of the version."""
-    line = house.history.on_line(model, version, divisions) if divisions else frozenset()
-    return sorted(batch for division in line for batch in divisions[division])
-
-
-def _resource(
-    house: House,
-    model: ModelRow,
-    row: VersionRow,
-    *,
-    aliases: dict[str, int],
-    divisions: dict[int, list[int]],
-    is_whole: bool,
-) -> VersionResource:
-    is_listed = is_whole or row.depth <= DEPTH_LISTED_MAX
-    evidence = house.history.evidence(model.name, row.number) if is_listed else None
+def _resource(facts: VersionFacts) -> VersionResource:
+    model, row, evidence = facts.model, facts.version, facts.evidence
     return VersionResource.model_validate(
         {
             "model": model.name,
@@ -105,15 +77,15 @@ def _resource(
                 rows=row.rows_learned,
                 chunks=None if evidence is None else evidence.chunks,
                 batches=None if evidence is None else evidence.batches,
-                elsewhere=_elsewhere(house, model, row),
-                divided=_divided(house, model.name, row.number, divisions),
+                elsewhere=facts.elsewhere,
+                divided=list(facts.divided),
             ),
             "kl_nats": row.kl_nats,
             "prequential": row.report.get("prequential"),
             "seconds": row.report.get("seconds"),
             "recipe": model.description["recipe"],
             "report": row.report,
-            "aliases": [alias for alias, version in aliases.items() if version == row.number],
+            "aliases": list(facts.aliases),
             "created_at": moment(row.created_at),
             "depth": row.depth,
             "branch": row.branch,

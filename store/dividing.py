@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, Engine, and_, func, insert, select
+from sqlalchemy import Connection, Engine, func, insert, select
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import ApproximationImpossible, ApproximationOvertaken, ForgetBusy
@@ -160,11 +160,6 @@ class Dividing:
             announce(connection)
             return number
 
-    def divisions(self, name: str) -> dict[int, list[int]]:
-        """The versions of the model that were made by division, each with the batches that it was divided by."""
-        with self.reading.begin() as connection:
-            return divisions_of(connection, find_model(connection, name).id)
-
 
 def divided_on(connection: Connection, model_id: int, version: int) -> frozenset[int]:
     """The batches that the line of the version has learned from, and that were divided out on it."""
@@ -176,10 +171,12 @@ def divided_on(connection: Connection, model_id: int, version: int) -> frozenset
 def divisions_of(connection: Connection, model_id: int) -> dict[int, list[int]]:
     """The versions of the model that were made by division, each with the batches that it was divided by."""
     # By way of the forgets, which are few: of the versions, all would have to be looked at.
-    ends = and_(versions.c.model_id == forgets.c.model_id, versions.c.number == forgets.c.head)
-    query = select(versions.c.number, versions.c.report).select_from(forgets.join(versions, ends))
-    by_division = (forgets.c.method == APPROXIMATE, versions.c.publication == Publication.APPROXIMATE)
-    found = connection.execute(query.where(forgets.c.model_id == model_id, *by_division).order_by(versions.c.number))
+    of_division = (forgets.c.model_id == model_id, forgets.c.method == APPROXIMATE)
+    if not (ends := connection.execute(select(forgets.c.head).where(*of_division)).scalars().all()):
+        return {}
+    made = (versions.c.number.in_(ends), versions.c.publication == Publication.APPROXIMATE)
+    query = select(versions.c.number, versions.c.report).where(versions.c.model_id == model_id, *made)
+    found = connection.execute(query.order_by(versions.c.number))
     return {number: list(report["divided"]) for number, report in found}
 
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from itertools import islice
 
-from sqlalchemy import Engine, and_, bindparam, func, literal, select, union
+from sqlalchemy import Connection, Engine, and_, bindparam, func, literal, select, union
 from sqlalchemy.sql import ColumnElement
 
 from store.accepting import batches_named, pending_totals
@@ -40,6 +40,7 @@ from store.schema import batches, models, moves, updates, versions
 from store.tombstones import holders_of
 from store.tree import born_of, learned_of, on_line, scores_on_line
 from store.values import BatchRow, Counters, Evidence, Json, ModelRow, MoveRow, Part, Resolved, UpdateRow, VersionRow
+from store.version_facts import VersionFacts, facts_of
 
 LIMIT = 100
 
@@ -146,9 +147,19 @@ class History:
 
     def versions(self, name: str, *, after: int = -1, limit: int = LIMIT) -> list[VersionRow]:
         with self.engine.begin() as connection:
+            return _page(connection, find_model(connection, name), after, limit)
+
+    def version_facts(self, name: str, number: int) -> VersionFacts:
+        """The version, and all that is told of it."""
+        with self.engine.begin() as connection:
             model = find_model(connection, name)
-            query = versions_of(model.id).where(versions.c.number > after)
-            return [to_version(row) for row in connection.execute(query.order_by(versions.c.number).limit(limit))]
+            return facts_of(connection, model, [find_version(connection, model, number)])[0]
+
+    def versions_facts(self, name: str, *, after: int = -1, limit: int = LIMIT, depth_max: int) -> list[VersionFacts]:
+        """Versions with all that is told of them; their evidence where no more than so many lie before them."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            return facts_of(connection, model, _page(connection, model, after, limit), depth_max=depth_max)
 
     def branches(self, name: str, *, after: int = -1, limit: int = LIMIT) -> list[BranchRow]:
         """The runs of versions that the tree is made of, in the order in which they began."""
@@ -161,13 +172,12 @@ class History:
             find_version(connection, model, version)
             return evidence_of(connection, model.id, version)
 
-    def difference(self, name: str, version: int, other: int) -> Difference:
-        """What one of the two versions has learned from and the other has not."""
+    def compared(self, name: str, version: int, other: int) -> tuple[VersionRow, VersionRow, Difference]:
+        """The two versions, and what one of them has learned from and the other has not."""
         with self.engine.begin() as connection:
             model = find_model(connection, name)
-            find_version(connection, model, version)
-            find_version(connection, model, other)
-            return difference_between(connection, model.id, version, other)
+            one, two = find_version(connection, model, version), find_version(connection, model, other)
+            return one, two, difference_between(connection, model.id, version, other)
 
     def resolve(self, name: str, *, version: int | None = None, alias: str = HEAD) -> Resolved:
         """The version that answers now: the given one, else where the alias points; a single query."""
@@ -272,3 +282,8 @@ class History:
                 raise AliasNotFound(model=name, alias=alias)
             query = moves_of(model.id, alias).where(moves.c.seq > after).order_by(moves.c.seq).limit(limit)
             return [to_move(row) for row in connection.execute(query)]
+
+
+def _page(connection: Connection, model: ModelRow, after: int, limit: int) -> list[VersionRow]:
+    query = versions_of(model.id).where(versions.c.number > after).order_by(versions.c.number)
+    return [to_version(row) for row in connection.execute(query.limit(limit))]

@@ -22,11 +22,10 @@ RUNS_AT_ONCE = 100
 
 @dataclass(frozen=True)
 class Learned:
-    """What the versions of a line, or of its newer part, have absorbed; `rows` of it all."""
+    """What the versions of a line, or of its newer part, have absorbed."""
 
     chunks: Runs
     batches: Runs
-    rows: int
     partly: dict[int, tuple[Run, Runs]]
     """Chunks of which some batch was left out once: their first and last batch, and those that were learned."""
 
@@ -40,6 +39,8 @@ class Difference:
 
     ancestor: int
     sides: tuple[Learned, Learned]
+    rows: tuple[int, int]
+    """All of them; those that an imported version brings are among them."""
     rows_shared: int
     """Rows of the batches that both have learned from since then, each on its own."""
 
@@ -48,7 +49,7 @@ class Difference:
         return (self.sides[side].batches - self.sides[1 - side].batches).numbers
 
     def rows_only(self, side: int) -> int:
-        return self.sides[side].rows - self.rows_shared
+        return self.rows[side] - self.rows_shared
 
     def chunks_only(self, side: int) -> list[int]:
         """Chunks of those batches, in their order."""
@@ -64,10 +65,9 @@ class Difference:
 
 def evidence_of(connection: Connection, model_id: int, version: int) -> Evidence:
     """Everything that the version has learned from."""
-    of_version = select(versions.c.rows_learned).where(versions.c.model_id == model_id, versions.c.number == version)
-    rows = connection.execute(of_version).scalar_one()
+    rows = _rows_learned(connection, model_id, version)
     learned = learned_on(connection, model_id, find_line(connection, model_id, version))
-    return Evidence(rows=rows, chunk_runs=learned.chunks, batch_runs=learned.batches)
+    return Evidence(rows=rows[version], chunk_runs=learned.chunks, batch_runs=learned.batches)
 
 
 def difference_between(connection: Connection, model_id: int, one: int, other: int) -> Difference:
@@ -78,16 +78,18 @@ def difference_between(connection: Connection, model_id: int, one: int, other: i
     assert ancestor is not None
     sides = tuple(learned_on(connection, model_id, line.beyond(depth)) for line in (ours, theirs))
     shared = rows_in(connection, model_id, sides[0].batches & sides[1].batches)
-    return Difference(ancestor, (sides[0], sides[1]), shared)
+    rows = _rows_learned(connection, model_id, one, other, ancestor)
+    since = (rows[one] - rows[ancestor], rows[other] - rows[ancestor])
+    return Difference(ancestor, (sides[0], sides[1]), since, shared)
 
 
 def learned_on(connection: Connection, model_id: int, line: Line) -> Learned:
     """What the versions of the line have absorbed."""
-    found, rows = _chunks(connection, model_id, line)
+    found = _chunks(connection, model_id, line)
     partly = _partly(connection, model_id, line)
     gone = (Runs((span,)) - learned for span, learned in partly.values())
     left_out = Runs.of(pair for runs in gone for pair in runs.pairs)
-    return Learned(found, _batches_of(connection, model_id, found) - left_out, rows, partly)
+    return Learned(found, _batches_of(connection, model_id, found) - left_out, partly)
 
 
 def rows_in(connection: Connection, model_id: int, of: Runs) -> int:
@@ -104,21 +106,24 @@ def labels_in(connection: Connection, model_id: int, of: Runs) -> frozenset[str]
     )
 
 
-def _chunks(connection: Connection, model_id: int, line: Line) -> tuple[Runs, int]:
-    """The chunks that the line has absorbed, and the rows.
+def _rows_learned(connection: Connection, model_id: int, *numbers: int) -> dict[int, int]:
+    query = select(versions.c.number, versions.c.rows_learned).where(versions.c.model_id == model_id)
+    return {row.number: row.rows_learned for row in connection.execute(query.where(versions.c.number.in_(numbers)))}
+
+
+def _chunks(connection: Connection, model_id: int, line: Line) -> Runs:
+    """The chunks that the line has absorbed.
 
     Where one version after the other absorbs one chunk after the other, the one number stays as far from the other.
     """
     shift = versions.c.chunk - versions.c.depth
     ends = (func.min(versions.c.chunk), func.max(versions.c.chunk))
-    counted = select(shift, *ends, func.count(), func.sum(versions.c.rows)).group_by(shift)
+    counted = select(shift, *ends, func.count()).group_by(shift)
     pairs: list[Run] = []
-    rows = 0
     for some in line.within(model_id):
         absorbed = and_(some, versions.c.chunk.is_not(None))
         with_gaps = []
-        for apart, first, last, count, of_run in connection.execute(counted.where(absorbed)):
-            rows += of_run
+        for apart, first, last, count in connection.execute(counted.where(absorbed)):
             if count == last - first + 1:
                 pairs.append((first, last))
             else:
@@ -126,7 +131,7 @@ def _chunks(connection: Connection, model_id: int, line: Line) -> tuple[Runs, in
         for chosen in _slices(with_gaps):
             one_by_one = select(versions.c.chunk).where(absorbed, shift.in_(chosen))
             pairs += [(chunk, chunk) for chunk in connection.execute(one_by_one).scalars()]
-    return Runs.of(pairs), int(rows)
+    return Runs.of(pairs)
 
 
 def _batches_of(connection: Connection, model_id: int, of: Runs) -> Runs:

@@ -55,9 +55,6 @@ def calls_of(engine: Engine, name: str, tree: Tree, *, seed: int) -> dict[str, C
     def back() -> object:
         return aliases.move(name, HEAD, end, actor="benchmark")
 
-    def evidence(version: int) -> object:
-        return history.version(name, version), history.evidence(name, version)
-
     queues: list[int] = []
 
     def queued() -> None:
@@ -74,9 +71,7 @@ def calls_of(engine: Engine, name: str, tree: Tree, *, seed: int) -> dict[str, C
         queues.clear()
 
     def compared(one: Callable[[], int], other: Callable[[], int]) -> Call:
-        return Call(
-            lambda: history.difference(name, one(), other()), get(lambda: f"/versions/{one()}/compare/{other()}")
-        )
+        return Call(lambda: history.compared(name, one(), other()), get(lambda: f"/versions/{one()}/compare/{other()}"))
 
     tips = tree.tips
     rollback = {"steps": lambda: {"steps": 1}, "to": lambda: {"to": deep()}}
@@ -92,8 +87,10 @@ def calls_of(engine: Engine, name: str, tree: Tree, *, seed: int) -> dict[str, C
             after=back,
         ),
         "head moved": Call(back, post("PUT", "/aliases/head", lambda: {"version": end})),
-        "version by number, deep": Call(lambda: evidence(deep()), get(lambda: f"/versions/{deep()}")),
-        "version by number, shallow": Call(lambda: evidence(5), get(lambda: "/versions/5")),
+        "version by number, deep": Call(
+            lambda: history.version_facts(name, deep()), get(lambda: f"/versions/{deep()}")
+        ),
+        "version by number, shallow": Call(lambda: history.version_facts(name, 5), get(lambda: "/versions/5")),
         "lineage check at claim": Call(lambda: leases.claim("benchmark"), before=queued, after=given_up),
         "lineage check at claim, a replay": Call(lambda: leases.claim("benchmark"), before=replayed),
         "history page": Call(

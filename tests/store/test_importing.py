@@ -80,6 +80,17 @@ def test_an_imported_model_has_its_root_and_its_version_and_head_is_the_version(
     assert faults(engine) == []
 
 
+def test_what_an_imported_version_learned_elsewhere_is_a_difference_from_its_root(
+    importing: Importing, history: History
+) -> None:
+    importing.create_model("digits", DESCRIPTION, IMPORTED)
+
+    *_, difference = history.compared("digits", 1, 0)
+
+    assert (difference.ancestor, difference.rows_only(0), difference.rows_only(1)) == (0, 700, 0)
+    assert difference.batches_only(0) == difference.chunks_only(0) == []
+
+
 def test_a_root_is_imported_as_version_0_alone(engine: Engine, importing: Importing, history: History) -> None:
     importing.create_model("digits", DESCRIPTION, UNTAUGHT)
 

@@ -123,7 +123,7 @@ def test_what_is_asked_of_a_random_tree_is_what_a_walk_finds(engine: Engine, see
         seen = {str(batch % 4) for batch in evidence.batches}
         assert history.missing_labels("digits", version=version, batches=[1]) == sorted(seen - {"1"})
     for one, other in pairs:
-        difference = history.difference("digits", one, other)
+        *_, difference = history.compared("digits", one, other)
         since = tuple(walked.line(difference.ancestor))
         sides = [set(walked.batches_of(version, since=since)) for version in (one, other)]
         for side in (0, 1):

@@ -182,6 +182,10 @@ CALLS: dict[str, Callable[[Full], object]] = {
     "rollback to a version": lambda full: _rolled_back(full, to=3),
     "a version by number": lambda full: full.history.version("digits", 500),
     "its evidence": lambda full: full.history.evidence("digits", 100),
+    "all that is told of a version": lambda full: full.history.version_facts("digits", 100),
+    "all that is told of a page of versions": lambda full: full.history.versions_facts(
+        "digits", after=500, depth_max=5
+    ),
     "a page of versions": lambda full: full.history.versions("digits", after=500),
     "a claim": _claimed,
     "a claim where nothing waits": lambda full: full.leases.claim("worker"),
@@ -192,9 +196,9 @@ CALLS: dict[str, Callable[[Full], object]] = {
     ),
     "a page of the history": lambda full: full.history.moves("digits", "head", after=500),
     "the aliases": lambda full: full.history.aliases("digits"),
-    "neighbours compared": lambda full: full.history.difference("digits", 500, 501),
-    "tips of branches compared": lambda full: full.history.difference("digits", full.tree.tips[0], full.tree.tips[-1]),
-    "the root compared": lambda full: full.history.difference("digits", 0, 100),
+    "neighbours compared": lambda full: full.history.compared("digits", 500, 501),
+    "tips of branches compared": lambda full: full.history.compared("digits", full.tree.tips[0], full.tree.tips[-1]),
+    "the root compared": lambda full: full.history.compared("digits", 0, 100),
     "a batch by number": lambda full: full.history.batch("digits", 500),
     "who absorbed a batch": lambda full: full.history.absorbed_in("digits", 500),
     "the branches": lambda full: full.history.branches("digits", after=5),
