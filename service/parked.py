@@ -20,7 +20,7 @@ from service.schemas import ReasonBody
 from service.updates import update_resource
 from store.errors import BatchAbsorbed, BatchNotFound, BatchNotParked, ModelNotFound, RowsDeleted
 from store.kinds import ParkingKind
-from store.values import ParkingRow
+from store.parking import ParkingRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["parking"])
 

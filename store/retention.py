@@ -18,10 +18,26 @@ from store.queries import IS_DELETED, batches_of, decisions_on, find_model, omit
 from store.schema import batches, chunks, deletions, models, tombstones, updates, versions
 from store.tombstones import bury
 from store.tree import born_of, descendants_of, learned_by_heads
-from store.values import ChunkRow, Deletion, ModelRow
+from store.values import ChunkRow, ModelRow
 from store.writes import lock_model
 
 DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """A batch whose rows were given up; what it was, and what was learned from it, stays known."""
+
+    batch: int
+    digest: str
+    kind: DeletionKind
+    deleted_by: str
+    reason: str
+    deleted_at: float
+    bytes_removed: bool
+    """False: something else has the same bytes, or they are still to be removed."""
+    learned_by: tuple[int, ...]
+    """The versions that have the batch in their evidence."""
 
 
 @dataclass(frozen=True)
