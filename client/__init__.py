@@ -1,6 +1,7 @@
 """The Python client and the command line of Posterity; they speak HTTP and import none of the service."""
 
-from client.client import AsyncClient, Client
+from client.async_client import AsyncClient
+from client.client import Client
 from client.comparing import Branch, Comparison
 from client.errors import (
     ClientProblem,

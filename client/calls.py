@@ -1,6 +1,6 @@
 """Every call of the client, written once: a generator that yields requests and returns a value.
 
-The two transports in `client.client` drive these; neither knows what is asked.
+The two clients, `client.client` and `client.async_client`, drive these; neither knows what is asked.
 """
 
 from collections.abc import Generator, Mapping
