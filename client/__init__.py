@@ -1,6 +1,8 @@
 """The Python client and the command line of Posterity; they speak HTTP and import none of the service."""
 
+from client.api_keys import Key, NewKey
 from client.async_client import AsyncClient
+from client.blobs import Blob
 from client.client import Client
 from client.comparing import Branch, Comparison
 from client.errors import (
@@ -24,7 +26,7 @@ from client.hooks import NewWebhook, Webhook
 from client.labels import KeptPrediction, Labeled, RefusedLabel
 from client.listening import Event
 from client.prediction import Prediction
-from client.values import Alias, Batch, Blob, Key, Model, Move, NewKey, Readiness, Rollback, Update, Version
+from client.values import Alias, Batch, Model, Move, Readiness, Rollback, Update, Version
 
 __all__ = [
     "Alias",

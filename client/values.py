@@ -98,27 +98,6 @@ class Deletion(Resource):
     learned_by: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Key(Resource):
-    """A key without what opens the door."""
-
-    name: str
-    scopes: tuple[str, ...]
-    models: str
-    requests_per_minute: int | None
-    created_by: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewKey(Key):
-    """`key` is what opens the door; the service shows it this once and keeps its hash only."""
-
-    key: str = field(repr=False)
-
-
 @dataclass(frozen=True)
 class Progress:
     """Optimizer steps done and to do, and the evidence lower bound in nats where one is known."""
@@ -154,21 +133,6 @@ class Update(Resource):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Tensor:
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Blob(Resource):
-    """A safetensors file that the service keeps; `blob`, the digest of its bytes, is what a prior names it by."""
-
-    blob: str
-    bytes: int
-    tensors: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
