@@ -25,8 +25,9 @@ from client.errors import (
 from client.hooks import NewWebhook, Webhook
 from client.labels import KeptPrediction, Labeled, RefusedLabel
 from client.listening import Event
+from client.moves import Alias, Move, Rollback
 from client.prediction import Prediction
-from client.values import Alias, Batch, Model, Move, Readiness, Rollback, Update, Version
+from client.values import Batch, Model, Readiness, Update, Version
 
 __all__ = [
     "Alias",

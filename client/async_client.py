@@ -17,7 +17,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import AsyncRetrying
 
-from client import api_keys, blobs, calls, comparing, exports, hooks, labels, taking_back, waiting
+from client import api_keys, blobs, calls, comparing, exports, hooks, labels, moves, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.listening import PATIENCE_SECONDS, Event, Following, listen_asynchronously
@@ -137,12 +137,12 @@ class AsyncClient:
     import_version = awaiting(exports.import_version)
     compare = awaiting(comparing.compare)
     branches = awaiting(comparing.branches)
-    aliases = awaiting(calls.aliases)
-    alias = awaiting(calls.alias)
-    set_alias = awaiting(calls.set_alias)
-    remove_alias = awaiting(calls.remove_alias)
-    history = awaiting(calls.history)
-    rollback = awaiting(calls.rollback)
+    aliases = awaiting(moves.aliases)
+    alias = awaiting(moves.alias)
+    set_alias = awaiting(moves.set_alias)
+    remove_alias = awaiting(moves.remove_alias)
+    history = awaiting(moves.history)
+    rollback = awaiting(moves.rollback)
     park = awaiting(taking_back.park)
     discard = awaiting(taking_back.discard)
     release = awaiting(taking_back.release)

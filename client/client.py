@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import Retrying
 
-from client import api_keys, blobs, calls, comparing, exports, hooks, labels, taking_back, waiting
+from client import api_keys, blobs, calls, comparing, exports, hooks, labels, moves, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.listening import PATIENCE_SECONDS, Event, Following, listen
@@ -149,12 +149,12 @@ class Client:
     import_version = blocking(exports.import_version)
     compare = blocking(comparing.compare)
     branches = blocking(comparing.branches)
-    aliases = blocking(calls.aliases)
-    alias = blocking(calls.alias)
-    set_alias = blocking(calls.set_alias)
-    remove_alias = blocking(calls.remove_alias)
-    history = blocking(calls.history)
-    rollback = blocking(calls.rollback)
+    aliases = blocking(moves.aliases)
+    alias = blocking(moves.alias)
+    set_alias = blocking(moves.set_alias)
+    remove_alias = blocking(moves.remove_alias)
+    history = blocking(moves.history)
+    rollback = blocking(moves.rollback)
     park = blocking(taking_back.park)
     discard = blocking(taking_back.discard)
     release = blocking(taking_back.release)

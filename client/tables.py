@@ -12,8 +12,9 @@ from rich.text import Text
 
 from client.api_keys import Key
 from client.blobs import Blob
+from client.moves import Alias, Move
 from client.prediction import Prediction
-from client.values import Alias, Batch, Deletion, Model, Move, Prequential, Resource, Update, Version
+from client.values import Batch, Deletion, Model, Prequential, Resource, Update, Version
 
 R = TypeVar("R", bound=Resource)
 PIPE_COLUMNS = 200

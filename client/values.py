@@ -191,41 +191,6 @@ class Version(Resource):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Alias(Resource):
-    """Where an alias points; `seq` counts its moves and is what `if_match` wants."""
-
-    model: str
-    alias: str
-    version: int
-    seq: int
-    moved_by: str | None = None
-    reason: str | None = None
-    moved_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Move(Resource):
-    """One entry of an alias's history; `version` is None where the alias was removed."""
-
-    seq: int
-    version: int | None
-    previous: int | None
-    kind: str
-    moved_by: str | None
-    reason: str | None
-    moved_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollback(Resource):
-    model: str
-    head: int
-    previous: int
-    seq: int
-    reason: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Readiness:
     """Whether the service takes requests now, and what it says about its parts."""
 
