@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, JsonValue, Tag
 from bayes import FamilyName, InvalidDescription, Model
 from bayes.surprise import THRESHOLD
 from service.bodies import parse
-from service.problems import in_words
-from service.rejected import FAULTS_MAX, DescriptionInvalid, Fault
+from service.faults import FAULTS_MAX, Fault, in_words
+from service.rejected import DescriptionInvalid
 
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 YEAR_SECONDS = 365 * 86_400.0
