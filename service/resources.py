@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 from bayes import FamilyName
-from service.description import (
+from service.description_parts import (
     ChunkLimits,
     GatePart,
     Input,
