@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from service.batch_resources import BatchResource
 from service.batches import batch_resources
 from service.bodies import parse
 from service.callers import ANYBODY, TheCaller
@@ -15,7 +16,7 @@ from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
 from service.requests import JsonOnly, ModelName, PageAsked, PathNumber, RawBody, TheHouse
-from service.resources import BatchResource, NextCursor, UpdateResource, moment
+from service.resources import NextCursor, UpdateResource, moment
 from service.schemas import ReasonBody
 from service.updates import update_resource
 from store.errors import BatchAbsorbed, BatchNotFound, BatchNotParked, ModelNotFound, RowsDeleted

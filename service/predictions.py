@@ -21,6 +21,7 @@ from service.kept import keep, must_be_keepable
 from service.known import Known
 from service.openapi import takes_rows
 from service.posted import prediction_posted
+from service.prediction_resources import PredictionResource
 from service.problems import declared
 from service.rejected import (
     BatchEmpty,
@@ -42,7 +43,6 @@ from service.rejected import (
     SamplesTooMany,
 )
 from service.requests import JSON, IfNoneMatch, ModelName, PathNumber, RawBody, TheHouse, is_fresh
-from service.resources import PredictionResource
 from service.rows import inputs_of
 from service.schemas import PredictionBody
 from store.errors import AliasNotFound, BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound
