@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, Table, select
 
 from store.kinds import GIVEN_UP
-from store.schema import batches, chunks, deletions, forgets, moves, omissions, parkings, updates, versions
+from store.schema.beside import deletions
+from store.schema.learning import batches, chunks, forgets, moves, omissions, parkings, updates, versions
 from store.values import Json
 
 Rows = Sequence[Row[Any]]

@@ -16,7 +16,8 @@ from sqlalchemy.sql import ColumnElement
 from store.engine import Clock, database_clock, for_writing
 from store.events import EventRow, read_after
 from store.kinds import EventKind
-from store.schema import events, models, webhooks
+from store.schema.beside import events, webhooks
+from store.schema.learning import models
 from store.values import Json
 from store.webhooks import ended, kinds_of
 

@@ -14,7 +14,8 @@ from sqlalchemy import Connection, Engine, Integer, Row, and_, bindparam, func, 
 
 from store.kinds import EventKind, UpdateState
 from store.queries import find_model
-from store.schema import events, models, updates
+from store.schema.beside import events
+from store.schema.learning import models, updates
 from store.values import Json
 
 LIMIT = 100

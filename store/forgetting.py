@@ -17,7 +17,7 @@ from store.forgets import abandon, end_if_done, going_on, running_forget
 from store.kinds import HEAD, ForgetState, ParkingKind, UpdateState
 from store.parking import Decision, decide, give_back
 from store.queries import batches_of, deleted_among, find_model, find_version, must_be_decided, newest_move, next_number
-from store.schema import batches, forgets, updates
+from store.schema.learning import batches, forgets, updates
 from store.tree import learned_of
 from store.values import ModelRow, MoveRow, Part
 from store.waker import announce

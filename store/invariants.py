@@ -22,7 +22,8 @@ from store.lines import Absorbed, Lines
 from store.move_books import faults_of_head, faults_of_moves
 from store.part_books import faults_of_comebacks, faults_of_decisions, faults_of_forgets, faults_of_parts
 from store.placed import placed
-from store.schema import events, models
+from store.schema.beside import events
+from store.schema.learning import models
 from store.tombstones import named_and_buried
 
 

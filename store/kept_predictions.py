@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, Row, delete, insert, select
 from store.engine import Clock, database_clock, for_writing
 from store.errors import PredictionExpired, PredictionNotFound
 from store.queries import find_model
-from store.schema import labels, models, predictions
+from store.schema.beside import labels, predictions
+from store.schema.learning import models
 
 ID = re.compile(r"p([0-9a-f]{11})[A-Za-z0-9_-]{22}", re.ASCII)
 """Until when it is kept, in milliseconds since 1970, and 128 bits that nobody guesses."""

@@ -14,7 +14,7 @@ from sqlalchemy.dialects import sqlite
 from store.changes import Changes
 from store.engine import DATABASE_DOWN
 from store.keys import InForce, KeyRow, Keys
-from store.schema import keys
+from store.schema.beside import keys
 
 MARK = str(select(func.count(), func.count(keys.c.revoked_at), func.max(keys.c.id)).compile(dialect=sqlite.dialect()))
 FRESH_SECONDS = 1.0

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, Row, select, update
 from store.engine import Clock, database_clock, for_writing
 from store.errors import KeyExists, KeyGiven, KeyNotFound, KeyUnusable
 from store.kinds import ALL_MODELS, Scope
-from store.schema import keys
+from store.schema.beside import keys
 from store.writes import insert_once
 
 PREFIX = "posterity_"

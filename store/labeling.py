@@ -19,7 +19,7 @@ from store.errors import IdempotencyKeyReused, Problem
 from store.kept_predictions import LabelRow, to_label
 from store.ledger import Ledger
 from store.queries import find_model
-from store.schema import labels, predictions
+from store.schema.beside import labels, predictions
 from store.values import Accepted, BatchRow, ModelRow
 from store.writes import lock_model
 

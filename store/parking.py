@@ -25,7 +25,7 @@ from store.queries import (
     omitted_of,
     to_batch,
 )
-from store.schema import batches, omissions, parkings, updates
+from store.schema.learning import batches, omissions, parkings, updates
 from store.tree import learned_among
 from store.values import BatchRow, Json, ModelRow, UpdateRow
 from store.waker import announce

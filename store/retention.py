@@ -15,7 +15,8 @@ from store.errors import BatchNotFound, BatchWaiting
 from store.events import tell_all
 from store.kinds import GIVEN_UP, OPEN, DeletionKind, EventKind, ParkingKind, UpdateState
 from store.queries import IS_DELETED, batches_of, decisions_on, find_model, omitted_of, to_chunk, to_model
-from store.schema import batches, chunks, deletions, models, tombstones, updates, versions
+from store.schema.beside import deletions, tombstones
+from store.schema.learning import batches, chunks, models, updates, versions
 from store.tombstones import bury
 from store.tree import born_of, descendants_of, learned_by_heads
 from store.values import ChunkRow, ModelRow

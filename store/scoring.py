@@ -10,7 +10,7 @@ from sqlalchemy.sql import ColumnElement
 
 from store.kinds import Publication
 from store.queries import find_model
-from store.schema import chunks, omissions, scores, versions
+from store.schema.learning import chunks, omissions, scores, versions
 from store.values import Json, ModelRow
 
 LIMIT = 500
