@@ -18,7 +18,7 @@ from obstore.store import S3Store
 from store.digests import Listed, Opened, digest_in, digest_of, name_of
 from store.errors import BlobCorrupt, BlobMissing, BlobStoreError
 from store.refusals import reason_of
-from store.settings import ENDPOINT_VARIABLES
+from store.urls import ENDPOINT_VARIABLES
 
 PUTS_AT_ONCE = 16
 PARTS_AT_ONCE = 4
