@@ -44,6 +44,11 @@ def check_blobs(url: str) -> None:
             raise ValueError(f"{name} must begin with https:// (or http://)")
 
 
+def is_plain_endpoint() -> bool:
+    """True where the endpoint of the store is said to be http://: nobody else is served without encryption."""
+    return any(os.environ.get(name, "").startswith("http://") for name in ENDPOINT_VARIABLES)
+
+
 def folder_of(url: str) -> Path | None:
     """The folder that a file:// URL names; None: it is none, or names no absolute path of this machine."""
     parts = urlsplit(url)
