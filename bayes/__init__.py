@@ -42,7 +42,7 @@ from bayes.gate import Gate, Verdict
 from bayes.grid import absorb_on_grid
 from bayes.inputs import Input
 from bayes.model import Model
-from bayes.moments import Moments, obstacle
+from bayes.moments import Moments
 from bayes.nets import Conv3Fc3, Layers, LeNet5, Mlp, Net
 from bayes.outputs import Categorical, Gaussian, Output
 from bayes.paired import Difference, paired
@@ -58,6 +58,7 @@ from bayes.root import root
 from bayes.scores import Scores
 from bayes.state_dicts import state_dict
 from bayes.surprise import Surprise, surprise
+from bayes.survey import obstacle
 from bayes.update import absorb
 from bayes.weights import Pretrained, weights_of
 

@@ -12,10 +12,10 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from torch import Tensor, nn
+from torch import Tensor
 
 from bayes.by_row import aligned, apply_by_row, dense_by_row
-from bayes.families import FAMILIES, Family, FamilyName
+from bayes.families import Family
 from bayes.families.kernels import products_per_row, variance_by
 from bayes.families.parts import Tensors, WeightMoments
 from bayes.fixed import FIXED
@@ -26,6 +26,7 @@ from bayes.moment_rules import Moment, rule_of
 from bayes.outputs import Output
 from bayes.packed import packed_kernels, packed_matrix
 from bayes.posterior import Posterior
+from bayes.survey import survey
 
 NUMBERS_AT_ONCE = 2**19
 """Numbers between two layers, 2 MiB in float32, up to which rows are computed together: they stay in a core's cache."""
@@ -102,14 +103,6 @@ class Moments:
         return next(iter(self.layers.values())).mean.device
 
 
-def obstacle(family: FamilyName, network: Network) -> str | None:
-    """Why the moments of weights of this family cannot pass through the net; None: they can."""
-    if not FAMILIES[family].has_moments:
-        return f"weights of family {family} have no moments in closed form"
-    steps = sorted({_name(step) for step in survey(network).steps if rule_of(step) is None})
-    return f"the net has steps without a rule for moments: {', '.join(steps)}" if steps else None
-
-
 def moments(posterior: Posterior, *, device: torch.device | str = "cpu", consume: bool = False) -> Moments:
     """The posterior made ready; there must be no `obstacle`. Its own memory is used where it may be consumed."""
     found = survey(posterior.network)
@@ -148,31 +141,6 @@ def propagate(ready: Moments, x: Tensor, *, by_row: bool = False) -> Moment:
 
 def _double(x: Tensor) -> Tensor:
     return x.to("cpu", torch.float64)
-
-
-class Survey(NamedTuple):
-    """What a network does: its steps without weights, and the layers whose inputs are not sure."""
-
-    steps: list[object]
-    unsure: frozenset[str]
-
-
-def survey(network: Network) -> Survey:
-    """The network run on the question of what is sure; weights never are."""
-    steps: list[object] = []
-    unsure: set[str] = set()
-
-    def linear(layer: Weighted, x: bool) -> bool:
-        if x:
-            unsure.add(layer.name)
-        return True
-
-    def other(step: object, *args: Any) -> bool:  # noqa: ANN401
-        steps.append(step)
-        return any(part is True for part in _flat(args))
-
-    network.run(False, linear, lambda _, x: x, lambda step, *args, **_: other(step, *args))
-    return Survey(steps, frozenset(unsure))
 
 
 def through(layer: Weighted, weights: LayerMoments, x: Moment, *, by_row: bool) -> Moment:
@@ -265,12 +233,3 @@ def _along_channels(bias: Tensor | None) -> Tensor | float:
 def _placed(part: Tensor, device: torch.device | str) -> Tensor:
     part = part.to(device)
     return channels_last(aligned(channels_last(part))) if part.dim() == 4 else aligned(part.contiguous())
-
-
-def _name(step: object) -> str:
-    module = getattr(step, "__self__", None)
-    return type(module).__name__ if isinstance(module, nn.Module) else str(getattr(step, "__name__", step))
-
-
-def _flat(value: Any) -> list[Any]:  # noqa: ANN401
-    return [found for part in value for found in _flat(part)] if isinstance(value, tuple | list) else [value]

@@ -7,7 +7,8 @@ from typing import Literal, assert_never, get_args
 
 from bayes.errors import InvalidDescription
 from bayes.fields import Fields, kind_of, sequence, whole
-from bayes.layers import Conv, Dense, Flatten, Layer, MaxPool, Network, Relu, Shape, Softplus, check_width, place
+from bayes.layers import Conv, Dense, Flatten, Layer, MaxPool, Network, Relu, Shape, Softplus
+from bayes.placing import check_width, place
 
 NetKind = Literal["mlp", "lenet5", "3conv3fc", "layers", "torchvision"]
 LayerKind = Literal["dense", "conv", "maxpool", "relu", "softplus", "flatten"]

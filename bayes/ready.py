@@ -9,9 +9,10 @@ from bayes.draws import Draws, draw, mean_draw
 from bayes.errors import InvalidInputs
 from bayes.families import FamilyName
 from bayes.layers import Network
-from bayes.moments import Moments, moments, obstacle
+from bayes.moments import Moments, moments
 from bayes.posterior import Posterior
 from bayes.prediction import Method
+from bayes.survey import obstacle
 
 Ready = Draws | Moments
 

@@ -1,6 +1,9 @@
 """The Python client and the command line of Posterity; they speak HTTP and import none of the service."""
 
-from client.client import AsyncClient, Client
+from client.api_keys import Key, NewKey
+from client.async_client import AsyncClient
+from client.blobs import Blob
+from client.client import Client
 from client.comparing import Branch, Comparison
 from client.errors import (
     ClientProblem,
@@ -22,8 +25,9 @@ from client.errors import (
 from client.hooks import NewWebhook, Webhook
 from client.labels import KeptPrediction, Labeled, RefusedLabel
 from client.listening import Event
+from client.moves import Alias, Move, Rollback
 from client.prediction import Prediction
-from client.values import Alias, Batch, Blob, Key, Model, Move, NewKey, Readiness, Rollback, Update, Version
+from client.values import Batch, Model, Readiness, Update, Version
 
 __all__ = [
     "Alias",

@@ -1,11 +1,33 @@
 """Keys of the service: who may do what. A new one is shown once."""
 
 from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from client.calls import Call, ask, every
-from client.values import Key, NewKey
+from client.values import Resource
 from client.wire import Request, post, url_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Key(Resource):
+    """A key without what opens the door."""
+
+    name: str
+    scopes: tuple[str, ...]
+    models: str
+    requests_per_minute: int | None
+    created_by: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewKey(Key):
+    """`key` is what opens the door; the service shows it this once and keeps its hash only."""
+
+    key: str = field(repr=False)
 
 
 def create_key(

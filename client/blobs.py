@@ -1,6 +1,7 @@
 """Blobs: weights that the priors of models start from, kept by the service under the digest of their bytes."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -8,11 +9,26 @@ from numpy.typing import ArrayLike
 
 from client.calls import Call, ask
 from client.errors import UnusableArray
-from client.values import Blob
+from client.values import Resource
 from client.wire import SAFETENSORS, Request, get, safetensors_body, url_path
 
 Content = bytes | Path | Mapping[str, ArrayLike]
 """A safetensors file, its path, or arrays by name."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Blob(Resource):
+    """A safetensors file that the service keeps; `blob`, the digest of its bytes, is what a prior names it by."""
+
+    blob: str
+    bytes: int
+    tensors: dict[str, Tensor]
 
 
 def upload(content: Content) -> Call[Blob]:

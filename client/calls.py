@@ -1,6 +1,6 @@
-"""Every call of the client, written once: a generator that yields requests and returns a value.
+"""The calls of the client, each written once: a generator that yields requests and returns a value.
 
-The two transports in `client.client` drive these; neither knows what is asked.
+The two clients, `client.client` and `client.async_client`, drive these; neither knows what is asked.
 """
 
 from collections.abc import Generator, Mapping
@@ -12,20 +12,7 @@ from numpy.typing import ArrayLike
 
 from client.errors import ServiceProblem
 from client.prediction import Prediction, parse_prediction
-from client.values import (
-    Alias,
-    Batch,
-    Deletion,
-    Json,
-    Model,
-    Move,
-    Readiness,
-    Resource,
-    Rollback,
-    Update,
-    Version,
-    parse,
-)
+from client.values import Batch, Deletion, Json, Model, Readiness, Resource, Update, Version, parse
 from client.wire import (
     SAFETENSORS,
     Request,
@@ -192,45 +179,6 @@ def posterior(model: str, version: int) -> Call[bytes]:
     return (yield get("models", model, "versions", version, "posterior")).content
 
 
-def aliases(model: str) -> Call[tuple[Alias, ...]]:
-    return (yield from every(Alias, "models", model, "aliases"))
-
-
-def alias(model: str, alias: str = "head") -> Call[Alias]:
-    return (yield from ask(get("models", model, "aliases", alias), Alias))
-
-
-def set_alias(
-    model: str, alias: str, version: int, *, reason: str | None = None, if_match: int | None = None
-) -> Call[Alias]:
-    """The alias points at the version; with `if_match`, only if its `seq` is still that one.
-
-    Raises:
-        ServiceProblem: `alias-moved`, when someone else moved it meanwhile.
-    """
-    body = post("models", body={"version": version, "reason": reason}).body
-    headers = {"Content-Type": "application/json", **_if_match(if_match)}
-    request = Request("PUT", url_path("models", model, "aliases", alias), headers=headers, body=body)
-    return (yield from ask(request, Alias))
-
-
-def remove_alias(model: str, alias: str, *, if_match: int | None = None) -> Call[None]:
-    yield Request("DELETE", url_path("models", model, "aliases", alias), headers=_if_match(if_match))
-
-
-def history(model: str, alias: str = "head") -> Call[tuple[Move, ...]]:
-    """Every move of the alias: what was live when, moved by whom, and why."""
-    return (yield from every(Move, "models", model, "aliases", alias, "history"))
-
-
-def rollback(
-    model: str, *, to: int | None = None, steps: int | None = None, reason: str | None = None
-) -> Call[Rollback]:
-    """Head points at version `to`, or `steps` back on its line; the next request sees it."""
-    body: Json = {"to": to, "steps": steps, "reason": reason}
-    return (yield from ask(post("models", model, "rollback", body=body), Rollback))
-
-
 def ready() -> Call[Readiness]:
     """Whether the service takes requests now; a service that says no is an answer and no error."""
     request = Request("GET", "/readyz")
@@ -260,7 +208,3 @@ def every(kind: type[R], *path: object) -> Call[tuple[R, ...]]:
         cursor = page.get("next_cursor")
         if cursor is None:
             return tuple(found)
-
-
-def _if_match(seq: int | None) -> dict[str, str]:
-    return {} if seq is None else {"If-Match": f'"{seq}"'}

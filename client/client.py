@@ -1,4 +1,4 @@
-"""The Python client: `Client` blocks, `AsyncClient` awaits, and both make the same calls.
+"""The Python client that blocks; `client.async_client` awaits the same calls.
 
 .. code-block:: python
 
@@ -8,28 +8,24 @@
         print(client.predict("digits", images[:10]).entropy)
 """
 
-import asyncio
 import functools
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine, Generator
+from collections.abc import Callable, Collection, Generator
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar
+from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
-from tenacity import AsyncRetrying, Retrying
+from tenacity import Retrying
 
-from client import api_keys, blobs, calls, comparing, exports, hooks, labels, taking_back, waiting
+from client import api_keys, blobs, calls, comparing, exports, hooks, labels, moves, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
-from client.listening import PATIENCE_SECONDS, Event, Following, listen, listen_asynchronously
-from client.retry import policy, unreachable
+from client.listening import PATIENCE_SECONDS, Event, Following, listen
+from client.retry import ATTEMPTS_MAX, TIMEOUT_SECONDS, policy, unreachable
 from client.wire import Request, checked, headers_with, usable_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
-
-ATTEMPTS_MAX = 6
-TIMEOUT_SECONDS = 60.0
 
 
 def blocking(call: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]":
@@ -38,16 +34,6 @@ def blocking(call: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]
     @functools.wraps(call)
     def method(self: "Client", /, *args: P.args, **kwargs: P.kwargs) -> T:
         return self.drive(call(*args, **kwargs))
-
-    return method
-
-
-def awaiting(call: Callable[P, Call[T]]) -> "Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]":
-    """The call as a coroutine method of `AsyncClient`."""
-
-    @functools.wraps(call)
-    async def method(self: "AsyncClient", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        return await self.drive(call(*args, **kwargs))
 
     return method
 
@@ -163,12 +149,12 @@ class Client:
     import_version = blocking(exports.import_version)
     compare = blocking(comparing.compare)
     branches = blocking(comparing.branches)
-    aliases = blocking(calls.aliases)
-    alias = blocking(calls.alias)
-    set_alias = blocking(calls.set_alias)
-    remove_alias = blocking(calls.remove_alias)
-    history = blocking(calls.history)
-    rollback = blocking(calls.rollback)
+    aliases = blocking(moves.aliases)
+    alias = blocking(moves.alias)
+    set_alias = blocking(moves.set_alias)
+    remove_alias = blocking(moves.remove_alias)
+    history = blocking(moves.history)
+    rollback = blocking(moves.rollback)
     park = blocking(taking_back.park)
     discard = blocking(taking_back.discard)
     release = blocking(taking_back.release)
@@ -186,127 +172,3 @@ class Client:
     webhook = blocking(hooks.webhook)
     remove_webhook = blocking(hooks.remove_webhook)
     ready = blocking(calls.ready)
-
-
-class AsyncClient:
-    """`Client` for asyncio: the same calls, awaited; use it as an asynchronous context manager."""
-
-    def __init__(
-        self,
-        url: str,
-        *,
-        key: str | None = None,
-        timeout_seconds: float = TIMEOUT_SECONDS,
-        attempts_max: int = ATTEMPTS_MAX,
-        transport: httpx.AsyncBaseTransport | None = None,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
-    ) -> None:
-        self.url = usable_url(url)
-        self._http = httpx.AsyncClient(
-            base_url=self.url, timeout=timeout_seconds, transport=transport, headers=headers_with(key)
-        )
-        self._attempts_max = attempts_max
-        self._sleep = sleep
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        await self._http.aclose()
-
-    async def drive(self, call: Call[T]) -> T:
-        """The call's value, after all its requests were sent and answered."""
-        try:
-            request = next(call)
-            while True:
-                try:
-                    response = await self._answer(request)
-                except ClientProblem as problem:
-                    request = call.throw(problem)
-                else:
-                    request = call.send(response)
-        except StopIteration as end:
-            value: T = end.value
-            return value
-
-    async def _answer(self, request: Request) -> httpx.Response:
-        if request.after_seconds:
-            await self._sleep(request.after_seconds)
-        retrying = AsyncRetrying(sleep=self._sleep, **policy(request, attempts_max=self._attempts_max))
-        try:
-            return await retrying(self._send, request)
-        except httpx.TransportError as error:
-            raise unreachable(self.url, error, request) from error
-
-    async def _send(self, request: Request) -> httpx.Response:
-        return checked(await self._http.request(**request.httpx_arguments))
-
-    def events(
-        self,
-        model: str,
-        *,
-        after: int | None = None,
-        kinds: Collection[str] = (),
-        patience_seconds: float = PATIENCE_SECONDS,
-    ) -> AsyncGenerator[Event, None]:
-        """As `Client.events`."""
-        following = Following(model, after=after, kinds=kinds, patience_seconds=patience_seconds)
-        return listen_asynchronously(self._http, following, url=self.url, sleep=self._sleep)
-
-    create_model = awaiting(calls.create_model)
-    upload = awaiting(blobs.upload)
-    blob = awaiting(blobs.blob)
-    create_key = awaiting(api_keys.create_key)
-    keys = awaiting(api_keys.keys)
-    revoke_key = awaiting(api_keys.revoke_key)
-    models = awaiting(calls.models)
-    model = awaiting(calls.model)
-    ingest = awaiting(calls.ingest)
-    batches = awaiting(calls.batches)
-    batch = awaiting(calls.batch)
-    delete_batch = awaiting(calls.delete_batch)
-    update = awaiting(calls.update)
-    updates = awaiting(calls.updates)
-    read_update = awaiting(calls.read_update)
-    cancel = awaiting(calls.cancel)
-    replay = awaiting(calls.replay)
-    wait = awaiting(waiting.wait)
-    settle = awaiting(waiting.settle)
-    predict = awaiting(calls.predict)
-    kept_prediction = awaiting(labels.kept_prediction)
-    label = awaiting(labels.label)
-    versions = awaiting(calls.versions)
-    version = awaiting(calls.version)
-    posterior = awaiting(calls.posterior)
-    export = awaiting(exports.export)
-    import_version = awaiting(exports.import_version)
-    compare = awaiting(comparing.compare)
-    branches = awaiting(comparing.branches)
-    aliases = awaiting(calls.aliases)
-    alias = awaiting(calls.alias)
-    set_alias = awaiting(calls.set_alias)
-    remove_alias = awaiting(calls.remove_alias)
-    history = awaiting(calls.history)
-    rollback = awaiting(calls.rollback)
-    park = awaiting(taking_back.park)
-    discard = awaiting(taking_back.discard)
-    release = awaiting(taking_back.release)
-    parked = awaiting(taking_back.parked)
-    decisions = awaiting(taking_back.decisions)
-    forget = awaiting(taking_back.forget)
-    forgets = awaiting(taking_back.forgets)
-    read_forget = awaiting(taking_back.read_forget)
-    cancel_forget = awaiting(taking_back.cancel_forget)
-    wait_forget = awaiting(taking_back.wait_forget)
-    metrics = awaiting(taking_back.metrics)
-    alias_at = awaiting(taking_back.alias_at)
-    create_webhook = awaiting(hooks.create_webhook)
-    webhooks = awaiting(hooks.webhooks)
-    webhook = awaiting(hooks.webhook)
-    remove_webhook = awaiting(hooks.remove_webhook)
-    ready = awaiting(calls.ready)

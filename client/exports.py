@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from client import calls
+from client import moves
 from client.calls import Call, ask
 from client.errors import UnreadableFile
 from client.values import Model
@@ -24,7 +24,7 @@ def export(model: str, version: int | None = None, *, format: Format = "zip") ->
         ServiceProblem: there is no such version; or `plain-weights-impossible`, where no plain weights do the same.
     """
     if version is None:
-        version = (yield from calls.alias(model, "head")).version
+        version = (yield from moves.alias(model, "head")).version
     return (yield get("models", model, "versions", version, "export", query={"format": format})).content
 
 

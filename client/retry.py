@@ -1,4 +1,4 @@
-"""When a request is sent again, and how long after."""
+"""When a request is given up or sent again, and how long after."""
 
 from typing import Any
 
@@ -8,6 +8,8 @@ from tenacity import RetryCallState, retry_if_exception, stop_after_attempt, wai
 from client.errors import RateLimited, ServiceProblem, Unreachable
 from client.wire import Request
 
+ATTEMPTS_MAX = 6
+TIMEOUT_SECONDS = 60.0
 PASSING_STATUSES = frozenset({429, 502, 503, 504})
 PASSING_ERRORS = (httpx.NetworkError, httpx.TimeoutException, httpx.RemoteProtocolError)
 RETRY_AFTER_SECONDS_MAX = 60.0

@@ -10,8 +10,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from client.api_keys import Key
+from client.blobs import Blob
+from client.moves import Alias, Move
 from client.prediction import Prediction
-from client.values import Alias, Batch, Blob, Deletion, Key, Model, Move, Prequential, Resource, Update, Version
+from client.values import Batch, Deletion, Model, Prequential, Resource, Update, Version
 
 R = TypeVar("R", bound=Resource)
 PIPE_COLUMNS = 200

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from client.calls import Call, ask, every
 from client.errors import ForgetUnfinished, WaitTimedOut
-from client.values import Alias, Batch, Update, parse
+from client.moves import Alias
+from client.values import Batch, Update, parse
 from client.values_of_decisions import Decision, Forget, ForgetMethod, Metrics, Parked
 from client.wire import Request, get, object_of, post, url_path
 

@@ -98,27 +98,6 @@ class Deletion(Resource):
     learned_by: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Key(Resource):
-    """A key without what opens the door."""
-
-    name: str
-    scopes: tuple[str, ...]
-    models: str
-    requests_per_minute: int | None
-    created_by: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewKey(Key):
-    """`key` is what opens the door; the service shows it this once and keeps its hash only."""
-
-    key: str = field(repr=False)
-
-
 @dataclass(frozen=True)
 class Progress:
     """Optimizer steps done and to do, and the evidence lower bound in nats where one is known."""
@@ -154,21 +133,6 @@ class Update(Resource):
     created_at: datetime
     started_at: datetime | None = None
     finished_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Tensor:
-    dtype: str
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Blob(Resource):
-    """A safetensors file that the service keeps; `blob`, the digest of its bytes, is what a prior names it by."""
-
-    blob: str
-    bytes: int
-    tensors: dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -224,41 +188,6 @@ class Version(Resource):
     branch: int = 0
     fork: int | None = None
     publication: str = "head"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Alias(Resource):
-    """Where an alias points; `seq` counts its moves and is what `if_match` wants."""
-
-    model: str
-    alias: str
-    version: int
-    seq: int
-    moved_by: str | None = None
-    reason: str | None = None
-    moved_at: datetime | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Move(Resource):
-    """One entry of an alias's history; `version` is None where the alias was removed."""
-
-    seq: int
-    version: int | None
-    previous: int | None
-    kind: str
-    moved_by: str | None
-    reason: str | None
-    moved_at: datetime
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rollback(Resource):
-    model: str
-    head: int
-    previous: int
-    seq: int
-    reason: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

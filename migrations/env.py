@@ -6,7 +6,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from store.engine import connect, for_writing
-from store.schema import metadata
+from store.schema.columns import metadata
 from store.settings import Settings
 
 

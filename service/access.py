@@ -16,7 +16,7 @@ from service.problems import respond
 from service.rates import Rates
 from service.rejected import KeyInvalid, KeyMissing, KeyNotAllowed, MethodNotAllowed, RateLimited, Unavailable
 from store.errors import Problem
-from store.values import KeyRow
+from store.keys import KeyRow
 
 AUTHORIZATION = b"authorization"
 BEARER = "bearer "

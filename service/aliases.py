@@ -10,10 +10,11 @@ from pydantic import AwareDatetime, BaseModel, Field
 
 from service.bodies import invalid_body, parse
 from service.callers import ANYBODY, TheCaller
+from service.etags import ExpectedSeq, ExpectedSeqOrNew
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
-from service.requests import AliasName, ExpectedSeq, ExpectedSeqOrNew, JsonOnly, ModelName, PageAsked, RawBody, TheHouse
+from service.requests import AliasName, JsonOnly, ModelName, PageAsked, RawBody, TheHouse
 from service.resources import NextCursor, moment
 from service.schemas import AliasBody, RollbackBody
 from store.errors import (

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Response
 from starlette.concurrency import run_in_threadpool
 
 from service.accepting import Batch
+from service.batch_resources import SET_ASIDE, AcceptedBatch, BatchList, BatchResource, BatchState, DeletionResource
 from service.callers import ANYBODY, TheCaller
 from service.encodings import OF_BATCHES, READ_AT_ONCE_BYTES, BatchKind, BodyKind, Encoding
 from service.house import House
@@ -36,7 +37,7 @@ from service.rejected import (
     WeightsInvalid,
 )
 from service.requests import IdempotencyKey, ModelName, PageAsked, PathNumber, RawBody, TheHouse
-from service.resources import SET_ASIDE, AcceptedBatch, BatchList, BatchResource, BatchState, DeletionResource, moment
+from service.resources import moment
 from service.schemas import BatchBody, Reason
 from store.errors import BatchNotFound, BatchWaiting, BlobBuried, IdempotencyKeyReused, ModelNotFound
 from store.values import BatchRow, Part

@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from bayes import Input
+from service.faults import Fault, faults_of, in_words
 from service.json_bounds import MEMBERS_MAX, must_be_bounded, must_name_each_once, must_name_fields_once
 from service.lists import OfRows, array_of_lists, expecting
-from service.problems import faults_of, in_words
-from service.rejected import BodyInvalid, Fault, JsonInvalid, Rejected
+from service.rejected import BodyInvalid, JsonInvalid, Rejected
 from service.schemas import AXES_MAX, Encoded
 
 Array = NDArray[Any]

@@ -11,8 +11,9 @@ from starlette.types import Scope
 
 from service.house import House
 from service.rejected import KeyNotAllowed
+from store.keys import KeyRow
 from store.kinds import Scope as KeyScope
-from store.values import Deletion, KeyRow
+from store.retention import Deletion
 
 ANYBODY = "client"
 """Who it was, for the history, where no key says who that was."""

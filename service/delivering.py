@@ -18,7 +18,7 @@ from service.receivers import Receivers
 from service.signing import headers, message, message_id
 from store.deliveries import Deliveries, Delivery
 from store.engine import DATABASE_DOWN, sign_of
-from store.values import EventRow
+from store.events import EventRow
 
 LOOK_SECONDS = 1.0
 ANSWER_SECONDS = 10.0

@@ -33,8 +33,9 @@ from store.errors import (
     RowsMissing,
     UpdateFinished,
 )
+from store.forgetting import ForgetRow
 from store.kinds import ForgetState, UpdateState
-from store.values import ForgetRow, Json
+from store.values import Json
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["forgets"])
 

@@ -21,7 +21,7 @@ from service.known_keys import KnownKeys
 from service.rejected import Overloaded, Unavailable
 from service.told import Told, told
 from store.events import LIMIT, Events, Standing
-from store.values import KeyRow
+from store.keys import KeyRow
 
 PAUSE_SECONDS = 0.003
 """After each turn others have the event loop for so long: 333 turns a second are at most 6 % of a core."""

@@ -9,7 +9,8 @@ from functools import cache
 
 from pydantic import BaseModel
 
-from service.rejected import WHERE_MAX, JsonInvalid, JsonTooLarge, shortened
+from service.faults import WHERE_MAX, shortened
+from service.rejected import JsonInvalid, JsonTooLarge
 
 VALUES_MAX, OF_LIST = 2_000_000, 8
 """A value costs more memory than its digits, and nothing else runs in the process while JSON is read.

@@ -17,8 +17,8 @@ from service.requests import JsonOnly, PageAsked, RawBody, TheHouse
 from service.resources import NextCursor, moment
 from service.schemas import KeyBody
 from store.errors import KeyExists, KeyGiven, KeyNotFound, KeyUnusable
+from store.keys import KeyRow
 from store.kinds import Scope
-from store.values import KeyRow
 
 router = APIRouter(prefix="/v1/keys", tags=["keys"])
 

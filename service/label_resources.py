@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from service.resources import PredictionResource
+from service.prediction_resources import PredictionResource
 from service.schemas import Encoded
 
 PredictionIds = Annotated[list[str], Field(description="As they were posted.")]

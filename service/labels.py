@@ -34,7 +34,8 @@ from service.rejected import (
 from service.requests import JSON, IdempotencyKeyIfAny, JsonOnly, ModelName, RawBody, TheHouse
 from service.resources import moment
 from store.errors import BlobBuried, IdempotencyKeyReused, ModelNotFound, PredictionExpired, PredictionNotFound
-from store.values import BatchRow, KeptPrediction
+from store.kept_predictions import KeptPrediction
+from store.values import BatchRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["labels"])
 

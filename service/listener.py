@@ -15,7 +15,7 @@ from service.hub import Hub
 from service.told import BEAT, PROGRESS, RETRY_MILLISECONDS, Told, position
 from store.engine import DATABASE_DOWN, sign_of
 from store.events import Standing
-from store.values import KeyRow
+from store.keys import KeyRow
 
 BEAT_SECONDS = 15.0
 """Of silence, after which a listener hears that the connection is well; its key is looked at as often."""

@@ -20,8 +20,7 @@ from service.resources import NextCursor, moment
 from service.running_scores import Before, Sum, added, scores_of
 from store.errors import ModelNotFound
 from store.kinds import Publication
-from store.scoring import Notice
-from store.values import ScoreRow
+from store.scoring import Notice, ScoreRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["metrics"])
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Response
 from bayes import GaussianPrior, Model, Pretrained, root
 from service.callers import Caller, TheCaller
 from service.description import ModelBody, read_description, refused_as_a_problem
+from service.faults import Fault
 from service.house import House
 from service.keeping import discard, keep_and_name
 from service.openapi import takes
@@ -18,7 +19,6 @@ from service.rejected import (
     BlobUnknown,
     BodyTooLarge,
     DescriptionInvalid,
-    Fault,
     JsonInvalid,
     JsonTooLarge,
     MediaTypeUnsupported,

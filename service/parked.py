@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from service.batch_resources import BatchResource
 from service.batches import batch_resources
 from service.bodies import parse
 from service.callers import ANYBODY, TheCaller
@@ -15,12 +16,12 @@ from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
 from service.requests import JsonOnly, ModelName, PageAsked, PathNumber, RawBody, TheHouse
-from service.resources import BatchResource, NextCursor, UpdateResource, moment
+from service.resources import NextCursor, UpdateResource, moment
 from service.schemas import ReasonBody
 from service.updates import update_resource
 from store.errors import BatchAbsorbed, BatchNotFound, BatchNotParked, ModelNotFound, RowsDeleted
 from store.kinds import ParkingKind
-from store.values import ParkingRow
+from store.parking import ParkingRow
 
 router = APIRouter(prefix="/v1/models/{model}", tags=["parking"])
 

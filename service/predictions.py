@@ -16,11 +16,13 @@ from service.bodies import Array, Posted
 from service.callers import ANYBODY, Caller, TheCaller
 from service.computing import Asked, Question
 from service.encodings import OF_PREDICTIONS, READ_AT_ONCE_BYTES, BodyKind, PredictionKind
+from service.etags import IfNoneMatch, is_fresh
 from service.house import House
 from service.kept import keep, must_be_keepable
 from service.known import Known
 from service.openapi import takes_rows
 from service.posted import prediction_posted
+from service.prediction_resources import PredictionResource
 from service.problems import declared
 from service.rejected import (
     BatchEmpty,
@@ -41,8 +43,7 @@ from service.rejected import (
     QueryInvalid,
     SamplesTooMany,
 )
-from service.requests import JSON, IfNoneMatch, ModelName, PathNumber, RawBody, TheHouse, is_fresh
-from service.resources import PredictionResource
+from service.requests import JSON, ModelName, PathNumber, RawBody, TheHouse
 from service.rows import inputs_of
 from service.schemas import PredictionBody
 from store.errors import AliasNotFound, BlobCorrupt, BlobMissing, ModelNotFound, VersionNotFound

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -18,11 +16,9 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import compile_path
 
+from service.faults import DETAIL_MAX, FAULTS_MAX, faults_of, in_words, shortened
 from service.rejected import (
-    DETAIL_MAX,
-    FAULTS_MAX,
     BodyTooLarge,
-    Fault,
     Internal,
     KeyInvalid,
     KeyMissing,
@@ -36,7 +32,6 @@ from service.rejected import (
     Rejected,
     RequestInvalid,
     Unavailable,
-    shortened,
 )
 from store.engine import DATABASE_DOWN, sign_of
 from store.errors import BlobStoreError, Problem
@@ -47,14 +42,6 @@ REQUEST_ID = "X-Request-Id"
 OF_LOAD = (Overloaded, PredictionLate)
 GONE = 499
 """nginx's status for a client that hung up; nobody is left to read it."""
-
-# What pydantic adds to the place of a fault to say which member of a union it tried.
-UNIONS = {"net", "output", "prior", "retention"}
-KINDS = {"mlp", "lenet5", "3conv3fc", "layers", "torchvision", "categorical", "gaussian", "weights", "laplace"} | {
-    *("dense", "conv", "maxpool", "relu", "softplus", "flatten"),
-    *("keep", "delete-after-absorb", "delete-after-days"),
-}
-OPTION = re.compile(r"int|float|Encoded|Recipe|(list|literal)\[.*\]")
 
 logger = logging.getLogger("posterity.service")
 
@@ -192,27 +179,6 @@ def declared(
         by_status.setdefault(problem.status, []).append(problem)
     responses: dict[int | str, dict[str, Any]] = also or {}
     return responses | {status: _declared(kinds) for status, kinds in sorted(by_status.items())}
-
-
-def faults_of(errors: Sequence[Any]) -> list[Fault]:
-    """The first errors of pydantic as faults, with places in the words of the body: `net.layers.0.units`."""
-    return [Fault(_where(error["loc"]), str(error["msg"])) for error in errors[:FAULTS_MAX]]
-
-
-def in_words(faults: Sequence[Fault], *, found: int | None = None) -> str:
-    """The first fault as a sentence, without its full stop; and how many others were found."""
-    first, others = faults[0], (len(faults) if found is None else found) - 1
-    return f"{first.where}: {first.message.rstrip('.')}{f' (and {others:,} more)' if others else ''}"
-
-
-def _where(loc: tuple[int | str, ...]) -> str:
-    parts = [
-        str(part)
-        for before, part in zip(("", *loc), loc, strict=False)
-        if not (str(part) in KINDS and (before in UNIONS or isinstance(before, int)))
-        and not OPTION.fullmatch(str(part))
-    ]
-    return ".".join(parts) or "body"
 
 
 def _methods_at(request: Request) -> set[str]:

@@ -10,7 +10,7 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 
 from service.rejected import RateLimited
-from store.values import KeyRow
+from store.keys import KeyRow
 
 
 class Rates:

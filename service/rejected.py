@@ -3,32 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from service.faults import FAULTS_MAX, Fault
 from store.errors import Problem
-
-FAULTS_MAX = 20
-"""So many faults of one request are told by themselves, and how many others there are."""
-
-WHERE_MAX, MESSAGE_MAX, DETAIL_MAX = 200, 500, 5_000
-"""Characters: what is told of a request may quote it, and is not as long as it."""
-
-
-def shortened(text: str, characters_max: int) -> str:
-    """The text, or its beginning and a sign that more followed."""
-    return text if len(text) <= characters_max else f"{text[: characters_max - 1]}…"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One thing that is wrong, and where: `net.layers.2`, `labels[7]`, `query.limit`; both are shortened."""
-
-    where: str
-    message: str
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "where", shortened(self.where, WHERE_MAX))
-        object.__setattr__(self, "message", shortened(self.message, MESSAGE_MAX))
 
 
 class Rejected(Problem):

@@ -1,4 +1,4 @@
-"""What endpoints ask of a request: its raw body, the names in its path, its key, its page, its ETags."""
+"""What endpoints ask of a request: its raw body, the names in its path, its key, its page."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from service.rejected import (
     QueryInvalid,
 )
 from service.schemas import NUMBER_MAX
-from store.aliases import Expected
 
 JSON = "application/json"
 SAFETENSORS = "application/x-safetensors"
@@ -41,7 +40,6 @@ KEY_PATTERN = (
 )
 """The same for the OpenAPI document: bare, or quoted."""
 CHARSET = re.compile(r";\s*charset\s*=\s*\"?([^\s\";]*)", re.IGNORECASE)
-ETAG_OF_MOVE = re.compile(r'"(\d{1,9})"')
 
 Item = TypeVar("Item")
 
@@ -219,59 +217,3 @@ def _cursor(after: str) -> str:
 
 def _bad_cursor() -> QueryInvalid:
     return QueryInvalid(reason="cursor: must be the next_cursor of the page before")
-
-
-IfMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-Match",
-        description='The ETag that the alias had when you read it; "0": it must never have existed; *: it must exist.',
-        examples=['"3"'],
-        json_schema_extra={"pattern": r'^(\*|"[0-9]{1,9}")$'},
-    ),
-]
-
-
-async def _expected(if_match: IfMatch = None) -> Expected:
-    if if_match is None:
-        return None
-    if if_match.strip() == "*":
-        return "any"
-    if not (etag := ETAG_OF_MOVE.fullmatch(if_match.strip())):
-        raise QueryInvalid(reason='If-Match: must be * or the ETag that GET of the alias answered, such as "3"')
-    return int(etag[1])
-
-
-ExpectedSeq = Annotated[Expected, Depends(_expected)]
-
-
-async def _expected_or_new(
-    expected: ExpectedSeq,
-    if_none_match: Annotated[
-        str | None,
-        Header(
-            alias="If-None-Match",
-            description="*: the alias must not exist; never together with If-Match.",
-            json_schema_extra={"pattern": r"^\*$"},
-        ),
-    ] = None,
-) -> Expected:
-    if if_none_match is None:
-        return expected
-    if if_none_match.strip() != "*" or expected is not None:
-        raise QueryInvalid(reason="If-None-Match: must be *, without If-Match")
-    return "none"
-
-
-ExpectedSeqOrNew = Annotated[Expected, Depends(_expected_or_new)]
-IfNoneMatch = Annotated[
-    str | None, Header(alias="If-None-Match", description="The ETag of the answer you have; 304 if it is still good.")
-]
-
-
-def is_fresh(etag: str, if_none_match: str | None) -> bool:
-    """True when the caller has the answer with this ETag (RFC 9110, weak comparison)."""
-    if if_none_match is None:
-        return False
-    held = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}
-    return etag in held or "*" in held

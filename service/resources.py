@@ -1,14 +1,14 @@
-"""What the calls answer with. Times are ISO 8601 in UTC; KL, ELBO and entropies are in nats."""
+"""What the calls about models, blobs, updates and versions answer with. Times are ISO 8601 in UTC; KL is in nats."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
 from bayes import FamilyName
-from service.description import (
+from service.description_parts import (
     ChunkLimits,
     GatePart,
     Input,
@@ -22,11 +22,9 @@ from service.description import (
     SurprisePart,
 )
 from service.differences import PredictionDifference
-from service.schemas import Method
-from store.kinds import DeletionKind, ParkingKind, Publication, UpdateState
+from store.kinds import Publication, UpdateState
 
 NextCursor = Annotated[str | None, Field(description="Send it as `cursor` for the rest; null: this was the end.")]
-Nats = Annotated[float, Field(description="In nats.")]
 
 
 def moment(seconds: float) -> datetime:
@@ -106,64 +104,6 @@ class BlobResource(BaseModel):
     )
 
 
-class AcceptedBatch(BaseModel):
-    """The rows are stored, once, under this key."""
-
-    model: str = Field(examples=["digits"])
-    batch: int = Field(examples=[12])
-    rows: int = Field(examples=[100])
-    state: Literal["accepted"]
-    key: str = Field(examples=["2026-11-23T10:00/17"])
-    digest: str = Field(description="sha256 of the rows in their stored form, the same for every encoding.")
-    accepted_at: datetime
-
-
-BatchState = Literal["accepted", "in-chunk", "absorbed", "parked", "discarded", "forgotten"]
-SET_ASIDE: dict[ParkingKind, BatchState] = {
-    ParkingKind.PARK: "parked",
-    ParkingKind.DISCARD: "discarded",
-    ParkingKind.FORGET: "forgotten",
-}
-
-
-class BatchResource(BaseModel):
-    """A batch and how far it has come."""
-
-    model: str
-    batch: int
-    rows: int
-    state: BatchState
-    key: str
-    digest: str
-    accepted_at: datetime
-    chunk: int | None
-    absorbed_in: list[int] = Field(description="Versions that absorbed its chunk; several after a replay.")
-    on_head: bool = Field(description="Whether head has learned from it.")
-    deleted_at: datetime | None = Field(None, description="When its rows were deleted; null: they are kept.")
-
-
-class DeletionResource(BaseModel):
-    """The rows of a batch are deleted; that they were there, and what has learned from them, stays known."""
-
-    model: str
-    batch: int
-    digest: str
-    kind: DeletionKind = Field(description="By the model's retention, or because somebody asked.")
-    deleted_by: str
-    reason: str
-    deleted_at: datetime
-    bytes_removed: bool = Field(
-        description="false: a batch, version or prior has the same bytes, or a worker is about to remove them. "
-        "A key for some models is told of these alone: true also where only others have the same bytes."
-    )
-    learned_by: list[int] = Field(description="The versions that have the batch in their evidence. They stay.")
-
-
-class BatchList(BaseModel):
-    batches: list[BatchResource]
-    next_cursor: NextCursor
-
-
 class ProgressResource(BaseModel):
     step: int
     steps: int | None
@@ -205,56 +145,6 @@ class UpdateList(BaseModel):
 
 class ReplayResource(BaseModel):
     updates: list[UpdateResource]
-
-
-RowId = Annotated[
-    str | None, Field(None, description="The name that a label of this row is posted under; absent: it is not kept.")
-]
-
-
-class CategoricalAnswer(BaseModel):
-    """One row's prediction: entropy = aleatoric + mutual_information, in nats."""
-
-    label: int = Field(description="The most probable class.", examples=[3])
-    name: str | None = Field(None, description="Its name, when the model names its classes.")
-    probabilities: list[float]
-    entropy: Nats
-    aleatoric: Nats = Field(description="The part that more data would not take away, in nats.")
-    mutual_information: Nats = Field(description="The part that more data could take away, in nats.")
-    prediction: RowId
-
-
-class GaussianAnswer(BaseModel):
-    """One row's prediction, in label units: std^2 = epistemic_std^2 + noise_std^2."""
-
-    mean: list[float]
-    std: list[float]
-    epistemic_std: list[float]
-    noise_std: list[float]
-    lower: list[float] = Field(description="Lower end of the central interval.")
-    upper: list[float] = Field(description="Its upper end.")
-    prediction: RowId
-
-
-class PredictionResource(BaseModel):
-    """One answer per row of the inputs, in their order, and all it takes to get the same bytes again."""
-
-    model: str = Field(examples=["digits"])
-    version: int = Field(examples=[3])
-    digest: str
-    method: Method = Field(description="The one that answered.")
-    samples: int | None = Field(description="Draws of the ensemble; null for other methods.", examples=[None])
-    seed: int | None = Field(description="Which draws; null for other methods.", examples=[None])
-    instead_of: Literal["moments"] | None = Field(
-        None, description="What was asked for, where this model cannot answer so; else absent."
-    )
-    because: str | None = Field(None, description="Why it cannot; else absent.")
-    interval: float | None = Field(
-        None, description="Probability of the intervals; absent for classes.", examples=[0.9]
-    )
-    outputs: list[CategoricalAnswer] | list[GaussianAnswer]
-    prediction: str | None = Field(None, description="Its id, where it is kept for later labels; else absent.")
-    kept_until: datetime | None = Field(None, description="Until when; else absent.")
 
 
 class EvidenceResource(BaseModel):

@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 
 from bayes import Scores
 from store.history import History
-from store.scoring import BEGINNING, Place, Scoring
-from store.values import ScoreRow
+from store.scoring import BEGINNING, Place, ScoreRow, Scoring
 
 SPACING = 100
 """Batches from one kept sum to the next, at first."""

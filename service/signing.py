@@ -9,7 +9,7 @@ import json
 
 from service.told import told_of
 from store.deliveries import Delivery
-from store.values import EventRow
+from store.events import EventRow
 from store.webhooks import PREFIX
 
 

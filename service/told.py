@@ -11,9 +11,8 @@ from fastapi.sse import format_sse_event
 
 from service.rejected import QueryInvalid
 from service.resources import moment
-from store.events import Running
+from store.events import EventRow, Running
 from store.kinds import EventKind
-from store.values import EventRow
 
 PROGRESS = "progress"
 """What listeners are told beside the events that are kept: how far the running update is now."""

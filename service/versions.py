@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Response
 
+from service.etags import IfNoneMatch, is_fresh
 from service.problems import declared
 from service.rejected import QueryInvalid
-from service.requests import SAFETENSORS, IfNoneMatch, ModelName, PageAsked, PathNumber, TheHouse, is_fresh
+from service.requests import SAFETENSORS, ModelName, PageAsked, PathNumber, TheHouse
 from service.resources import (
     EvidenceResource,
     VersionList,

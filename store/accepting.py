@@ -13,7 +13,7 @@ from store.errors import IdempotencyKeyReused
 from store.events import tell_all
 from store.kinds import EventKind
 from store.queries import batch_totals, batches_of, is_to_be_learned, last_closed, to_batch
-from store.schema import batches, models, parkings
+from store.schema.learning import batches, models, parkings
 from store.tombstones import mark_returned, must_not_be_buried
 from store.values import Accepted, BatchRow, Json, ModelRow
 

@@ -18,7 +18,7 @@ from store.engine import connect
 from store.errors import BlobCorrupt, BlobMissing
 from store.folder import Folder
 from store.private import create
-from store.schema import versions
+from store.schema.learning import versions
 from store.tombstones import KEPT_ROWS, named_by_models
 
 ATTEMPTS = 5

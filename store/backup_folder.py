@@ -19,7 +19,8 @@ from store.digests import DIGEST, digest_of
 from store.engine import connect
 from store.folder import flush_folder
 from store.private import make_folder, opener
-from store.schema import batches, deletions, keys, models, moves, versions
+from store.schema.beside import deletions, keys
+from store.schema.learning import batches, models, moves, versions
 
 LEDGER = "ledger.sqlite"
 BLOBS = "blobs"

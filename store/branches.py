@@ -11,7 +11,7 @@ from sqlalchemy.sql import ColumnElement
 from store.kinds import HEAD
 from store.line import find_line
 from store.queries import aliases_of
-from store.schema import versions
+from store.schema.learning import versions
 
 
 @dataclass(frozen=True)

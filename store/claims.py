@@ -17,7 +17,7 @@ from store.events import tell
 from store.forgets import RunningForget, abandon, end_if_done, going_on, tip_of, told
 from store.kinds import HEAD, EventKind, ForgetState, ParkingKind, UpdateState
 from store.queries import decisions_on, find_chunk, find_version, newest_move, omitted_of, undecided_of
-from store.schema import batches, models, omissions, updates
+from store.schema.learning import batches, models, omissions, updates
 from store.tree import learned_among
 from store.values import ChunkRow, Claim, Json, ModelRow
 

@@ -9,7 +9,7 @@ from store.errors import NothingPending
 from store.events import tell
 from store.kinds import CloseReason, EventKind
 from store.queries import last_closed, next_number
-from store.schema import batches, chunks
+from store.schema.learning import batches, chunks
 from store.values import ModelRow, UpdateRow
 from store.writes import queue_update
 

@@ -14,10 +14,11 @@ from sqlalchemy import Connection, CursorResult, Engine, and_, func, or_, select
 from sqlalchemy.sql import ColumnElement
 
 from store.engine import Clock, database_clock, for_writing
-from store.events import read_after
+from store.events import EventRow, read_after
 from store.kinds import EventKind
-from store.schema import events, models, webhooks
-from store.values import EventRow, Json
+from store.schema.beside import events, webhooks
+from store.schema.learning import models
+from store.values import Json
 from store.webhooks import ended, kinds_of
 
 ERROR_LENGTH_MAX = 500

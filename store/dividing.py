@@ -21,7 +21,7 @@ from store.kinds import HEAD, EventKind, ForgetState, MoveKind, ParkingKind, Pub
 from store.learned import evidence_of
 from store.parking import Decision, decide, give_back
 from store.queries import IS_DELETED, find_model, find_version, must_be_decided, newest_move, next_number
-from store.schema import batches, forgets, updates, versions
+from store.schema.learning import batches, forgets, updates, versions
 from store.tombstones import must_not_be_buried
 from store.tree import on_line, place_of_child
 from store.values import Json, ModelRow, MoveRow, Part

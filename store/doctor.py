@@ -14,7 +14,8 @@ from store.evidence import EvidenceOfHead, evidence_of_head
 from store.invariants import violations
 from store.migrate import require_current
 from store.queries import IS_DELETED, to_model
-from store.schema import batches, models, tombstones, versions
+from store.schema.beside import tombstones
+from store.schema.learning import batches, models, versions
 from store.tombstones import PRIOR_BLOBS, named_among
 from store.values import ModelRow
 

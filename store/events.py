@@ -14,8 +14,9 @@ from sqlalchemy import Connection, Engine, Integer, Row, and_, bindparam, func, 
 
 from store.kinds import EventKind, UpdateState
 from store.queries import find_model
-from store.schema import events, models, updates
-from store.values import EventRow, Json
+from store.schema.beside import events
+from store.schema.learning import models, updates
+from store.values import Json
 
 LIMIT = 100
 NAMED = frozenset({"model", "number", "kind", "at"})
@@ -28,6 +29,16 @@ NEWEST = select(func.coalesce(func.max(events.c.number), 0)).where(
 )
 ADD = insert(events)
 """Asked in nearly every write, and so built once."""
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """Something that happened; `number` counts the model's events in the order of their commits."""
+
+    number: int
+    kind: EventKind
+    facts: Json
+    at: float
 
 
 def tell(connection: Connection, model_id: int, kind: EventKind, facts: Json, *, at: float) -> None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 from store.kinds import HEAD
 from store.learned import evidence_of
 from store.queries import newest_move
-from store.schema import batches, versions
+from store.schema.learning import batches, versions
 from store.tree import line_of
 from store.values import ModelRow
 

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, select
 
 from store.dividing import divisions_of
 from store.queries import find_model, find_version
-from store.schema import batches, versions
+from store.schema.learning import batches, versions
 from store.tree import learned_of, line_of
 from store.values import ModelRow, VersionRow
 

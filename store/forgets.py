@@ -14,7 +14,7 @@ from sqlalchemy import Connection, func, select, update
 from store.errors import ForgetOvertaken, Problem
 from store.events import tell
 from store.kinds import HEAD, OPEN, EventKind, ForgetState, MoveKind, UpdateState
-from store.schema import forgets, moves, updates, versions
+from store.schema.learning import forgets, moves, updates, versions
 from store.values import Json, ModelRow, MoveRow
 from store.waker import announce
 from store.writes import insert_move

@@ -6,7 +6,7 @@ What comes of it is in store/forgets.py and store/claims.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, insert, select
@@ -17,9 +17,9 @@ from store.forgets import abandon, end_if_done, going_on, running_forget
 from store.kinds import HEAD, ForgetState, ParkingKind, UpdateState
 from store.parking import Decision, decide, give_back
 from store.queries import batches_of, deleted_among, find_model, find_version, must_be_decided, newest_move, next_number
-from store.schema import batches, forgets, updates
+from store.schema.learning import batches, forgets, updates
 from store.tree import learned_of
-from store.values import ForgetRow, ModelRow, MoveRow, Part
+from store.values import ModelRow, MoveRow, Part
 from store.waker import announce
 from store.writes import lock_model, queue_update
 
@@ -27,6 +27,30 @@ LIMIT = 100
 
 REPLAY = "replay"
 """How a forget is done: what followed is learned again."""
+
+
+@dataclass(frozen=True)
+class ForgetRow:
+    """Head's line, learned anew without these batches; clients see the old head until it is done."""
+
+    number: int
+    batches: tuple[int, ...]
+    method: str
+    state: ForgetState
+    base: int
+    """The version that it starts from."""
+    head: int | None
+    """Where head moved to; None until it is done."""
+    updates: tuple[int, ...]
+    """Its steps, in their order."""
+    published: int
+    """How many of them are done."""
+    error_code: str | None
+    error_message: str | None
+    asked_by: str
+    reason: str
+    created_at: float
+    finished_at: float | None
 
 
 class Forgetting:

@@ -9,7 +9,7 @@ from store.errors import VersionForgotten
 from store.kinds import GIVEN_UP
 from store.line import find_line
 from store.queries import CHUNK
-from store.schema import batches, parkings
+from store.schema.learning import batches, parkings
 from store.tree import parts_of_chunks
 from store.values import ModelRow
 

@@ -36,7 +36,7 @@ from store.queries import (
     versions_of,
 )
 from store.runs import Runs
-from store.schema import batches, models, moves, updates, versions
+from store.schema.learning import batches, models, moves, updates, versions
 from store.tombstones import holders_of
 from store.tree import born_of, learned_of, on_line, scores_on_line
 from store.values import BatchRow, Counters, Evidence, Json, ModelRow, MoveRow, Part, Resolved, UpdateRow, VersionRow

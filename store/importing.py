@@ -10,7 +10,7 @@ from store.engine import Clock, database_clock, for_writing
 from store.errors import ModelExists
 from store.kinds import HEAD, MoveKind, Publication
 from store.queries import find_model
-from store.schema import models, versions
+from store.schema.learning import models, versions
 from store.tombstones import must_not_be_buried
 from store.values import Json, ModelRow
 from store.writes import insert_move, insert_once

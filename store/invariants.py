@@ -7,94 +7,35 @@ needs a transaction that sees one moment (`store.engine.for_examining`): between
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
 from itertools import accumulate, pairwise
-from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, func, select
+from sqlalchemy import Connection, func, select
 
+from store.books import Books, books_of
 from store.divided_books import absorbed_by, faults_of_divisions
 from store.import_books import brought, faults_of_import
-from store.kinds import CHALLENGER, GIVEN_UP, HEAD, OPEN, MoveKind, Publication, UpdateState
+from store.kinds import HEAD, OPEN, Publication, UpdateState
 from store.labeled import mislabeled
 from store.lines import Absorbed, Lines
+from store.move_books import faults_of_head, faults_of_moves
 from store.part_books import faults_of_comebacks, faults_of_decisions, faults_of_forgets, faults_of_parts
 from store.placed import placed
-from store.schema import (
-    batches,
-    chunks,
-    deletions,
-    events,
-    forgets,
-    models,
-    moves,
-    omissions,
-    parkings,
-    updates,
-    versions,
-)
+from store.schema.beside import events
+from store.schema.learning import models
 from store.tombstones import named_and_buried
-from store.values import Json
-
-Rows = Sequence[Row[Any]]
-
-
-@dataclass(frozen=True)
-class Books:
-    """The rows of one model, in the order of their numbers; moves by alias and seq."""
-
-    imported: Json | None
-    batches: Rows
-    chunks: Rows
-    updates: Rows
-    versions: Rows
-    moves: Rows
-    deletions: Rows
-    omissions: Rows
-    forgets: Rows
-    parkings: Rows
-
-    @property
-    def discarded(self) -> frozenset[int]:
-        """The batches that nothing learns from any more."""
-        newest = {row.batch: row.kind for row in self.parkings}
-        return frozenset(batch for batch, kind in newest.items() if kind in GIVEN_UP)
-
-    @property
-    def omitted(self) -> dict[int, frozenset[int]]:
-        """The batches that each update leaves out, of those that leave any out."""
-        found = defaultdict[int, set[int]](set)
-        for row in self.omissions:
-            found[row.update].add(row.batch)
-        return {update: frozenset(left_out) for update, left_out in found.items()}
 
 
 def violations(connection: Connection) -> list[str]:
     """A sentence for everything wrong with the books, which names the model and the thing; none when they are sound."""
     found = connection.execute(select(models.c.id, models.c.name, models.c.imported).order_by(models.c.id)).all()
-    faults = [f"{row.name}: {fault}" for row in found for fault in _faults(_read(connection, row.id, row.imported))]
+    faults = [
+        f"{row.name}: {fault}"
+        for row in found
+        for fault in _faults(books_of(connection, row.id, imported=row.imported))
+    ]
     return [*faults, *_untold(connection), *_buried(connection), *mislabeled(connection)]
-
-
-def _read(connection: Connection, model_id: int, imported: Json | None) -> Books:
-    # Of batches, which may be many, only what is asked of them.
-    held = select(batches.c.number, batches.c.rows, batches.c.key)
-    named = [column for column in versions.c if column.name not in {"report", "created_at", "kl_nats"}]
-    queries: dict[Table, Select[Any]] = {
-        batches: held.order_by(batches.c.number),
-        chunks: select(chunks).order_by(chunks.c.number),
-        updates: select(updates).order_by(updates.c.number),
-        versions: select(*named).order_by(versions.c.number),
-        moves: select(moves).order_by(moves.c.alias, moves.c.seq),
-        deletions: select(deletions).order_by(deletions.c.batch),
-        omissions: select(omissions).order_by(omissions.c["update"], omissions.c.batch),
-        forgets: select(forgets).order_by(forgets.c.number),
-        parkings: select(parkings).order_by(parkings.c.batch, parkings.c.seq),
-    }
-    rows = (connection.execute(query.where(table.c.model_id == model_id)).all() for table, query in queries.items())
-    return Books(imported, *rows)
 
 
 def _untold(connection: Connection) -> Iterator[str]:
@@ -157,8 +98,8 @@ def _faults(books: Books) -> Iterator[str]:
         lines=lines,
     )
     yield from (f"version {version} counts chunk {chunk} {count} times" for version, chunk, count in lines.repeated)
-    yield from _moves(books)
-    yield from _head(books, lines)
+    yield from faults_of_moves(books)
+    yield from faults_of_head(books, lines)
 
 
 def _numbered(books: Books) -> Iterator[str]:
@@ -282,58 +223,3 @@ def _versions(books: Books) -> Iterator[str]:
     published = {row.number for row in books.updates if row.state == UpdateState.PUBLISHED}
     for update in sorted(published ^ set(born)):
         yield f"update {update} and the versions disagree about its being published"
-
-
-def _moves(books: Books) -> Iterator[str]:
-    """Each alias has a history without gaps, of kinds that it can have, in the order of time."""
-    numbers = {row.number for row in books.versions}
-    histories = defaultdict[str, list[Row[Any]]](list)
-    for row in books.moves:
-        histories[row.alias].append(row)
-    for alias, history in histories.items():
-        if [row.seq for row in history] != list(range(1, len(history) + 1)):
-            yield f"the history of alias '{alias}' has a gap"
-        if any(later.moved_at < earlier.moved_at for earlier, later in pairwise(history)):
-            yield f"the history of alias '{alias}' goes back in time"
-        before: int | None = None
-        for row in history:
-            if row.version is not None and row.version not in numbers:
-                yield f"move {row.seq} of alias '{alias}' points at version {row.version}, which does not exist"
-            if not _is_sensible(row, before):
-                yield f"move {row.seq} of alias '{alias}' cannot be of kind '{row.kind}'"
-            before = row.version
-
-
-def _is_sensible(move: Row[Any], before: int | None) -> bool:
-    """`before` is where the alias pointed until this move."""
-    if move.alias == HEAD:
-        by_kind = move.kind in {MoveKind.PUBLISH, MoveKind.PUT, MoveKind.ROLLBACK, MoveKind.FORGET}
-        return move.version is not None and (move.kind == MoveKind.CREATE if move.seq == 1 else by_kind)
-    if move.kind == MoveKind.REMOVE:
-        return move.version is None and before is not None
-    by_hold = move.kind == MoveKind.HOLD and move.alias == CHALLENGER
-    return (move.kind == MoveKind.PUT or by_hold) and move.version is not None
-
-
-def _head(books: Books, lines: Lines) -> Iterator[str]:
-    """Head was the parent when a version was published, once each, and is rolled back along its line."""
-    history = [row for row in books.moves if row.alias == HEAD]
-    if not history or history[-1].version is None:
-        yield "head points at no version"
-    for before, move in pairwise(history):
-        if move.kind == MoveKind.PUBLISH and before.version != lines.parents.get(move.version):
-            yield f"version {move.version} was published while head was {before.version}, not its parent"
-        if move.kind == MoveKind.ROLLBACK and not _is_back(lines, move.version, before.version):
-            yield f"move {move.seq} rolls head back from {before.version} to {move.version}, not along its line"
-    published = Counter(row.version for row in history if row.kind == MoveKind.PUBLISH)
-    for row in books.versions:
-        if published[row.number] != (row.publication == Publication.HEAD):
-            yield f"version {row.number} ({row.publication}) was published by {published[row.number]} moves of head"
-    held = Counter(row.version for row in books.moves if row.kind == MoveKind.HOLD)
-    for row in books.versions:
-        if held[row.number] != (row.publication in {Publication.GATED, Publication.MANUAL}):
-            yield f"version {row.number} ({row.publication}) was held by {held[row.number]} moves of the challenger"
-
-
-def _is_back(lines: Lines, to: int, head: int) -> bool:
-    return to != head and lines.is_on_line(to, head)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, delete, insert, select
 
 from store.engine import Clock, database_clock, for_writing
 from store.errors import PredictionExpired, PredictionNotFound
 from store.queries import find_model
-from store.schema import labels, models, predictions
-from store.values import KeptPrediction, LabelRow
+from store.schema.beside import labels, predictions
+from store.schema.learning import models
 
 ID = re.compile(r"p([0-9a-f]{11})[A-Za-z0-9_-]{22}", re.ASCII)
 """Until when it is kept, in milliseconds since 1970, and 128 bits that nobody guesses."""
@@ -21,6 +22,35 @@ NAMED = re.compile(rf"({ID.pattern})(?:\.(0|[1-9][0-9]{{0,8}}))?", re.ASCII)
 """A prediction, or with its number behind a dot one of its rows."""
 SWEPT = 200
 """Predictions that are removed in one transaction; other writers wait as long as that takes."""
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """A label that arrived later: which row of a kept prediction it is for, and which row of a batch that became."""
+
+    prediction: str
+    row: int
+    label: Any
+    """The index of its class, or its numbers."""
+    batch: int
+    batch_row: int
+    labeled_at: float
+
+
+@dataclass(frozen=True)
+class KeptPrediction:
+    """A prediction that is kept until a moment, and the labels that came for it."""
+
+    id: str
+    version: int
+    digest: str
+    rows: int
+    inputs: bytes = field(repr=False)
+    answer: bytes = field(repr=False)
+    predicted_by: str
+    predicted_at: float
+    kept_until: float
+    labels: tuple[LabelRow, ...]
 
 
 @dataclass(frozen=True)

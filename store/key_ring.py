@@ -13,9 +13,8 @@ from sqlalchemy.dialects import sqlite
 
 from store.changes import Changes
 from store.engine import DATABASE_DOWN
-from store.keys import InForce, Keys
-from store.schema import keys
-from store.values import KeyRow
+from store.keys import InForce, KeyRow, Keys
+from store.schema.beside import keys
 
 MARK = str(select(func.count(), func.count(keys.c.revoked_at), func.max(keys.c.id)).compile(dialect=sqlite.dialect()))
 FRESH_SECONDS = 1.0

@@ -8,6 +8,7 @@ import re
 import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any
 
 from sqlalchemy import Engine, Row, select, update
@@ -15,8 +16,7 @@ from sqlalchemy import Engine, Row, select, update
 from store.engine import Clock, database_clock, for_writing
 from store.errors import KeyExists, KeyGiven, KeyNotFound, KeyUnusable
 from store.kinds import ALL_MODELS, Scope
-from store.schema import keys
-from store.values import KeyRow
+from store.schema.beside import keys
 from store.writes import insert_once
 
 PREFIX = "posterity_"
@@ -33,6 +33,32 @@ OURS = frozenset({"anonymous", "client", "local", "service", "worker"})
 EXPIRES_MAX = 32_503_680_000.0
 """The year 3000; times far beyond cannot be written as dates."""
 LIMIT = 100
+
+
+@dataclass(frozen=True)
+class KeyRow:
+    """A key as the ledger knows it; the key itself is nowhere."""
+
+    name: str
+    hash: str = field(repr=False)
+    scopes: frozenset[Scope]
+    models: str
+    """Which models it is for: a pattern as of `fnmatch`, where * stands for all."""
+    requests_per_minute: int | None
+    created_by: str
+    created_at: float
+    expires_at: float | None
+    revoked_at: float | None
+
+    @property
+    def is_for_all(self) -> bool:
+        return self.models == ALL_MODELS
+
+    def is_for(self, model: str) -> bool:
+        return fnmatchcase(model, self.models)
+
+    def is_expired(self, now: float) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,10 @@ from datetime import UTC, datetime
 
 from store.engine import connect
 from store.errors import Problem
-from store.keys import Keys
+from store.keys import KeyRow, Keys
 from store.kinds import ALL_MODELS, Scope
 from store.migrate import require_current, upgrade
 from store.settings import REQUESTS_MAX, Settings
-from store.values import KeyRow
 
 LOCAL = "local"
 """Who made it: whoever may read the database's address."""

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, and_, func, select
 
-from store.schema import batches, labels, models
+from store.schema.beside import labels
+from store.schema.learning import batches, models
 
 
 def mislabeled(connection: Connection) -> Iterator[str]:

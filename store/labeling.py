@@ -16,11 +16,11 @@ from sqlalchemy.dialects import postgresql, sqlite
 from store.accepting import Posted, accept_in_order
 from store.engine import Clock
 from store.errors import IdempotencyKeyReused, Problem
-from store.kept_predictions import to_label
+from store.kept_predictions import LabelRow, to_label
 from store.ledger import Ledger
 from store.queries import find_model
-from store.schema import labels, predictions
-from store.values import Accepted, BatchRow, LabelRow, ModelRow
+from store.schema.beside import labels, predictions
+from store.values import Accepted, BatchRow, ModelRow
 from store.writes import lock_model
 
 ASKED = 500

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, selec
 
 from store.line import Line, find_line
 from store.runs import Run, Runs
-from store.schema import batches, chunks, omissions, versions
+from store.schema.learning import batches, chunks, omissions, versions
 from store.tree import parts_of_chunks, version_at
 from store.values import Evidence
 

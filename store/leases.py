@@ -21,7 +21,7 @@ from store.kinds import HEAD, ParkingKind, UpdateState
 from store.parking import Decision, decide
 from store.publishing import Result, insert_version
 from store.queries import find_version, newest_move
-from store.schema import updates
+from store.schema.learning import updates
 from store.tombstones import must_not_be_buried
 from store.values import Claim, Json, MoveRow, Progress, Scored, VersionRow
 from store.waker import announce

@@ -20,7 +20,7 @@ from store.events import tell
 from store.forgets import abandon
 from store.kinds import HEAD, CloseReason, EventKind, ForgetState, MoveKind, Publication, UpdateState
 from store.queries import deleted_among, find_chunk, find_model, find_update, set_aside
-from store.schema import models, updates, versions
+from store.schema.learning import models, updates, versions
 from store.tombstones import digests_of_prior, must_not_be_buried, readmit
 from store.tree import learned_among
 from store.values import Accepted, Json, ModelRow, UpdateRow

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, and_, or_, select
 from sqlalchemy.sql import ColumnElement
 
-from store.schema import versions
+from store.schema.learning import versions
 
 SEGMENTS_AT_ONCE = 100
 """In one query; SQLite bounds how long a condition may be."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from obstore.store import S3Store
 from store.digests import Listed, Opened, digest_in, digest_of, name_of
 from store.errors import BlobCorrupt, BlobMissing, BlobStoreError
 from store.refusals import reason_of
-from store.settings import ENDPOINT_VARIABLES
+from store.urls import is_plain_endpoint
 
 PUTS_AT_ONCE = 16
 PARTS_AT_ONCE = 4
@@ -229,12 +228,10 @@ class InMemory(BytesIO, Opened):
 
 
 def _connected(url: str, seconds: float, *, retries: int) -> S3Store:
-    # Only who writes http:// is served without encryption.
-    is_plain = any(os.environ.get(name, "").startswith("http://") for name in ENDPOINT_VARIABLES)
     return S3Store.from_url(
         url,
         client_options={
-            "allow_http": is_plain,
+            "allow_http": is_plain_endpoint(),
             "connect_timeout": timedelta(seconds=min(5.0, seconds)),
             "timeout": timedelta(seconds=seconds),
         },

@@ -25,9 +25,9 @@ from store.queries import (
     omitted_of,
     to_batch,
 )
-from store.schema import batches, omissions, parkings, updates
+from store.schema.learning import batches, omissions, parkings, updates
 from store.tree import learned_among
-from store.values import BatchRow, Json, ModelRow, ParkingRow, UpdateRow
+from store.values import BatchRow, Json, ModelRow, UpdateRow
 from store.waker import announce
 from store.writes import head_of, lock_model, queue_update
 
@@ -39,6 +39,20 @@ TOLD = {
     ParkingKind.DISCARD: EventKind.DISCARDED,
     ParkingKind.FORGET: EventKind.DISCARDED,
 }
+
+
+@dataclass(frozen=True)
+class ParkingRow:
+    """A decision about a batch."""
+
+    batch: int
+    seq: int
+    kind: ParkingKind
+    decided_by: str
+    reason: str
+    facts: Json
+    """What led to it, as the surprise of its rows."""
+    decided_at: float
 
 
 @dataclass(frozen=True)

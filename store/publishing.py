@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, insert, select
 
 from store.events import tell
 from store.kinds import CHALLENGER, HEAD, EventKind, MoveKind, Publication
-from store.schema import scores, versions
+from store.schema.learning import scores, versions
 from store.tree import place_of_child
 from store.values import Claim, Json, ModelRow, Scored
 from store.writes import insert_move, insert_once

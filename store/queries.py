@@ -24,7 +24,8 @@ from sqlalchemy.sql import ColumnElement
 
 from store.errors import ChunkNotFound, HeadUndecided, ModelNotFound, UpdateNotFound, VersionNotFound
 from store.kinds import CloseReason, MoveKind, ParkingKind, Publication, UpdateState
-from store.schema import batches, chunks, deletions, models, moves, omissions, parkings, updates, versions
+from store.schema.beside import deletions
+from store.schema.learning import batches, chunks, models, moves, omissions, parkings, updates, versions
 from store.values import BatchRow, ChunkRow, ModelRow, MoveRow, UpdateRow, VersionRow
 
 IS_DELETED = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, Table, select
 
 from store.kinds import OPEN
-from store.schema import (
+from store.schema.beside import deletions, events, labels
+from store.schema.learning import (
     batches,
     chunks,
-    deletions,
-    events,
     forgets,
-    labels,
     models,
     moves,
     omissions,

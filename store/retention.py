@@ -15,13 +15,30 @@ from store.errors import BatchNotFound, BatchWaiting
 from store.events import tell_all
 from store.kinds import GIVEN_UP, OPEN, DeletionKind, EventKind, ParkingKind, UpdateState
 from store.queries import IS_DELETED, batches_of, decisions_on, find_model, omitted_of, to_chunk, to_model
-from store.schema import batches, chunks, deletions, models, tombstones, updates, versions
+from store.schema.beside import deletions, tombstones
+from store.schema.learning import batches, chunks, models, updates, versions
 from store.tombstones import bury
 from store.tree import born_of, descendants_of, learned_by_heads
-from store.values import ChunkRow, Deletion, ModelRow
+from store.values import ChunkRow, ModelRow
 from store.writes import lock_model
 
 DAY_SECONDS = 86_400.0
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """A batch whose rows were given up; what it was, and what was learned from it, stays known."""
+
+    batch: int
+    digest: str
+    kind: DeletionKind
+    deleted_by: str
+    reason: str
+    deleted_at: float
+    bytes_removed: bool
+    """False: something else has the same bytes, or they are still to be removed."""
+    learned_by: tuple[int, ...]
+    """The versions that have the batch in their evidence."""
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,26 @@ from sqlalchemy.sql import ColumnElement
 
 from store.kinds import Publication
 from store.queries import find_model
-from store.schema import chunks, omissions, scores, versions
-from store.values import Json, ModelRow, ScoreRow
+from store.schema.learning import chunks, omissions, scores, versions
+from store.values import Json, ModelRow
 
 LIMIT = 500
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """How a version predicted a batch before anything learned from it, as it was kept; None: nothing finite.
+
+    `update` learned from it, and published the version `learned`.
+    """
+
+    batch: int
+    version: int
+    update: int
+    learned: int
+    scores: Json | None
+    surprise: Json | None
+    scored_at: float
 
 
 @dataclass(frozen=True)

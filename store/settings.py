@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, Self
-from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import (
@@ -17,7 +15,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError
+
+from store.urls import check_blobs, check_ledger, folder_of
 
 PREFIX = "POSTERITY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -26,8 +25,6 @@ OF_OTHERS = ("URL", "KEY", "KEY_FILE", "TEST_DATABASE_URL", "TEST_S3")
 NO_SETTINGS = {CONFIG_VARIABLE} | {f"{PREFIX}{name}" for name in OF_OTHERS}
 """Variables of this prefix that others read: the client its URL and its key, the tests their servers."""
 REQUESTS_MAX = 1_000_000
-BUCKET = re.compile(r"s3://[\w.-]+(/[\w-][\w.-]*)*/?", re.ASCII)
-ENDPOINT_VARIABLES = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 
 
 class Settings(BaseSettings):
@@ -164,25 +161,15 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def names_a_known_engine(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and _backend(url.get_secret_value()) not in {"sqlite", "postgresql"}:
-            raise ValueError("the ledger runs on sqlite:///… and on postgresql+psycopg://…")
-        if url is not None and not _names_its_file(url.get_secret_value()):
-            raise ValueError(
-                "an embedded ledger is a file that its processes share: sqlite:///folder/ledger.sqlite, not in memory "
-                "and no file: URI"
-            )
+        if url is not None:
+            check_ledger(url.get_secret_value())
         return url
 
     @field_validator("blob_url")
     @classmethod
     def names_a_known_store(cls, url: str | None) -> str | None:
-        if url is None or _folder_of(url) is not None:
-            return url
-        if BUCKET.fullmatch(url) is None:
-            raise ValueError("blobs are kept at s3://bucket/prefix, without credentials in it, or file:///folder")
-        for name in ENDPOINT_VARIABLES:
-            if not os.environ.get(name, "https://").startswith(("http://", "https://")):
-                raise ValueError(f"{name} must begin with https:// (or http://)")
+        if url is not None:
+            check_blobs(url)
         return url
 
     @model_validator(mode="after")
@@ -218,7 +205,7 @@ class Settings(BaseSettings):
     def blob_folder(self) -> Path | None:
         """The folder of the blobs; None: they are in an object store."""
         if self.blob_url is not None:
-            return _folder_of(self.blob_url)
+            return folder_of(self.blob_url)
         return (self.blob_dir or self.data_dir / "blobs").resolve()
 
     @property
@@ -245,28 +232,6 @@ class Settings(BaseSettings):
 def config_file() -> Path:
     """The TOML file of this process: what POSTERITY_CONFIG names, else posterity.toml where it was started."""
     return Path(os.environ.get(CONFIG_VARIABLE, CONFIG_DEFAULT))
-
-
-def _backend(url: str) -> str | None:
-    try:
-        return make_url(url).get_backend_name()
-    except ArgumentError:
-        return None
-
-
-def _names_its_file(url: str) -> bool:
-    """False for a SQLite database that has no file, or has it under another name than the URL's path."""
-    parsed = make_url(url)
-    file = parsed.database or ":memory:"
-    return parsed.get_backend_name() != "sqlite" or not file.startswith((":memory:", "file:"))
-
-
-def _folder_of(url: str) -> Path | None:
-    """The folder that a file:// URL names; None: it is none, or names no absolute path of this machine."""
-    parts = urlsplit(url)
-    path = Path(unquote(parts.path))
-    is_here = parts.scheme == "file" and parts.netloc in {"", "localhost"} and not parts.query and not parts.fragment
-    return path if is_here and path.is_absolute() else None
 
 
 def _source(name: str, in_file: dict[str, object]) -> str:

@@ -21,7 +21,8 @@ from sqlalchemy import Connection, CursorResult, delete, insert, select, text, u
 
 from store.errors import BlobBuried
 from store.queries import IS_DELETED
-from store.schema import batches, models, tombstones, versions
+from store.schema.beside import tombstones
+from store.schema.learning import batches, models, versions
 from store.values import Json
 
 KEPT_ROWS = select(batches.c.digest).where(~IS_DELETED)

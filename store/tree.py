@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Row, Select, and_, exists, func, select
 from store.kinds import HEAD, Publication
 from store.line import Line, find_line
 from store.queries import omitted_of
-from store.schema import chunks, moves, omissions, scores, versions
+from store.schema.learning import chunks, moves, omissions, scores, versions
 from store.values import Json, Part
 
 

@@ -1,23 +1,14 @@
-"""What the ledger answers with: frozen rows, in the words of the glossary. Times are seconds since 1970 (UTC)."""
+"""What the ledger answers with: frozen rows, in the words of the glossary. Times are seconds since 1970 (UTC).
+
+The rows of what one module alone keeps, as keys, are beside its functions.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
+from dataclasses import dataclass
 from typing import Any
 
-from store.kinds import (
-    ALL_MODELS,
-    CloseReason,
-    DeletionKind,
-    EventKind,
-    ForgetState,
-    MoveKind,
-    ParkingKind,
-    Publication,
-    Scope,
-    UpdateState,
-)
+from store.kinds import CloseReason, MoveKind, ParkingKind, Publication, UpdateState
 from store.runs import Runs
 
 Json = dict[str, Any]
@@ -187,82 +178,12 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Deletion:
-    """A batch whose rows were given up; what it was, and what was learned from it, stays known."""
-
-    batch: int
-    digest: str
-    kind: DeletionKind
-    deleted_by: str
-    reason: str
-    deleted_at: float
-    bytes_removed: bool
-    """False: something else has the same bytes, or they are still to be removed."""
-    learned_by: tuple[int, ...]
-    """The versions that have the batch in their evidence."""
-
-
-@dataclass(frozen=True)
-class ParkingRow:
-    """A decision about a batch."""
-
-    batch: int
-    seq: int
-    kind: ParkingKind
-    decided_by: str
-    reason: str
-    facts: Json
-    """What led to it, as the surprise of its rows."""
-    decided_at: float
-
-
-@dataclass(frozen=True)
-class ForgetRow:
-    """Head's line, learned anew without these batches; clients see the old head until it is done."""
-
-    number: int
-    batches: tuple[int, ...]
-    method: str
-    state: ForgetState
-    base: int
-    """The version that it starts from."""
-    head: int | None
-    """Where head moved to; None until it is done."""
-    updates: tuple[int, ...]
-    """Its steps, in their order."""
-    published: int
-    """How many of them are done."""
-    error_code: str | None
-    error_message: str | None
-    asked_by: str
-    reason: str
-    created_at: float
-    finished_at: float | None
-
-
-@dataclass(frozen=True)
 class Scored:
     """How a version predicted a batch before anything learned from it; None where it predicted nothing finite."""
 
     batch: int
     scores: Json | None
     surprise: Json | None = None
-
-
-@dataclass(frozen=True)
-class ScoreRow:
-    """The same, as it was kept: the version had not learned from the batch.
-
-    `update` learned from it, and published the version `learned`.
-    """
-
-    batch: int
-    version: int
-    update: int
-    learned: int
-    scores: Json | None
-    surprise: Json | None
-    scored_at: float
 
 
 @dataclass(frozen=True)
@@ -275,71 +196,6 @@ class MoveRow:
     moved_by: str
     reason: str
     moved_at: float
-
-
-@dataclass(frozen=True)
-class EventRow:
-    """Something that happened; `number` counts the model's events in the order of their commits."""
-
-    number: int
-    kind: EventKind
-    facts: Json
-    at: float
-
-
-@dataclass(frozen=True)
-class KeyRow:
-    """A key as the ledger knows it; the key itself is nowhere."""
-
-    name: str
-    hash: str = field(repr=False)
-    scopes: frozenset[Scope]
-    models: str
-    """Which models it is for: a pattern as of `fnmatch`, where * stands for all."""
-    requests_per_minute: int | None
-    created_by: str
-    created_at: float
-    expires_at: float | None
-    revoked_at: float | None
-
-    @property
-    def is_for_all(self) -> bool:
-        return self.models == ALL_MODELS
-
-    def is_for(self, model: str) -> bool:
-        return fnmatchcase(model, self.models)
-
-    def is_expired(self, now: float) -> bool:
-        return self.expires_at is not None and self.expires_at <= now
-
-
-@dataclass(frozen=True)
-class LabelRow:
-    """A label that arrived later: which row of a kept prediction it is for, and which row of a batch that became."""
-
-    prediction: str
-    row: int
-    label: Any
-    """The index of its class, or its numbers."""
-    batch: int
-    batch_row: int
-    labeled_at: float
-
-
-@dataclass(frozen=True)
-class KeptPrediction:
-    """A prediction that is kept until a moment, and the labels that came for it."""
-
-    id: str
-    version: int
-    digest: str
-    rows: int
-    inputs: bytes = field(repr=False)
-    answer: bytes = field(repr=False)
-    predicted_by: str
-    predicted_at: float
-    kept_until: float
-    labels: tuple[LabelRow, ...]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from store.engine import Clock, database_clock, for_writing
 from store.errors import WebhookNotFound
 from store.kinds import EventKind
 from store.queries import find_model, next_number
-from store.schema import events, webhooks
+from store.schema.beside import events, webhooks
 from store.values import Json
 from store.writes import lock_model
 

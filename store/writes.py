@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from store.events import tell
 from store.kinds import HEAD, EventKind, UpdateState
 from store.queries import find_model, find_update, newest_move, next_number
-from store.schema import models, moves, omissions, updates
+from store.schema.learning import models, moves, omissions, updates
 from store.values import Json, ModelRow, MoveRow, UpdateRow
 from store.waker import announce
 

@@ -1,4 +1,4 @@
-"""`python -m tests.schema`: on each engine, the migrations lead from nothing to what store/schema.py says."""
+"""`python -m tests.schema`: on each engine, the migrations lead from nothing to what store/schema says."""
 
 from __future__ import annotations
 

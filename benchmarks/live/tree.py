@@ -12,7 +12,8 @@ from sqlalchemy import Connection, Table, insert
 
 from store.kinds import HEAD, CloseReason, EventKind, MoveKind, Publication, UpdateState
 from store.queries import find_model, next_number
-from store.schema import batches, chunks, events, moves, scores, updates, versions
+from store.schema.beside import events
+from store.schema.learning import batches, chunks, moves, scores, updates, versions
 from store.values import Json
 
 ROWS = 2

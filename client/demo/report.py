@@ -9,8 +9,9 @@ from sklearn.metrics import accuracy_score, log_loss
 
 from client.demo.data import Labels
 from client.errors import ClientProblem
+from client.moves import Move
 from client.prediction import Floats, Prediction
-from client.values import Move, Update, Version
+from client.values import Update, Version
 
 BINS = 15
 

@@ -3,8 +3,9 @@ import torch
 from torch import Tensor
 
 from bayes import Conv3Fc3, InvalidDescription, Layers, LeNet5, Mlp, Net
-from bayes.layers import WIDTH_MAX, Conv, Dense, Flatten, MaxPool, Relu, Shape, Weighted, apply, forward
+from bayes.layers import Conv, Dense, Flatten, MaxPool, Relu, Shape, Weighted, apply, forward
 from bayes.nets import Torchvision, expand, network
+from bayes.placing import WIDTH_MAX
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from client import ClientProblem, ServiceProblem, UnexpectedAnswer
+from client import AsyncClient, Client, ClientProblem, ServiceProblem, UnexpectedAnswer
 from client.wire import inputs_array
 from tests.client.line import Json, Line, accepted, answered, batch, problem
 
@@ -144,3 +144,9 @@ def test_what_an_answer_does_not_say_of_its_making_is_none() -> None:
 
     said = [(one.method, one.samples, one.seed, one.instead_of, one.because) for one in found]
     assert said == [("moments", None, None, None, None)] * 2 + [("moments", None, None, "moments", "no rule")]
+
+
+def test_both_clients_make_the_same_calls() -> None:
+    made, awaited = ({name for name in vars(kind) if not name.startswith("_")} for kind in (Client, AsyncClient))
+
+    assert made == awaited

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from sqlalchemy import Column, Integer, Table
 
-from store.schema import metadata
+from store.schema.columns import metadata
 from tests import schema
 
 

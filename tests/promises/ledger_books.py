@@ -10,7 +10,8 @@ from sqlalchemy import Connection, Engine, delete, select
 from store.engine import for_examining
 from store.invariants import violations
 from store.recorded import Recorded, changed, recorded
-from store.schema import forgets, metadata, updates
+from store.schema.columns import metadata
+from store.schema.learning import forgets, updates
 from tests.promises import ledger_rows as plain
 from tests.promises.ledger_model import PlainLedger
 

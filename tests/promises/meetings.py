@@ -18,7 +18,7 @@ from store.accepting import Posted
 from store.errors import AliasMoved, LeaseLost
 from store.kept_predictions import KeptPredictions
 from store.labeling import LabeledBatch, Labeling, LabelsTaken
-from store.schema import batches, moves, updates, versions
+from store.schema.learning import batches, moves, updates, versions
 from tests.promises.agreement import outcome_of
 from tests.promises.stories import Given, refused, sound
 from tests.store.given import a_chunk, a_published_version, a_queued_update, accept, claimed, digest, publish

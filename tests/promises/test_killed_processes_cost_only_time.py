@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select
 
 from client.client import Client
 from client.values import Update
-from store.schema import updates
+from store.schema.learning import updates
 from tests.promises.house import DIGITS, House, digits, until_too_late
 
 LONG = {"epochs": 300}

@@ -19,7 +19,7 @@ from store.ledger import Ledger
 from store.migrate import upgrade
 from store.recorded import recorded
 from store.retention import Retention
-from store.schema import batches, moves, parkings, versions
+from store.schema.learning import batches, moves, parkings, versions
 from tests.storm.books import audited
 from tests.storm.clients import MODELS, described, rows_of
 from tests.storm.journal import Acknowledged, Journal, Moved, Predicted

@@ -13,7 +13,8 @@ from safetensors.numpy import load, save
 from sqlalchemy import update
 
 from service.rejected import LabelOutOfRange
-from store.schema import models, predictions
+from store.schema.beside import predictions
+from store.schema.learning import models
 from store.values import DEFAULTS_SINCE
 from tests.service.expected import expect_problem
 from tests.service.live import IMAGES, INPUTS, NAMED, REAL, TINY, Json, Live

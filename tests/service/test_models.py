@@ -7,7 +7,7 @@ import dataclasses
 import pytest
 
 import bayes
-from service.description import Recipe
+from service.description_parts import Recipe
 from tests.service.live import IMAGES, NAMED, REAL, TINY, Json, Live
 
 LAYERS: Json = TINY | {

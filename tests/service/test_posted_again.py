@@ -14,7 +14,7 @@ from sqlalchemy import update
 import bayes
 from bayes import recipe
 from service.description import read_description
-from store.schema import models
+from store.schema.learning import models
 from store.values import DEFAULTS_SINCE
 from tests.service.expected import expect_problem
 from tests.service.live import REAL, TINY, Json, Live

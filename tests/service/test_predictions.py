@@ -13,7 +13,7 @@ import torch
 from safetensors.numpy import save
 
 import bayes
-from service.resources import CategoricalAnswer, GaussianAnswer, PredictionResource
+from service.prediction_resources import CategoricalAnswer, GaussianAnswer, PredictionResource
 from store.leases import Leases
 from tests.service.expected import expect_problem
 from tests.service.live import INPUTS, NAMED, REAL, TINY, Json, Live, running

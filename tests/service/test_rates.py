@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from service.rates import Rates
 from service.rejected import RateLimited
+from store.keys import KeyRow
 from store.kinds import Scope
-from store.values import KeyRow
 from tests.service.expected import expect_problem
 from tests.service.keyed import make_key, shown
 from tests.service.live import INPUTS, running

@@ -19,7 +19,7 @@ from benchmarks.fuzzing.mutations import bent, mutated
 from benchmarks.fuzzing.seeds import BOUNDARY, seeds
 from service import models
 from store.accepting import Posted
-from store.schema import metadata
+from store.schema.columns import metadata
 from store.values import Accepted
 from tests.service.expected import expect_problem
 from tests.service.live import IMAGES, NAMED, ROWS, TINY, Json, Live, running

@@ -11,8 +11,8 @@ import pytest
 from bayes import Scores
 from service import running_scores
 from store.leases import Leases
-from store.scoring import Scoring
-from store.values import Scored, ScoreRow
+from store.scoring import ScoreRow, Scoring
+from store.values import Scored
 from tests.service.live import Json, Live
 
 WINDOWS = (1, 3, 1000)

@@ -10,10 +10,10 @@ import httpx
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from service import problems
+from service import faults
 from service.description import MEMBERS_MAX as OF_DESCRIPTION
+from service.faults import FAULTS_MAX
 from service.json_bounds import MEMBERS_MAX
-from service.rejected import FAULTS_MAX
 from tests.service.expected import expect_problem
 from tests.service.live import NAMED, TINY, Json, Live
 
@@ -152,13 +152,13 @@ def looked_for(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def told(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """The places of faults that were put into words."""
     found: list[object] = []
-    where = problems._where
+    where = faults._where
 
     def counted(loc: tuple[int | str, ...]) -> str:
         found.append(loc)
         return where(loc)
 
-    monkeypatch.setattr(problems, "_where", counted)
+    monkeypatch.setattr(faults, "_where", counted)
     return found
 
 

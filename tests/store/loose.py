@@ -10,7 +10,7 @@ from sqlalchemy import Engine
 
 from store.engine import connect
 from store.migrate import upgrade
-from store.schema import metadata
+from store.schema.columns import metadata
 
 
 @contextmanager

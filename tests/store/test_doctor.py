@@ -16,7 +16,7 @@ from store.folder import Folder
 from store.leases import Leases
 from store.ledger import Ledger
 from store.retention import Retention
-from store.schema import moves
+from store.schema.learning import moves
 from tests.conftest import FakeClock
 from tests.store.given import DESCRIPTION, claimed
 

@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlch
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from store.engine import DATABASE_DOWN, connect, database_clock, for_examining, sign_of
-from store.schema import batches, models
+from store.schema.learning import batches, models
 
 
 def test_each_engine_keeps_its_promises_about_commits_and_locks(engine: Engine) -> None:

@@ -16,7 +16,7 @@ from store.kinds import HEAD, ForgetState, MoveKind
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
-from store.schema import moves
+from store.schema.learning import moves
 from tests.store.given import DESCRIPTION, ROOT, a_chunk, a_model, claimed, digest, learn, publish
 
 

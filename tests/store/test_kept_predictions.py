@@ -13,7 +13,7 @@ from store.engine import connect
 from store.errors import ModelNotFound, PredictionExpired, PredictionNotFound
 from store.kept_predictions import SWEPT, KeptPredictions, Named, ToKeep, is_past, named
 from store.ledger import Ledger
-from store.schema import predictions
+from store.schema.beside import predictions
 from store.writes import lock_model
 from tests.conftest import FakeClock
 from tests.postgres import PostgresServer

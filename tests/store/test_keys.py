@@ -15,11 +15,10 @@ from sqlalchemy.exc import OperationalError
 from store.engine import connect
 from store.errors import KeyExists, KeyGiven, KeyNotFound, KeyUnusable
 from store.key_ring import FRESH_SECONDS, KeyRing
-from store.keys import Keys
+from store.keys import KeyRow, Keys
 from store.kinds import Scope
 from store.ledger import Ledger
 from store.migrate import upgrade
-from store.values import KeyRow
 from tests.conftest import FakeClock
 from tests.store.given import a_model
 

@@ -18,7 +18,8 @@ from store.invariants import violations
 from store.kept_predictions import KeptPredictions
 from store.labeling import ASKED, READ_BYTES, LabeledBatch, Labeling, LabelsTaken, Place
 from store.ledger import Ledger
-from store.schema import batches, labels
+from store.schema.beside import labels
+from store.schema.learning import batches
 from store.tombstones import bury
 from tests.conftest import FakeClock
 from tests.store.given import a_model, accept, digest

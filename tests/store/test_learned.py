@@ -11,7 +11,7 @@ from store.history import History
 from store.ledger import Ledger
 from store.queries import find_model
 from store.runs import Runs
-from store.schema import batches, chunks, omissions, updates, versions
+from store.schema.learning import batches, chunks, omissions, updates, versions
 from store.tree import ancestor_of, common_ancestor, learned_of, line_of, on_line
 from tests.store.given import a_model, digest
 

@@ -15,7 +15,7 @@ from store.history import History
 from store.kinds import HEAD, UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
-from store.schema import updates
+from store.schema.learning import updates
 from store.values import Progress
 from store.writes import lock_model
 from tests.conftest import FakeClock

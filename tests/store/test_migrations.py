@@ -18,7 +18,7 @@ from store.errors import DatabaseNotCurrent, ModelExists
 from store.history import History
 from store.ledger import Ledger
 from store.migrate import require_current, upgrade
-from store.schema import metadata
+from store.schema.columns import metadata
 from store.values import Json
 from tests.store.given import DESCRIPTION, ROOT, accept
 

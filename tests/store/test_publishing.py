@@ -16,7 +16,7 @@ from store.kinds import CHALLENGER, HEAD, MoveKind, Publication
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
-from store.schema import scores
+from store.schema.learning import scores
 from store.scoring import BEGINNING, Place, Scoring
 from store.values import Scored, VersionRow
 from tests.conftest import FakeClock

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from store.learned import difference_between, evidence_of
 from store.placed import placed
-from store.schema import batches, chunks, models, omissions, scores, updates, versions
+from store.schema.learning import batches, chunks, models, omissions, scores, updates, versions
 from store.tree import (
     ancestor_of,
     born_of,

@@ -16,7 +16,8 @@ from store.kinds import HEAD, ForgetState, ParkingKind, UpdateState
 from store.learned import evidence_of
 from store.queries import decisions_on, newest_move, to_model
 from store.recorded import Recorded, changed, recorded
-from store.schema import batches, chunks, deletions, forgets, models, moves, parkings, updates, versions
+from store.schema.beside import deletions
+from store.schema.learning import batches, chunks, forgets, models, moves, parkings, updates, versions
 from store.tree import born_of
 from tests.storm.clients import KEEPING, ROWS
 from tests.storm.journal import Journal

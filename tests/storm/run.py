@@ -28,7 +28,8 @@ from store.kinds import UpdateState
 from store.migrate import upgrade
 from store.object_store import ObjectStore
 from store.recorded import Recorded, recorded
-from store.schema import batches, deletions, models, tombstones, updates
+from store.schema.beside import deletions, tombstones
+from store.schema.learning import batches, models, updates
 from tests.faulty_proxy import FaultyProxy
 from tests.object_server import object_server
 from tests.postgres import start_postgres

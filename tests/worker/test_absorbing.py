@@ -25,7 +25,7 @@ from store.kinds import UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
 from store.retention import Retention
-from store.schema import predictions
+from store.schema.beside import predictions
 from store.values import Claim
 from tests.worker.given import a_model, accept, rows
 from worker.absorb import absorb, learn

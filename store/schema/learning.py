@@ -1,4 +1,4 @@
-"""The tables of the ledger. This is the only file, beside the migrations, that names columns."""
+"""The tables of learning: what was accepted, absorbed and published, and where the aliases point."""
 
 from __future__ import annotations
 
@@ -8,12 +8,9 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Double,
-    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
-    LargeBinary,
-    MetaData,
     String,
     Table,
     Text,
@@ -21,26 +18,7 @@ from sqlalchemy import (
     text,
 )
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-UPDATE_STATES = ("queued", "running", "published", "failed", "cancelled")
-
-
-def _model_id() -> Column[int]:
-    return Column("model_id", Integer, ForeignKey("models.id"), primary_key=True)
-
-
-def _number(name: str = "number") -> Column[int]:
-    return Column(name, Integer, primary_key=True, autoincrement=False)
-
+from store.schema.columns import metadata, model_id, number
 
 models = Table(
     "models",
@@ -56,8 +34,8 @@ models = Table(
 batches = Table(
     "batches",
     metadata,
-    _model_id(),
-    _number(),
+    model_id(),
+    number(),
     Column("key", String(255), nullable=False),
     Column("digest", String(71), nullable=False),
     Column("rows", BigInteger, nullable=False),
@@ -72,8 +50,8 @@ batches = Table(
 chunks = Table(
     "chunks",
     metadata,
-    _model_id(),
-    _number(),
+    model_id(),
+    number(),
     Column("batch_first", Integer, nullable=False),
     Column("batch_last", Integer, nullable=False),
     Column("rows", BigInteger, nullable=False),
@@ -88,8 +66,8 @@ chunks = Table(
 updates = Table(
     "updates",
     metadata,
-    _model_id(),
-    _number(),
+    model_id(),
+    number(),
     Column("chunk", Integer, nullable=False),
     Column("state", String(16), nullable=False),
     Column("attempt", Integer, nullable=False),
@@ -125,9 +103,9 @@ updates = Table(
 omissions = Table(
     "omissions",
     metadata,
-    _model_id(),
-    _number("update"),
-    _number("batch"),
+    model_id(),
+    number("update"),
+    number("batch"),
     ForeignKeyConstraint(["model_id", "update"], ["updates.model_id", "updates.number"]),
     ForeignKeyConstraint(["model_id", "batch"], ["batches.model_id", "batches.number"]),
 )
@@ -136,9 +114,9 @@ omissions = Table(
 parkings = Table(
     "parkings",
     metadata,
-    _model_id(),
-    _number("batch"),
-    _number("seq"),
+    model_id(),
+    number("batch"),
+    number("seq"),
     Column("kind", String(16), nullable=False),
     Column("decided_by", String(255), nullable=False),
     Column("reason", Text, nullable=False),
@@ -152,8 +130,8 @@ parkings = Table(
 versions = Table(
     "versions",
     metadata,
-    _model_id(),
-    _number(),
+    model_id(),
+    number(),
     Column("parent", Integer),
     Column("chunk", Integer),
     Column("update", Integer),
@@ -182,9 +160,9 @@ versions = Table(
 scores = Table(
     "scores",
     metadata,
-    _model_id(),
-    _number("batch"),
-    _number("version"),
+    model_id(),
+    number("batch"),
+    number("version"),
     Column("update", Integer, nullable=False),
     Column("scores", JSON(none_as_null=True)),
     Column("surprise", JSON(none_as_null=True)),
@@ -198,9 +176,9 @@ scores = Table(
 moves = Table(
     "moves",
     metadata,
-    _model_id(),
+    model_id(),
     Column("alias", String(64), primary_key=True),
-    _number("seq"),
+    number("seq"),
     Column("version", Integer),
     Column("kind", String(16), nullable=False),
     Column("moved_by", String(255), nullable=False),
@@ -213,8 +191,8 @@ moves = Table(
 forgets = Table(
     "forgets",
     metadata,
-    _model_id(),
-    _number(),
+    model_id(),
+    number(),
     Column("batches", JSON, nullable=False),
     Column("method", String(16), nullable=False),
     Column("state", String(16), nullable=False),
@@ -235,113 +213,4 @@ forgets = Table(
         sqlite_where=text("state = 'running'"),
         postgresql_where=text("state = 'running'"),
     ),
-)
-
-# What happened to a model, in the order of the commits: written in the transaction that did it.
-events = Table(
-    "events",
-    metadata,
-    _model_id(),
-    _number(),
-    Column("kind", String(16), nullable=False),
-    Column("facts", JSON, nullable=False),
-    Column("at", Double, nullable=False),
-)
-
-# Who is told of events; `delivered` is the last event that the receiver took. A lease keeps two senders apart.
-webhooks = Table(
-    "webhooks",
-    metadata,
-    _model_id(),
-    _number(),
-    Column("url", Text, nullable=False),
-    Column("kinds", JSON(none_as_null=True)),
-    Column("secret", String(128), nullable=False),
-    Column("created_by", String(255), nullable=False),
-    Column("created_at", Double, nullable=False),
-    Column("delivered", Integer, nullable=False),
-    Column("failures", Integer, nullable=False),
-    Column("not_before", Double),
-    Column("owner", String(255)),
-    Column("lease_until", Double),
-    Column("last_error", Text),
-    Column("delivered_at", Double),
-    Column("removed_at", Double),
-)
-
-# Predictions that were kept for labels to come, until `kept_until`.
-predictions = Table(
-    "predictions",
-    metadata,
-    Column("id", String(64), primary_key=True),
-    Column("model_id", Integer, ForeignKey("models.id"), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("digest", String(71), nullable=False),
-    Column("rows", Integer, nullable=False),
-    Column("inputs", LargeBinary, nullable=False),
-    Column("answer", LargeBinary, nullable=False),
-    Column("predicted_by", String(255), nullable=False),
-    Column("predicted_at", Double, nullable=False),
-    Column("kept_until", Double, nullable=False),
-    Index("ix_predictions_model_id_predicted_at", "model_id", "predicted_at"),
-    Index("ix_predictions_kept_until", "kept_until"),
-)
-
-# A label that arrived later: the row of a kept prediction became this row of a batch, once. It outlives what was kept.
-labels = Table(
-    "labels",
-    metadata,
-    Column("prediction", String(64), primary_key=True),
-    Column("row", Integer, primary_key=True, autoincrement=False),
-    Column("model_id", Integer, ForeignKey("models.id"), nullable=False),
-    Column("label", JSON, nullable=False),
-    Column("batch", Integer, nullable=False),
-    Column("batch_row", Integer, nullable=False),
-    Column("labeled_at", Double, nullable=False),
-    ForeignKeyConstraint(["model_id", "batch"], ["batches.model_id", "batches.number"]),
-    Index("ix_labels_model_id_batch", "model_id", "batch"),
-)
-
-# A batch whose rows were given up: its bytes are no longer the ledger's to keep. What it was stays in `batches`.
-deletions = Table(
-    "deletions",
-    metadata,
-    _model_id(),
-    _number("batch"),
-    Column("kind", String(16), nullable=False),
-    Column("deleted_by", String(255), nullable=False),
-    Column("reason", Text, nullable=False),
-    Column("deleted_at", Double, nullable=False),
-    ForeignKeyConstraint(["model_id", "batch"], ["batches.model_id", "batches.number"]),
-)
-
-# A digest whose bytes are removed, or about to be: no row may name it before it is readmitted (store/collecting.py).
-tombstones = Table(
-    "tombstones",
-    metadata,
-    Column("digest", String(71), primary_key=True),
-    Column("buried_at", Double, nullable=False),
-    Column("removed_at", Double),
-    Index(
-        "ix_tombstones_unswept",
-        "buried_at",
-        sqlite_where=text("removed_at IS NULL"),
-        postgresql_where=text("removed_at IS NULL"),
-    ),
-)
-
-# Who may do what. Only the hash of a key is here; the one cell that changes is `revoked_at`.
-keys = Table(
-    "keys",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("name", String(128), nullable=False, unique=True),
-    Column("hash", String(64), nullable=False, unique=True),
-    Column("scopes", JSON, nullable=False),
-    Column("models", String(255), nullable=False),
-    Column("requests_per_minute", Integer),
-    Column("created_by", String(255), nullable=False),
-    Column("created_at", Double, nullable=False),
-    Column("expires_at", Double),
-    Column("revoked_at", Double),
 )
