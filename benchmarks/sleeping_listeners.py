@@ -31,7 +31,7 @@ from client.client import Client
 from store.engine import connect
 from store.schema import events, models
 
-SECONDS, QUICK_SECONDS = 60.0, 3.0
+SECONDS, QUICK_SECONDS = 60.0, 5.0
 BACKLOG, BACKLOG_CLIENTS = 6_000, 32
 """Batches before anybody listens, whose events are a megabyte, more than the two ends of a connection hold unread; and
 how many post them to each service.

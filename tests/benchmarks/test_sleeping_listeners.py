@@ -12,7 +12,7 @@ import pytest
 from benchmarks.live.sleepers import Sleeper, waiting_bytes
 from benchmarks.sleeping_listeners import BACKLOG, WRONG, claims, compared, measured
 
-SECONDS = 2.0
+SECONDS = 5.0
 LEDGER: list[dict[str, Any]] = [
     {"number": 1, "kind": "accepted", "at": 10.0, "batch": 1, "rows": 1},
     {"number": 2, "kind": "accepted", "at": 20.0, "batch": 2, "rows": 1},
