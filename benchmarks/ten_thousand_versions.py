@@ -13,33 +13,29 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psycopg
 import safetensors.numpy
 import torch
 from sqlalchemy import Engine, text
-from sqlalchemy.engine import make_url
 
 from benchmarks import record
 from benchmarks.figures import Claim, Figure, figure, number, percentile
 from benchmarks.live import digits, report, versions
 from benchmarks.live.asked import Call, calls_of
 from benchmarks.live.connections import Connection
+from benchmarks.live.databases import ENGINES, empty_database
 from benchmarks.live.processes import Server, service
 from benchmarks.live.tree import Shape, Tree, grow
 from client.client import Client
 from store.blobs import open_blobs
 from store.engine import connect
 from store.invariants import violations
-from store.migrate import upgrade
 from store.settings import Settings
-from tests.postgres import start_postgres
 
 SHAPE = Shape(10_000, branches=100, branch_versions=10)
 POSTERIORS, ROUNDS, TIMES = 256, 3, 30
@@ -52,15 +48,14 @@ DESCRIPTION: dict[str, Any] = {
     "output": {"kind": "categorical", "classes": 3},
 }
 BOUNDED = ("rollback", "version by number", "lineage check", "history page", "compare")
-FLUSHED = ("ALTER SYSTEM SET fsync = on", "ALTER SYSTEM SET full_page_writes = on", "SELECT pg_reload_conf()")
 
 
 def main() -> None:
     quick = report.is_quick("What a line of 10,000 versions and 100 branches cost.")
     shape, times = (Shape(500, branches=10), 3) if quick else (SHAPE, TIMES)
     engines = {}
-    for database in ("sqlite", "postgresql"):
-        with tempfile.TemporaryDirectory() as folder, on(database, Path(folder)) as url:
+    for database in ENGINES:
+        with tempfile.TemporaryDirectory() as folder, empty_database(database, Path(folder)) as url:
             engines[database] = measured(Path(folder), url, shape, times=times)
     result = {
         "what": "milliseconds at the store and over HTTP on loopback; rounds: their medians",
@@ -73,28 +68,6 @@ def main() -> None:
         "engines": engines,
     }
     report.finish("ten_thousand_versions", result, claims(result), quick=quick)
-
-
-@contextmanager
-def on(database: str, folder: Path) -> Iterator[str]:
-    """A migrated, empty database, which flushes its commits to the disk."""
-    server = start_postgres() if database == "postgresql" else None
-    try:
-        if server is not None:
-            with psycopg.connect(
-                make_url(server.url("postgres")).set(drivername="postgresql").render_as_string(hide_password=False),
-                autocommit=True,
-            ) as admin:
-                for statement in FLUSHED:
-                    admin.execute(statement)
-        url = f"sqlite:///{folder / 'ledger.sqlite'}" if server is None else server.create_database()
-        engine = connect(url)
-        upgrade(engine)
-        engine.dispose()
-        yield url
-    finally:
-        if server is not None:
-            server.stop()
 
 
 def measured(folder: Path, url: str, shape: Shape, *, times: int) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 from schemathesis import Case, CheckContext, HookContext, Response
+from schemathesis.core.parameters import ParameterLocation
 
 from benchmarks.fuzzing.seeds import seeds
 from benchmarks.hostile.models import ROWS
@@ -74,12 +75,27 @@ def is_a_problem(_context: CheckContext, response: Response, _case: Case[Any]) -
 @schemathesis.hook
 def before_call(_context: HookContext, case: Case[Any], _kwargs: dict[str, Any]) -> None:
     """Every other valid request about a model that was prepared has rows that fit it: no schema could say which."""
+    _judge_headers(case)
     fitting = ROWS.get(str((case.path_parameters or {}).get("model")))
     if fitting is None or case.meta is None or not case.meta.generation.mode.is_positive:
         return
     chance = zlib.crc32(repr((case.query, case.body)).encode("utf-8", "surrogatepass"))
     if chance % 2:
         _fit(case, fitting[chance // 2 % len(fitting)])
+
+
+def _judge_headers(case: Case[Any]) -> None:
+    """A request whose only fault is that it has headers that the document does not know counts as a valid one.
+
+    Such headers are to be ignored (RFC 9110, section 5.1). Schemathesis finds no fault in them either, except that
+    where the document knows another header, of a number, it takes the text of the number for one. Headers that a hook
+    has set it judges anew, by the known ones, as they are sent; what else is wrong with a request stays wrong.
+    """
+    if case.meta is None or not case.meta.is_negative_at(ParameterLocation.HEADER):
+        return
+    known = {header.name.lower() for header in case.operation.headers}
+    if any(name.lower() not in known for name in case.headers):
+        case.headers = case.headers
 
 
 def _fit(case: Case[Any], rows: dict[str, Any]) -> None:

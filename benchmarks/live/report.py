@@ -15,10 +15,15 @@ from benchmarks.figures import Claim
 
 def is_quick(description: str) -> bool:
     """True where the command line asks for a short run, which shows that the script works and keeps nothing."""
+    asked: bool = options(description).parse_args().quick
+    return asked
+
+
+def options(description: str) -> argparse.ArgumentParser:
+    """What reads the command line of a script that takes more than `--quick`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="a short run that writes no result")
-    asked: bool = parser.parse_args().quick
-    return asked
+    return parser
 
 
 def finish(name: str, result: Mapping[str, Any], claims: Sequence[Claim], *, quick: bool) -> None:

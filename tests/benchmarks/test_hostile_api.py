@@ -7,8 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import schemathesis
+from schemathesis import Case, GenerationMode, HookContext
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation.meta import (
+    CaseMetadata,
+    ComponentInfo,
+    CoveragePhaseData,
+    CoverageScenario,
+    GenerationInfo,
+    PhaseInfo,
+    TestPhase,
+)
 
 from benchmarks import hostile_api
+from benchmarks.hostile import hooks
 from benchmarks.hostile.counts import Counts
 from benchmarks.hostile.reasons import REASONS
 from benchmarks.hostile.run import attack
@@ -86,3 +99,41 @@ def test_what_is_wrong_is_counted(line: str, wrong: tuple[int, int, int], tmp_pa
     assert (counts.server_errors, counts.undocumented.total(), len(counts.failures)) == wrong
     [claim] = hostile_api.claims({"database": "sqlite", **counts.figures()})
     assert claim.holds == (wrong == (0, 0, 0))
+
+
+def case_with(headers: dict[str, str], *, wrong: set[ParameterLocation]) -> Case[Any]:
+    """A call that knows one header, which is a number, with parts that Schemathesis means to be wrong."""
+    length = {"name": "Length", "in": "header", "schema": {"type": "integer"}}
+    calls = {"/rows": {"post": {"parameters": [length], "responses": {"200": {"description": "Read."}}}}}
+    document = {"openapi": "3.1.0", "info": {"title": "Rows", "version": "1"}, "paths": calls}
+    data = CoveragePhaseData(
+        CoverageScenario.OBJECT_UNEXPECTED_PROPERTIES, "", location=None, parameter=None, parameter_location=None
+    )
+    modes = {part: ComponentInfo(GenerationMode.NEGATIVE) for part in wrong}
+    meta = CaseMetadata(GenerationInfo(0.0, GenerationMode.NEGATIVE), modes, PhaseInfo(TestPhase.COVERAGE, data))
+    return schemathesis.openapi.from_dict(document)["/rows"]["POST"].Case(headers=headers, _meta=meta)
+
+
+HEADER, QUERY = ParameterLocation.HEADER, ParameterLocation.QUERY
+
+
+@pytest.mark.parametrize(
+    ("headers", "wrong", "is_valid"),
+    [
+        ({"X-Other": "42"}, {HEADER}, True),
+        ({"X-Other": "42", "length": "7"}, {HEADER}, True),
+        ({"X-Other": "42", "length": "x"}, {HEADER}, False),
+        ({"X-Other": "42", "length": "7"}, {HEADER, QUERY}, False),
+        ({"length": "7"}, {HEADER}, False),
+    ],
+)
+def test_headers_that_the_document_does_not_know_make_no_request_wrong_and_none_right(
+    headers: dict[str, str], wrong: set[ParameterLocation], is_valid: bool
+) -> None:
+    case = case_with(headers, wrong=wrong)
+
+    hooks.before_call(HookContext(operation=case.operation), case, {})
+
+    assert case.meta is not None
+    assert case.meta.generation.mode.is_positive == is_valid
+    assert dict(case.headers) == headers

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import corruption, hostile_api, hostile_clients, record
+from benchmarks import corruption, hostile_api, hostile_clients, record, sleeping_listeners
 from benchmarks.paper.page import BLOCK
 from benchmarks.paper.tables import markdown
 
@@ -150,6 +150,13 @@ PROMISES = (
         ("hostile_clients",),
         claimed(hostile_clients.claims),
         "python -m benchmarks.hostile_clients",
+    ),
+    Promise(
+        "Who listens and comes back, or reads slowly, misses no event",
+        ("benchmarks/test_sleeping_listeners.py", "service/test_events.py", "client/test_listening.py"),
+        ("sleeping_listeners",),
+        claimed(sleeping_listeners.claims),
+        "python -m benchmarks.sleeping_listeners",
     ),
     Promise("The log tells nothing of what clients send", ("service/test_logged.py", "store/test_logs.py")),
 )
