@@ -29,7 +29,8 @@ from benchmarks.live.processes import service
 from benchmarks.live.sleepers import Json, Sleeper
 from client.client import Client
 from store.engine import connect
-from store.schema import events, models
+from store.schema.beside import events
+from store.schema.learning import models
 
 SECONDS, QUICK_SECONDS = 60.0, 5.0
 BACKLOG, BACKLOG_CLIENTS = 6_000, 32
