@@ -14,6 +14,8 @@ from bayes.prediction import Prediction
 
 ROWS_LEAST = 100
 """Of fewer rows one alone is more than a point, and only their standard error tells whether a loss is one."""
+FEW_ROWS_FACTOR = 2.0
+"""Of fewer rows so many times the standard error: two rows more that were missed are not a loss yet."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,8 @@ class Gate:
     """What a fresh version may lose against its parent; `held_out` is the share of every batch that is kept for this.
 
     accuracy: as a part of the rows (0.01 is a point); nll: in nats per row. Worse is what has lost more than that, and
-    more than so many standard errors beyond it; or, of 100 rows and more, more than twice that.
+    more than so many standard errors beyond it, twice as many of fewer than 100 rows; or, of 100 rows and more, more
+    than twice that.
     """
 
     held_out: float = 0.2
@@ -57,9 +60,11 @@ class Gate:
     def _is_worse(self, loss: float, found: Difference, tolerance: float) -> bool:
         if not math.isfinite(loss):
             return True
-        if loss > 2 * tolerance and found.rows >= ROWS_LEAST:
+        is_few = found.rows < ROWS_LEAST
+        if loss > 2 * tolerance and not is_few:
             return True
-        return loss - self.standard_errors * found.standard_error > tolerance
+        errors = self.standard_errors * (FEW_ROWS_FACTOR if is_few else 1.0)
+        return loss - errors * found.standard_error > tolerance
 
 
 @dataclass(frozen=True)

@@ -110,8 +110,7 @@ def listen(
 ) -> Response:
     """What happens to the model from now on, or after the event that you saw last, as server-sent events."""
     standing = house.events.standing(model)
-    if number is not None and number > standing.newest:
-        raise QueryInvalid(reason=f"There is no event {number} yet; the newest of the model is {standing.newest}")
+    _must_have_happened(number, standing.newest)
     if request.scope.get(IS_HEAD):
         return Response(media_type=MEDIA_TYPE)
     start = standing.newest if number is None else number
@@ -128,5 +127,17 @@ def list_events(
         raise QueryInvalid(reason="after: says where the first page begins; the next ones have a cursor")
     kept = None if kinds is None else [EventKind(kind) for kind in kinds - {PROGRESS}]
     rows = house.events.after(model, page.after_number(after or 0), limit=page.limit + 1, kinds=kept)
+    if after is not None and not rows:
+        _must_have_happened(after, house.events.newest(model))
     shown, next_cursor = page.cut(rows, lambda row: row.number)
     return EventList(events=[EventResource(**told_of(model, row)) for row in shown], next_cursor=next_cursor)
+
+
+def _must_have_happened(number: int | None, newest: int) -> None:
+    """Nothing happens where an event has this number, or none is named: else the ledger is an older copy.
+
+    Raises:
+        QueryInvalid: there is none.
+    """
+    if number is not None and number > newest:
+        raise QueryInvalid(reason=f"There is no event {number} yet; the newest of the model is {newest}")

@@ -49,10 +49,10 @@ READ_RAW: tuple[type[BaseModel], ...] = (
 """Schemas that FastAPI does not see, because the service reads these bodies itself."""
 
 
-def takes(body: type[BaseModel]) -> dict[str, Any]:
+def takes(body: type[BaseModel], *, required: bool = True) -> dict[str, Any]:
     """The request body of an operation: JSON of this schema."""
     content = {JSON: {"schema": {"$ref": REF.format(model=body.__name__)}, "examples": _examples(body)}}
-    return {"requestBody": {"required": True, "content": content}}
+    return {"requestBody": {"required": required, "content": content}}
 
 
 def takes_rows(body: type[BaseModel], encodings: tuple[Encoding, ...], *, tensors: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from service.callers import ANYBODY, TheCaller
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
-from service.requests import JsonOnly, ModelName, PageAsked, PathNumber, RawBody, TheHouse
+from service.requests import JsonIfAny, ModelName, PageAsked, PathNumber, RawBody, TheHouse
 from service.resources import NextCursor, UpdateResource, moment
 from service.schemas import ReasonBody
 from service.updates import update_resource
@@ -103,32 +103,32 @@ def list_decisions(model: ModelName, batch: PathNumber, house: TheHouse) -> Deci
 @router.post(
     "/batches/{batch}/park",
     operation_id="park_batch",
-    dependencies=[JsonOnly],
-    openapi_extra=takes(ReasonBody),
+    dependencies=[JsonIfAny],
+    openapi_extra=takes(ReasonBody, required=False),
     responses=declared(ModelNotFound, BatchNotFound, BatchAbsorbed, RowsDeleted, *BODY_REFUSALS),
 )
 def park_batch(
     *, model: ModelName, batch: PathNumber, raw: RawBody, caller: TheCaller, house: TheHouse
 ) -> BatchResource:
     """Parks a batch: nothing learns from it before it is released. An update that has it begins anew without."""
-    body = parse(ReasonBody, raw)
-    found = house.parking.park(model, [batch], actor=caller.name(ANYBODY), reason=body.reason)
+    reason = _reason(raw)
+    found = house.parking.park(model, [batch], actor=caller.name(ANYBODY), reason=reason)
     return batch_resources(house, model, found)[0]
 
 
 @router.post(
     "/batches/{batch}/discard",
     operation_id="discard_batch",
-    dependencies=[JsonOnly],
-    openapi_extra=takes(ReasonBody),
+    dependencies=[JsonIfAny],
+    openapi_extra=takes(ReasonBody, required=False),
     responses=declared(ModelNotFound, BatchNotFound, BatchAbsorbed, *BODY_REFUSALS),
 )
 def discard_batch(
     *, model: ModelName, batch: PathNumber, raw: RawBody, caller: TheCaller, house: TheHouse
 ) -> BatchResource:
     """Discards a batch: nothing will learn from it. Its rows stay until you delete them."""
-    body = parse(ReasonBody, raw)
-    found = house.parking.discard(model, [batch], actor=caller.name(ANYBODY), reason=body.reason)
+    reason = _reason(raw)
+    found = house.parking.discard(model, [batch], actor=caller.name(ANYBODY), reason=reason)
     return batch_resources(house, model, found)[0]
 
 
@@ -136,17 +136,21 @@ def discard_batch(
     "/batches/{batch}/release",
     operation_id="release_batch",
     status_code=202,
-    dependencies=[JsonOnly],
-    openapi_extra=takes(ReasonBody),
+    dependencies=[JsonIfAny],
+    openapi_extra=takes(ReasonBody, required=False),
     responses=declared(ModelNotFound, BatchNotFound, BatchNotParked, RowsDeleted, *BODY_REFUSALS),
 )
 def release_batch(
     *, model: ModelName, batch: PathNumber, raw: RawBody, caller: TheCaller, house: TheHouse
 ) -> ReleasedResource:
     """Releases a parked or discarded batch: it is learned from, however surprising it is."""
-    body = parse(ReasonBody, raw)
-    queued = house.parking.release(model, [batch], actor=caller.name(ANYBODY), reason=body.reason)
+    reason = _reason(raw)
+    queued = house.parking.release(model, [batch], actor=caller.name(ANYBODY), reason=reason)
     return ReleasedResource(model=model, batch=batch, update=update_resource(model, queued[0]) if queued else None)
+
+
+def _reason(raw: bytes) -> str:
+    return parse(ReasonBody, raw).reason if raw else ""
 
 
 def _decision(row: ParkingRow) -> DecisionResource:

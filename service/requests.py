@@ -115,16 +115,25 @@ def media_type(request: Request, *accepted: str) -> str:
     return plain
 
 
+RawBody = Annotated[bytes, Depends(_raw_body)]
+
+
 async def _json_only(request: Request) -> None:
     media_type(request, JSON)
+
+
+async def _json_if_any(request: Request, raw: RawBody) -> None:
+    if raw:
+        media_type(request, JSON)
 
 
 async def _bytes_only(request: Request) -> None:
     media_type(request, SAFETENSORS, BYTES)
 
 
-RawBody = Annotated[bytes, Depends(_raw_body)]
 JsonOnly = Depends(_json_only)
+JsonIfAny = Depends(_json_if_any)
+"""For a call whose body may be left out."""
 BytesOnly = Depends(_bytes_only)
 
 

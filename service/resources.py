@@ -148,7 +148,7 @@ class ReplayResource(BaseModel):
 
 
 class EvidenceResource(BaseModel):
-    rows: int
+    rows: int = Field(description="Of its batches; those that a gate held out of learning are among them.")
     chunks: list[int] | None = Field(description="null: in a list, where there are many; GET the version by itself.")
     batches: list[int] | None = Field(description="As `chunks`.")
     elsewhere: int = Field(description="Of the rows, those that were learned from before the model was imported.")

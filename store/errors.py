@@ -270,7 +270,7 @@ class RowsMissing(Problem):
     message = (
         "To forget batch {batches}, head of model '{model}' goes back to version {base}, and all that came after it "
         "is learned again; but {gone}. Possible is: roll back to version {base}, which has not learned from it, "
-        "or forget later batches alone, or {approximately}."
+        "or forget later batches alone, or {instead}."
     )
 
 

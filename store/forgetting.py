@@ -18,7 +18,7 @@ from store.kinds import HEAD, ForgetState, ParkingKind, UpdateState
 from store.parking import Decision, decide, give_back
 from store.queries import batches_of, deleted_among, find_model, find_version, must_be_decided, newest_move, next_number
 from store.schema.learning import batches, forgets, updates
-from store.tree import learned_of
+from store.tree import learned_of, made_since
 from store.values import ModelRow, MoveRow, Part
 from store.waker import announce
 from store.writes import lock_model, queue_update
@@ -27,6 +27,7 @@ LIMIT = 100
 
 REPLAY = "replay"
 """How a forget is done: what followed is learned again."""
+APPROXIMATELY = 'ask with "method": "approximate", which divides the posterior and is not exact'
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,12 @@ def _plan(connection: Connection, model: ModelRow, head: MoveRow, chosen: frozen
     plan = [part for part in left if part.batches]
     if gone := deleted_among(connection, model.id, [batch for part in plan for batch in part.batches]):
         raise _missing(model, first.parent, chosen, f"the rows of batch {', '.join(map(str, gone))} were deleted")
-    if len(later) != find_version(connection, model, head.version).depth - first.depth + 1:
-        raise _missing(model, first.parent, chosen, "a version after it was not learned from rows that are here")
+    if (number := made_since(connection, model.id, head.version, depth=first.depth)) is not None:
+        # By division: an imported version has nothing before it that could be forgotten.
+        divided = find_version(connection, model, number)
+        gone_for = f"version {number} was made by dividing, not from rows"
+        instead = f"roll back to version {divided.parent}, the one before it, and forget them then"
+        raise _missing(model, first.parent, chosen, gone_for, instead=instead)
     return first.parent, plan
 
 
@@ -162,13 +167,15 @@ def line_with(connection: Connection, model: ModelRow, head: int, chosen: frozen
     return [part for chunk in sorted(numbers) for part in learned_of(connection, model.id, head, chunk=chunk)]
 
 
-def _missing(model: ModelRow, base: int, chosen: frozenset[int], gone: str) -> RowsMissing:
+def _missing(
+    model: ModelRow, base: int, chosen: frozenset[int], gone: str, *, instead: str = APPROXIMATELY
+) -> RowsMissing:
     return RowsMissing(
         batches=", ".join(map(str, sorted(chosen))),
         model=model.name,
         base=base,
         gone=gone,
-        approximately='ask with "method": "approximate", which divides the posterior and is not exact',
+        instead=instead,
     )
 
 

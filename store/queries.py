@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -33,7 +34,6 @@ IS_DELETED = exists().where(deletions.c.model_id == batches.c.model_id, deletion
 
 
 SHOWN_SECONDS = 1e-6
-"""Moments are shown rounded to this."""
 
 _newest = chunks.alias("newest")
 CHUNK = (
@@ -93,12 +93,26 @@ def find_version(connection: Connection, model: ModelRow, number: int) -> Versio
 
 
 def newest_move(connection: Connection, model_id: int, alias: str, *, at: float | None = None) -> MoveRow | None:
-    """The newest move of the alias; with `at`, the newest one until then, to the microsecond that is shown of it."""
+    """The newest move of the alias; with `at`, the newest of those that are shown as made then or before."""
     query = moves_of(model_id, alias)
     if at is not None:
-        query = query.where(moves.c.moved_at <= at + SHOWN_SECONDS)
+        query = query.where(moves.c.moved_at <= _shown_until(at))
     row = connection.execute(query.order_by(moves.c.seq.desc()).limit(1)).one_or_none()
     return None if row is None else to_move(row)
+
+
+def _shown_until(at: float) -> float:
+    """The last moment that is shown as this one: moments are rounded to the microsecond."""
+    last = at + SHOWN_SECONDS
+    while _microseconds(last) > _microseconds(at):
+        last = math.nextafter(last, -math.inf)
+    return last
+
+
+def _microseconds(moment: float) -> int:
+    """As `datetime.fromtimestamp` rounds it, which does not know every moment."""
+    fraction, whole = math.modf(moment)
+    return int(whole) * 10**6 + round(fraction * 1e6)
 
 
 def undecided_of(connection: Connection, model: ModelRow, head: MoveRow) -> int | None:

@@ -72,6 +72,14 @@ def learned_of(
     return _to_parts(connection, model_id, found)
 
 
+def made_since(connection: Connection, model_id: int, version: int, *, depth: int) -> int | None:
+    """The first version of the line, from this depth on, that absorbed no chunk; None: there is none."""
+    line = find_line(connection, model_id, version).beyond(depth - 1)
+    query = select(func.min(versions.c.number)).where(versions.c.chunk.is_(None))
+    found = [connection.execute(query.where(some)).scalar() for some in line.within(model_id)]
+    return min((number for number in found if number is not None), default=None)
+
+
 def parts_of_chunks(connection: Connection, model_id: int, of: Collection[int], *, line: Line) -> list[Part]:
     """What the line has absorbed of these chunks, oldest first."""
     query = _parts().where(versions.c.model_id == model_id, versions.c.chunk.in_(of))

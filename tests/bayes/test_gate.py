@@ -78,6 +78,16 @@ def test_of_few_rows_only_their_standard_error_tells() -> None:
     assert found.worse == ()
 
 
+@pytest.mark.parametrize(("lost", "found"), [(3, ()), (8, ("accuracy",))])
+def test_of_few_rows_a_loss_has_to_be_twice_as_sure(lost: int, found: tuple[str, ...]) -> None:
+    """3 of 24 rows are 12.5 points, 1.7 standard errors beyond the first; 8 are 3.3."""
+    few = slice(880, 904)
+    fresh, parent = (rows_of(right_for(rows), few) for rows in (904 - lost, 904))
+
+    assert Gate(nll=100.0).judge(fresh, parent, LABELS[few]).worse == found
+    assert Gate(nll=100.0, standard_errors=0.5).judge(fresh, parent, LABELS[few]).worse == ("accuracy",)
+
+
 def test_a_version_that_is_surer_of_its_errors_is_worse_in_nll() -> None:
     verdict = Gate(nll=0.1).judge(right_for(900, sure=0.999999), right_for(900, sure=0.9), LABELS)
 

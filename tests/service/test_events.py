@@ -110,9 +110,12 @@ def test_a_query_that_says_nothing_is_refused_before_the_stream(live: Live, mode
 def test_a_number_that_is_not_there_yet_is_refused_as_the_ledger_may_be_an_older_one(live: Live, model: str) -> None:
     [newest] = happen(live.house.engine, model, 1)
 
-    problem = expect_problem(live.client.get(f"{model}/events?after={newest + 1}"), "query-invalid")
+    for path in ("events", "events/history"):
+        problem = expect_problem(live.client.get(f"{model}/{path}?after={newest + 1}"), "query-invalid")
+        assert f"There is no event {newest + 1} yet; the newest of the model is {newest}" in problem["detail"]
 
-    assert f"There is no event {newest + 1} yet; the newest of the model is {newest}" in problem["detail"]
+    assert live.client.get(f"{model}/events/history?after={newest}").json()["events"] == []
+    assert live.client.get(f"{model}/events/history?after={newest - 1}&kinds=forgotten").json()["events"] == []
 
 
 def test_nobody_listens_to_a_model_that_is_not_there(live: Live) -> None:

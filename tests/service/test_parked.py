@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from tests.service.expected import expect_problem
 from tests.service.live import TINY, Json, Live
 
 OTHER: Json = {"inputs": [[5, 1], [0, 2]], "labels": [1, 1]}
@@ -39,6 +40,17 @@ def test_a_parked_batch_is_left_out_until_it_is_released(live: Live, model: str)
     assert evidence(live, model) == [1, 2]
     assert live.client.get(f"{model}/batches/1").json()["state"] == "absorbed"
     assert live.client.get(f"{model}/parked").json()["parked"] == []
+
+
+def test_a_decision_needs_no_reason_and_so_no_body(live: Live, model: str) -> None:
+    live.post_rows(model)
+
+    answers = [live.client.post(f"{model}/batches/1/{how}") for how in ("park", "discard", "release")]
+
+    assert [answer.status_code for answer in answers] == [200, 200, 202]
+    decisions = live.client.get(f"{model}/batches/1/decisions").json()["decisions"]
+    assert [(one["kind"], one["reason"]) for one in decisions] == [("park", ""), ("discard", ""), ("release", "")]
+    expect_problem(live.client.post(f"{model}/batches/1/park", content=b"why"), "media-type-unsupported")
 
 
 def test_a_discarded_batch_is_never_learned_and_its_rows_can_be_deleted(live: Live, model: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -22,6 +23,7 @@ from store.history import History
 from store.kinds import HEAD, MoveKind
 from store.leases import Leases
 from store.ledger import Ledger
+from tests.conftest import FakeClock
 from tests.store.given import a_model, a_published_version, a_queued_update, claimed, publish
 
 
@@ -101,6 +103,27 @@ def test_the_history_says_what_was_live_when_by_whom_and_why(aliases: Aliases, h
     assert (moves[-1].moved_by, moves[-1].reason) == ("ada", "why")
     assert moves[1].reason == "update 1 absorbed chunk 1"
     assert history.moves("digits", HEAD, after=3, limit=1) == moves[3:4]
+
+
+@pytest.mark.parametrize("seconds", [0.2500002, 0.2500004, 0.2500006, 0.2500009])
+def test_a_move_was_live_from_the_microsecond_that_is_shown_of_it(
+    aliases: Aliases, history: History, clock: FakeClock, seconds: float
+) -> None:
+    clock.seconds = 1_795_000_000.0 + seconds
+    aliases.move("digits", "champion", 1, actor="ada")
+    clock.seconds = 1_795_000_002.0 + seconds
+    aliases.move("digits", "champion", 2, actor="ada")
+    shown = datetime.fromtimestamp(clock.seconds, UTC)
+
+    def live_at(moment: datetime) -> int | None:
+        return history.alias("digits", "champion", at=moment.timestamp()).version
+
+    assert (
+        live_at(shown) == live_at(shown + timedelta(microseconds=1)) == live_at(datetime.max.replace(tzinfo=UTC)) == 2
+    )
+    assert live_at(shown - timedelta(microseconds=1)) == live_at(shown - timedelta(seconds=2)) == 1
+    with pytest.raises(AliasNotFound):
+        live_at(shown - timedelta(seconds=2, microseconds=1))
 
 
 def test_a_move_expected_from_an_earlier_one_is_refused(aliases: Aliases, history: History) -> None:
