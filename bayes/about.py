@@ -7,7 +7,7 @@ from typing import Any
 
 from bayes.errors import InvalidDescription, UnreadableExport
 from bayes.fields import Fields
-from bayes.lineage import Lineage, digest, read_lineage, text, write_lineage
+from bayes.lineage import IMPORTED, Lineage, digest, read_lineage, text, write_lineage
 
 FORMAT = 1
 BYTES_MAX = 16 * 2**20
@@ -83,6 +83,12 @@ def _read(value: object) -> About:
     fields.close()
     if (about.lineage[0].digest, about.lineage[-1].digest) != (about.root_digest, about.digest):
         raise InvalidDescription("lineage", "does not lead from root_digest to digest")
+    # What was imported is exported under its own name and number, and its lineage is the one that came along.
+    last, again = about.lineage[-1], 0 if about.is_root else IMPORTED
+    if (about.model, about.version) != (last.model, last.version) and about.version != again:
+        raise InvalidDescription(
+            "version", f"must be the last of the lineage, version {last.version} of '{last.model}'"
+        )
     return about
 
 

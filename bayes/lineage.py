@@ -1,15 +1,19 @@
 """What a posterior was learned from, step by step: the versions of its line from the root on."""
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from bayes.errors import InvalidDescription
 from bayes.fields import Fields, sequence
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 NAME_LENGTH_MAX = 128
+IMPORTED = 1
+"""The version that an imported one is called where it was imported to; a root is version 0 everywhere."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +29,10 @@ class AbsorbedBatch:
 class Ancestor:
     """A version of a line, as it was called where it was learned.
 
-    Its parent is the one before it in the lineage. `parent` and `chunk` are the numbers of that installation, None for
-    a root, as is `chunk` where no chunk was absorbed. `kl_nats` is KL(version || parent); `created_at` is ISO 8601.
-    `divided` are the batches, absorbed before it under the same name of the model, whose part was divided out of it.
+    Its parent is the one before it in the lineage, which is version 1 where it was imported. `parent` and `chunk` are
+    the numbers of that installation, None for a root, as is `chunk` where no chunk was absorbed. `kl_nats` is
+    KL(version || parent); `created_at` is ISO 8601. `divided` are the batches, absorbed before it under the same name
+    of the model, whose part was divided out of it.
     """
 
     model: str
@@ -40,6 +45,12 @@ class Ancestor:
     batches: tuple[AbsorbedBatch, ...]
     created_at: str
     divided: tuple[int, ...] = ()
+
+    @property
+    def is_root(self) -> bool:
+        """It is a version 0, of which nothing says that it has learned."""
+        learned = (self.rows, self.batches, self.divided) != (0, (), ())
+        return not learned and (self.version, self.parent, self.chunk) == (0, None, None)
 
 
 Lineage = tuple[Ancestor, ...]
@@ -66,20 +77,17 @@ def read_lineage(value: object, where: str = "lineage") -> Lineage:
     """The lineage that the JSON tells of.
 
     Raises:
-        InvalidDescription: it tells of none, or its beginning is no root.
+        InvalidDescription: it tells of none, its beginning is no root, or it contradicts itself.
     """
     told = sequence(value, where)
     if not told:
         raise InvalidDescription(where, "has no versions")
     lineage = tuple(_read_ancestor(one, f"{where}.{index}") for index, one in enumerate(told))
-    for index, ancestor in enumerate(lineage):
-        is_root = ancestor.parent is None and ancestor.chunk is None and not ancestor.batches and not ancestor.rows
-        if (index == 0) != is_root:
-            said = "must be a root: no parent, no chunk, no rows" if index == 0 else "has no parent, or no rows"
-            raise InvalidDescription(f"{where}.{index}", said)
-        before = {batch.batch for one in lineage[:index] if one.model == ancestor.model for batch in one.batches}
-        if ancestor.divided and (ancestor.batches or not before.issuperset(ancestor.divided)):
-            raise InvalidDescription(f"{where}.{index}.divided", "must be batches that versions before it absorbed")
+    if not lineage[0].is_root:
+        raise InvalidDescription(f"{where}.0", "must be a root: version 0, no parent, no chunk, no rows")
+    for index, ancestor in enumerate(lineage[1:], start=1):
+        _must_add_up(ancestor, f"{where}.{index}")
+    _must_be_a_line(lineage, where)
     return lineage
 
 
@@ -105,6 +113,49 @@ def text(fields: Fields, key: str, *, length_max: int = NAME_LENGTH_MAX) -> str:
     if not isinstance(value, str) or not value.isprintable() or not 1 <= len(value) <= length_max:
         raise InvalidDescription(fields.at(key), f"must be 1 to {length_max} printable characters")
     return value
+
+
+def _must_add_up(ancestor: Ancestor, where: str) -> None:
+    """What it says of its rows, its chunk and its batches can all be true.
+
+    Raises:
+        InvalidDescription: it cannot.
+    """
+    if len({batch.batch for batch in ancestor.batches}) < len(ancestor.batches):
+        raise InvalidDescription(f"{where}.batches", "has a batch twice")
+    if (ancestor.chunk is None) != (not ancestor.batches):
+        raise InvalidDescription(f"{where}.batches", "must be there where a chunk is, and only there")
+    if not ancestor.batches and not ancestor.divided:
+        raise InvalidDescription(where, "has absorbed nothing, and nothing was divided out of it")
+    if ancestor.rows != (held := sum(batch.rows for batch in ancestor.batches)):
+        raise InvalidDescription(f"{where}.rows", f"must be the {held} rows of its batches")
+
+
+def _must_be_a_line(lineage: Lineage, where: str) -> None:
+    """Each version follows from the one before it, and no installation has absorbed a batch twice.
+
+    Raises:
+        InvalidDescription: they do not, or one has.
+    """
+    known, absorbed = defaultdict[str, set[int]](set), set[int]()
+    for index, (before, ancestor) in enumerate(pairwise(lineage), start=1):
+        at = f"{where}.{index}"
+        is_child = ancestor.parent == before.version and (ancestor.model == before.model or index == 1)
+        # Where a version was imported it is version 1, and what was learned there begins anew with batch 1.
+        is_elsewhere = ancestor.parent == IMPORTED and index > 1
+        if not is_child and not is_elsewhere:
+            raise InvalidDescription(f"{at}.parent", "must be the version before it")
+        if ancestor.version <= (ancestor.parent or 0):
+            raise InvalidDescription(f"{at}.version", "must be a later one than its parent")
+        if is_elsewhere:
+            absorbed = set()
+        batches = {batch.batch for batch in ancestor.batches}
+        if again := sorted(absorbed & batches):
+            raise InvalidDescription(f"{at}.batches", f"has batch {again[0]}, which a version before it absorbed")
+        if ancestor.divided and (batches or not known[ancestor.model].issuperset(ancestor.divided)):
+            raise InvalidDescription(f"{at}.divided", "must be batches that versions before it absorbed")
+        absorbed |= batches
+        known[ancestor.model] |= batches
 
 
 def _written(ancestor: Ancestor) -> dict[str, object]:

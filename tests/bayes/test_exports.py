@@ -27,7 +27,7 @@ from bayes.about import BYTES_MAX
 from bayes.exports import ABOUT, POSTERIOR, ROOT, STATE_DICT, WEIGHTS
 from bayes.zips import pack
 from tests.bayes import test_grid as grid
-from tests.bayes.exported import Files, Json, about_of, exported, files_of, spoiled, told_otherwise
+from tests.bayes.exported import DIGEST, Files, Json, about_of, exported, files_of, spoiled, told_otherwise
 
 ALONE = """
 import sys, torch, bayes
@@ -114,6 +114,9 @@ def test_weights_stay_behind_where_no_update_reads_them() -> None:
         load_export(exported(model, [root(model, star)], star.weights))
 
 
+BATCH = {"batch": 1, "rows": 10, "digest": DIGEST}
+
+
 def drop(name: str) -> Callable[[Files], object]:
     return lambda files: files.pop(name)
 
@@ -151,6 +154,10 @@ def put(key: str, value: object) -> Callable[[Json], object]:
     return lambda told: told.update({key: value})
 
 
+def of_first(key: str, value: object) -> Callable[[Json], object]:
+    return lambda told: told["lineage"][0].update({key: value})
+
+
 def of_last(key: str, value: object) -> Callable[[Json], object]:
     return lambda told: told["lineage"][-1].update({key: value})
 
@@ -175,7 +182,17 @@ def of_last(key: str, value: object) -> Callable[[Json], object]:
         (put("lineage", {}), "lineage: must be a list"),
         (lambda told: told.pop("torch"), "torch: is missing"),
         (lambda told: told["lineage"].pop(0), "lineage.0: must be a root"),
-        (lambda told: told["lineage"].insert(0, told["lineage"][0]), "lineage.1: has no parent"),
+        (lambda told: told["lineage"].insert(0, told["lineage"][0]), "lineage.1: has absorbed nothing"),
+        (put("version", 2), "version: must be the last of the lineage, version 1 of 'images'"),
+        (put("version", 0), "version: must be the last of the lineage"),
+        (of_first("version", 1), "lineage.0: must be a root"),
+        (of_last("parent", None), "lineage.1.parent: must be the version before it"),
+        (of_last("parent", 1), "lineage.1.parent: must be the version before it"),
+        (of_last("version", 0), "lineage.1.version: must be a later one"),
+        (of_last("batches", []), "lineage.1.batches: must be there where a chunk is"),
+        (of_last("chunk", None), "lineage.1.batches: must be there where a chunk is"),
+        (of_last("rows", 21), "lineage.1.rows: must be the 20 rows of its batches"),
+        (of_last("batches", [BATCH, BATCH]), "lineage.1.batches: has a batch twice"),
         (lambda told: told["lineage"].pop(), "does not lead"),
         (of_last("divided", [1]), "lineage.1.divided: must be batches"),
         (of_last("divided", ["1"]), "divided"),

@@ -20,7 +20,7 @@ from tests.service.bombs import MIB
 from tests.service.expected import expect_problem
 from tests.service.keyed import make_key
 from tests.service.live import REAL, TINY, Json, Live, running
-from tests.service.moved import ZIP, exported, imported, learn, said, send, taught
+from tests.service.moved import ZIP, exported, imported, learn, rows, said, send, taught
 
 WAYS: list[dict[str, object]] = [
     {"method": "moments"},
@@ -141,6 +141,42 @@ def test_the_lineage_goes_on_over_installations(live: Live, other: Live) -> None
     assert told["lineage"][-1]["digest"] == told["digest"] == third["digest"]
     assert told["report"]["prequential"] == third["prequential"]
     assert live.client.get(back).json()["imported"]["rows"] == 36
+
+
+def test_the_same_rows_learned_again_elsewhere_under_the_same_name_and_number_come_back(
+    live: Live, other: Live
+) -> None:
+    there = imported(other, exported(live, taught(live, 1), 1))
+    learn(other, there, 0)
+
+    back = imported(live, exported(other, there, 2), name="learned-twice")
+
+    first, second = json.loads(exported(live, back, 1, format="json"))["lineage"][1:]
+    assert (first["model"], first["batches"]) == (second["model"], second["batches"])
+
+
+def test_a_chunk_learned_in_parts_and_forgotten_from_is_imported(live: Live, other: Live) -> None:
+    model = live.create()
+    for turn in range(3):
+        live.post_rows(model, rows(turn))
+    park(live, model, 1, "park")
+    live.close(model)
+    live.work()
+    park(live, model, 1, "release")
+    live.work()
+    live.client.post(f"{model}/forget", json={"batches": [2]}).raise_for_status()
+    live.work()
+
+    head = live.client.get(model).json()["head"]
+    told = json.loads(exported(live, model, head, format="json"))
+    assert [[batch["batch"] for batch in one["batches"]] for one in told["lineage"]] == [[], [3], [1]]
+    assert [one["chunk"] for one in told["lineage"]] == [None, 1, 1]
+    for version in range(head + 1):
+        imported(other, exported(live, model, version), name=f"parts-{version}")
+
+
+def park(live: Live, model: str, batch: int, kind: str) -> None:
+    live.client.post(f"{model}/batches/{batch}/{kind}", json={}).raise_for_status()
 
 
 def test_a_second_line_from_the_root_of_an_imported_model_has_learned_nothing_elsewhere(
@@ -279,6 +315,20 @@ def of_description(key: str, value: object) -> Callable[[Json], object]:
     return lambda told: told["description"].update({key: value})
 
 
+def of_last(key: str, value: object) -> Callable[[Json], object]:
+    return lambda told: told["lineage"][-1].update({key: value})
+
+
+def renamed(told: Json) -> None:
+    for one in (told, *told["lineage"]):
+        one["model"] = "../etc"
+
+
+def batch_again(told: Json) -> None:
+    batches = told["lineage"][-1]["batches"]
+    batches.append(batches[0])
+
+
 def bomb(_: bytes) -> bytes:
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as packed:
@@ -376,7 +426,16 @@ HOSTILE: dict[str, tuple[Callable[[bytes], bytes], str]] = {
         lambda archive: told_otherwise(archive, of_description("retention", {str(n): n for n in range(5000)})),
         "export-invalid",
     ),
-    "a name with a path": (lambda archive: told_otherwise(archive, put("model", "../etc")), "description-invalid"),
+    "a name with a path": (lambda archive: told_otherwise(archive, renamed), "description-invalid"),
+    "another name than its last version": (
+        lambda archive: told_otherwise(archive, put("model", "another")),
+        "export-invalid",
+    ),
+    "another version than the last": (lambda archive: told_otherwise(archive, put("version", 3)), "export-invalid"),
+    "another parent": (lambda archive: told_otherwise(archive, of_last("parent", 0)), "export-invalid"),
+    "a version before its parent": (lambda archive: told_otherwise(archive, of_last("version", 1)), "export-invalid"),
+    "more rows than its batches": (lambda archive: told_otherwise(archive, of_last("rows", 13)), "export-invalid"),
+    "a batch twice": (lambda archive: told_otherwise(archive, batch_again), "export-invalid"),
     "a later format": (lambda archive: told_otherwise(archive, put("format", 2)), "export-invalid"),
 }
 
