@@ -41,10 +41,11 @@ def create_key(
     """A key of this name counts from now on; the answer is the only one that ever shows it.
 
     `scopes` are "predict", "ingest" and "admin"; `models` is a pattern such as "team-*", all when not given.
-    `expires_at` has a time zone; when not given, the key counts until it is revoked.
+    `expires_at` has a time zone, without one it is refused; when not given, the key counts until it is revoked.
 
     Raises:
-        ServiceProblem: the name is taken, also by a key that was revoked.
+        ServiceProblem: the name is taken, also by a key that was revoked; `body-invalid`, when `expires_at` has no
+            time zone.
     """
     body = {
         "name": name,

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich.table import Table
 
 from client.labels import KeptPrediction, Labeled
-from client.tables import moment, table
+from client.tables import moment, table, times
 
 SHOWN = 5
 """Predictions that are named of many."""
@@ -34,7 +34,7 @@ def kept_table(predictions: Iterable[KeptPrediction]) -> Table:
         )
         for p in predictions
     )  # fmt: skip
-    return table(("prediction", "version", "predicted", "by", "kept until", "labels"), rows)
+    return table(("prediction", "version", times("predicted"), "by", times("kept until"), "labels"), rows)
 
 
 def _first(ids: Sequence[str]) -> str:

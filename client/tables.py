@@ -3,11 +3,11 @@
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TypeVar
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from client.api_keys import Key
@@ -53,7 +53,7 @@ def models_table(models: Iterable[Model]) -> Table:
         for m in models
     )  # fmt: skip
     titles = ("model", "net", "family", "head", "versions", "batches", "rows", "pending rows")
-    return table((*titles, "updates to go", "failed", "created"), rows)
+    return table((*titles, "updates to go", "failed", times("created")), rows)
 
 
 def versions_table(versions: Iterable[Version]) -> Table:
@@ -67,7 +67,7 @@ def versions_table(versions: Iterable[Version]) -> Table:
         )  # fmt: skip
 
     titles = ("version", "aliases", "parent", "chunk", "rows", "evidence rows", "KL to parent, nats")
-    scores = ("accuracy before", "NLL before", "ECE before", "seconds", "digest", "created")
+    scores = ("accuracy before", "NLL before", "ECE before", "seconds", "digest", times("created"))
     return table((*titles, *scores), map(row, versions))
 
 
@@ -80,7 +80,7 @@ def updates_table(updates: Iterable[Update]) -> Table:
             update.attempt, progress, "; ".join(remarks), moment(update.created_at),
         )  # fmt: skip
 
-    titles = ("update", "state", "chunk", "rows", "prior", "version", "attempt", "steps", "remarks", "created")
+    titles = ("update", "state", "chunk", "rows", "prior", "version", "attempt", "steps", "remarks", times("created"))
     return table(titles, map(row, updates))
 
 
@@ -89,7 +89,8 @@ def batches_table(batches: Iterable[Batch]) -> Table:
         (b.batch, b.rows, b.state, b.chunk, ", ".join(map(str, b.absorbed_in)), b.key, moment(b.accepted_at), _gone(b))
         for b in batches
     )
-    return table(("batch", "rows", "state", "chunk", "absorbed in", "key", "accepted", "deleted"), rows)
+    titles = ("batch", "rows", "state", "chunk", "absorbed in", "key", times("accepted"), times("deleted"))
+    return table(titles, rows)
 
 
 def _gone(batch: Batch) -> str:
@@ -101,7 +102,7 @@ def deletions_table(deletions: Iterable[Deletion]) -> Table:
         (d.batch, d.deleted_by, d.reason, moment(d.deleted_at), ", ".join(map(str, d.learned_by)), d.bytes_removed)
         for d in deletions
     )
-    return table(("batch", "deleted by", "reason", "deleted", "learned by", "bytes removed"), rows)
+    return table(("batch", "deleted by", "reason", times("deleted"), "learned by", "bytes removed"), rows)
 
 
 def tensors_table(blobs: Iterable[Blob]) -> Table:
@@ -112,7 +113,7 @@ def tensors_table(blobs: Iterable[Blob]) -> Table:
 
 def aliases_table(aliases: Iterable[Alias]) -> Table:
     rows = ((a.alias, a.version, a.seq, a.moved_by, a.reason, moment(a.moved_at)) for a in aliases)
-    return table(("alias", "version", "seq", "moved by", "reason", "moved"), rows)
+    return table(("alias", "version", "seq", "moved by", "reason", times("moved")), rows)
 
 
 def keys_table(keys: Iterable[Key]) -> Table:
@@ -123,13 +124,13 @@ def keys_table(keys: Iterable[Key]) -> Table:
         )
         for k in keys
     )  # fmt: skip
-    titles = ("key", "scopes", "models", "requests per minute", "made by", "made", "until", "revoked")
-    return table(titles, rows)
+    named = ("key", "scopes", "models", "requests per minute", "made by")
+    return table((*named, times("made"), times("until"), times("revoked")), rows)
 
 
 def moves_table(moves: Iterable[Move]) -> Table:
     rows = ((m.seq, moment(m.moved_at), m.kind, m.previous, m.version, m.moved_by, m.reason) for m in moves)
-    return table(("seq", "when", "kind", "from version", "to version", "by", "reason"), rows)
+    return table(("seq", times("when"), "kind", "from version", "to version", "by", "reason"), rows)
 
 
 def prediction_table(prediction: Prediction) -> Table:
@@ -171,7 +172,7 @@ def _numbers_table(prediction: Prediction, made_by: str) -> Table:
     return table(titles, rows, caption=f"{made_by}{level}")
 
 
-def table(titles: Sequence[str], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> Table:
+def table(titles: Sequence[str | Column], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> Table:
     """A table without lines; None is empty."""
     drawn = Table(*titles, box=None, caption=caption, caption_justify="left", header_style="bold", pad_edge=False)
     for row in rows:
@@ -187,5 +188,11 @@ def number(value: float | None, places: int) -> str:
     return "" if value is None else f"{value:,.{places}f}"
 
 
+def times(title: str) -> Column:
+    """A column of times, which never folds: each can be pasted as one word."""
+    return Column(title, no_wrap=True)
+
+
 def moment(when: datetime | None) -> str:
-    return "" if when is None else f"{when:%Y-%m-%d %H:%M:%S}"
+    """The time in UTC with its zone, to the microsecond that tells moves apart; None is empty."""
+    return "" if when is None else f"{when.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

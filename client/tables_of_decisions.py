@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from rich.table import Table
 
-from client.tables import moment, number, table
+from client.tables import moment, number, table, times
 from client.values import Json
 from client.values_of_decisions import Forget, Metrics, Parked
 
@@ -13,7 +13,7 @@ SHOWN = ("accuracy", "rmse", "nll", "ece", "brier", "coverage")
 
 def parked_table(parked: Iterable[Parked]) -> Table:
     rows = ((p.batch, p.rows, p.chunk, _z(p.surprise), p.parked_by, p.reason, moment(p.parked_at)) for p in parked)
-    return table(("batch", "rows", "chunk", "surprise, z", "parked by", "reason", "parked"), rows)
+    return table(("batch", "rows", "chunk", "surprise, z", "parked by", "reason", times("parked")), rows)
 
 
 def forgets_table(forgets: Iterable[Forget]) -> Table:
@@ -24,7 +24,7 @@ def forgets_table(forgets: Iterable[Forget]) -> Table:
         )
         for f in forgets
     )  # fmt: skip
-    titles = ("forget", "state", "batches", "from version", "steps", "head", "asked by", "remarks", "asked")
+    titles = ("forget", "state", "batches", "from version", "steps", "head", "asked by", "remarks", times("asked"))
     return table(titles, rows)
 
 

@@ -130,8 +130,10 @@ def metrics(model: str, *, window: int | None = None) -> Call[Metrics]:
 def alias_at(model: str, alias: str, at: datetime) -> Call[Alias]:
     """Where the alias pointed at that moment: what was live then.
 
+    `at` has a time zone: one without would be this machine's time to some and UTC to others, and is refused.
+
     Raises:
-        ServiceProblem: `alias-not-found`, when it pointed nowhere then.
+        ServiceProblem: `alias-not-found`, when it pointed nowhere then; `query-invalid`, when `at` has no time zone.
     """
     return (yield from ask(get("models", model, "aliases", alias, query={"at": at.isoformat()}), Alias))
 

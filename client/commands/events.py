@@ -7,6 +7,7 @@ import typer
 
 from client.commands.options import LOCAL, AsJson, ModelName, Url, service_at
 from client.listening import Event
+from client.tables import moment
 
 app = typer.Typer()
 INTERRUPTED = 130
@@ -34,10 +35,9 @@ def events(
 
 
 def _line(event: Event) -> str:
-    when = "" if event.at is None else f"{event.at:%Y-%m-%d %H:%M:%S}"
     number = "" if event.number is None else event.number
     facts = " ".join(f"{name}={_word(fact)}" for name, fact in event.raw.items() if name not in NAMED)
-    return f"{when:19} {number:>6} {event.kind:10} {facts}".rstrip()
+    return f"{moment(event.at):27} {number:>6} {event.kind:10} {facts}".rstrip()
 
 
 def _word(fact: object) -> str:

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,19 @@ Url = Annotated[str, typer.Option(envvar="POSTERITY_URL", help="Where the servic
 AsJson = Annotated[bool, typer.Option("--json", help="Print the service's own JSON.")]
 ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
 Reason = Annotated[str | None, typer.Option(help="Why; kept in the alias's history.")]
+
+
+def time_of(word: str) -> datetime:
+    """The time in UTC that the word names in ISO 8601; without a zone it is read as UTC, as times are printed.
+
+    Raises:
+        BadParameter: it is no time, or none of the years 1 to 9999.
+    """
+    try:
+        when = datetime.fromisoformat(word.strip())
+        return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise typer.BadParameter(f"{word!r} is no time; one looks like 2026-11-28T12:00:00Z.") from None
 
 
 def key_of_environment() -> str | None:

@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.progress import Progress as Bar
 
-from client.commands.options import LOCAL, AsJson, ModelName, Reason, Url, service_at
-from client.tables import batches_table, console, print_json, print_resource, print_resources
+from client.commands.options import LOCAL, AsJson, ModelName, Reason, Url, service_at, time_of
+from client.tables import batches_table, console, moment, print_json, print_resource, print_resources
 from client.tables_of_decisions import approximation_table, forgets_table, metrics_table, parked_table
 from client.values_of_decisions import Forget
 
@@ -116,7 +116,14 @@ def metrics(
 @app.command("was-live")
 def was_live(
     model: ModelName,
-    at: Annotated[datetime, typer.Argument(metavar="TIME", help="As 2026-11-28T12:00:00, in this machine's zone.")],
+    at: Annotated[
+        datetime,
+        typer.Argument(
+            parser=time_of,
+            metavar="TIME",
+            help="As 2026-11-28T12:00:00Z, and as the history prints it; UTC if no zone is given.",
+        ),
+    ],
     *,
     alias: Annotated[str, typer.Option(help="The alias that is asked about.")] = "head",
     url: Url = LOCAL,
@@ -124,8 +131,9 @@ def was_live(
 ) -> None:
     """Say which version an alias pointed at then: what was live."""
     with service_at(url) as client:
-        found = client.alias_at(model, alias, at.astimezone())
+        found = client.alias_at(model, alias, at)
         if as_json:
             print_json(found.raw)
         else:
-            console().print(f"{alias} of {model} was version {found.version}: {found.reason or 'no reason given'}.")
+            reason = found.reason or "no reason given"
+            console().print(f"{alias} of {model} was version {found.version} at {moment(at)}: {reason}.", markup=False)

@@ -102,7 +102,7 @@ class Report:
         for move in moves:
             origin = "-" if move.previous is None else str(move.previous)
             self.say(
-                f"  {move.seq:3d}  {move.moved_at:%H:%M:%S}  {move.kind:<9} {origin:>3} -> {move.version}"
+                f"  {move.seq:3d}  {move.moved_at:%H:%M:%S}Z  {move.kind:<9} {origin:>3} -> {move.version}"
                 f"  {move.reason or ''}".rstrip()
             )
 
