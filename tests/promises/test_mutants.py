@@ -16,13 +16,11 @@ from store.migrate import upgrade
 from tests.conftest import ENGINES
 from tests.postgres import PostgresServer
 from tests.promises.mutants import MUTANTS
-from tests.promises.mutate import CHECKS, WALK, line, notices
+from tests.promises.mutate import CHECKS, MOMENT_SECONDS, WALK, line, notices
 from tests.promises.mutation import Mutant
 
 EXAMPLES = {"sqlite": 3, "postgresql": 0}
 """Of the random walk for each mutant: its rules, and so what it notices, are the same on both engines."""
-PATIENCE_SECONDS = 0.3
-
 
 Databases = Callable[[str], AbstractContextManager[Engine]]
 """A migrated database of its own, by the kind of its engine."""
@@ -67,7 +65,7 @@ def table() -> Iterator[list[str]]:
 @pytest.mark.parametrize("kind", ENGINES)
 @pytest.mark.parametrize("check", CHECKS)
 def test_with_every_guard_in_place_each_check_passes(kind: str, check: str, engines: Mapping[str, Engine]) -> None:
-    CHECKS[check](engines[kind], PATIENCE_SECONDS)
+    CHECKS[check](engines[kind], MOMENT_SECONDS)
 
 
 @pytest.mark.parametrize(
