@@ -12,7 +12,9 @@ ATTEMPTS_MAX = 3
 Wish = Literal["any", "none", "now", "before"] | None
 
 Disturbed = Literal["rollback", "move", "cancel", "silence", "another", "park"]
-TakenBack = Literal["done", "rolled back", "fails", "cancelled", "new rows", "parked", "again", "silence"]
+TakenBack = Literal[
+    "done", "rolled back", "overtaken", "fails", "cancelled", "older", "newer", "parked", "again", "silence"
+]
 Then = Literal["publish", "renew", "release", "fail", "park"]
 
 NAMES = st.sampled_from((*5 * ("one",), *3 * ("two",), "nowhere"))

@@ -28,10 +28,15 @@ class LedgerMachine(AsideCalls):
         assert now.books == plain_books(self.plain)
         self.seen = now
 
-    @initialize(rows=asked.SIZES, seconds=asked.AGES, publish=asked.POLICIES, versions=st.sampled_from((2, 1, 3, 0)))
-    def begin(self, rows: int, seconds: float | None, publish: str, versions: int) -> None:
+    @initialize(
+        rows=asked.SIZES,
+        seconds=asked.AGES,
+        policies=st.tuples(asked.POLICIES, asked.POLICIES),
+        versions=st.sampled_from((2, 1, 3, 0)),
+    )
+    def begin(self, rows: int, seconds: float | None, policies: tuple[str, str], versions: int) -> None:
         """There are two models, one of them perhaps with versions."""
-        for name in ("one", "two"):
+        for name, publish in zip(("one", "two"), policies, strict=True):
             self.create(name, rows, seconds, publish)
         for _ in range(versions):
             self.learn("one", "worker-1")
@@ -96,18 +101,30 @@ class LedgerMachine(AsideCalls):
             self.wait(SILENCE_SECONDS)
             self.claim(owner)
 
+    @rule(name=asked.NAMES, owner=asked.OWNERS)
+    def fail_again(self, name: str, owner: str) -> None:
+        """An update whose attempts fail, one after another, until nobody tries any more."""
+        self.take(name, owner)
+        for failures in range(asked.ATTEMPTS_MAX):
+            if self.claims:
+                self.fail(0, is_final=False)
+            self.wait(asked.TIMES["retry_seconds"] * 2**failures)
+            self.claim(owner)
+
     @rule(name=asked.NAMES, owner=asked.OWNERS, backs=asked.BACKS, then=asked.TAKEN_BACK)
     def take_back(self, name: str, owner: str, backs: list[int], then: asked.TakenBack) -> None:
         """Head's line is learned anew without some batches, and something happens meanwhile."""
         for _ in range(2):
             self.learn(name, owner)
+        if then == "older":
+            self.queue(name)
         self.forget(name, backs)
         match then:
             case "rolled back":
                 self.rollback(name, None, 1, None)
             case "cancelled":
                 self.cancel_forget(name, 0)
-            case "new rows":
+            case "newer":
                 self.queue(name)
             case "parked":
                 self.park(name, [0, 1])
@@ -120,6 +137,8 @@ class LedgerMachine(AsideCalls):
                 return
             if then == "fails":
                 self.fail(0, is_final=True)
+            elif then == "overtaken":
+                self.rollback(name, None, 1, None)
             elif then == "silence":
                 self.wait(SILENCE_SECONDS)
                 self.claim("another")

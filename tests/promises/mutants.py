@@ -202,16 +202,16 @@ MUTANTS = (
     Mutant(
         "the labels' primary key",
         dropped=(LABELS,),
-        # Who of the two comes first is chance: the books may be sound all the same.
         directed="two who label a row at the same moment",
         covered_by=UNLABELED,
+        leaves="wrong",
     ),
     Mutant(
         "the count of the rows that took their label",
         ((labeling._insert, "if inserted < len(rows):", "if False:"),),
-        # Who of the two comes first is chance: the books may be sound all the same.
         directed="two who label a row at the same moment",
         covered_by=UNLABELED,
+        leaves="wrong",
     ),
     # When an update is tried, and how often.
     Mutant(
