@@ -19,8 +19,12 @@ from tests.promises.mutants import MUTANTS
 from tests.promises.mutate import CHECKS, MOMENT_SECONDS, WALK, line, notices
 from tests.promises.mutation import Mutant
 
-EXAMPLES = {"sqlite": 3, "postgresql": 0}
-"""Of the random walk for each mutant: its rules, and so what it notices, are the same on both engines."""
+EXAMPLES = {"sqlite": 6, "postgresql": 0}
+"""Of the random walk for each mutant: its rules, and so what it notices, are the same on both engines.
+
+By ten seeds so many noticed 64 to 83 percent of what a walk can meet; half of it is asked for. A seed gives one walk
+only while the code that is loaded has the same numbers in it: Hypothesis draws some of those.
+"""
 
 Databases = Callable[[str], AbstractContextManager[Engine]]
 """A migrated database of its own, by the kind of its engine."""
@@ -88,12 +92,12 @@ def test_a_guard_that_was_taken_out_is_missed(
             assert by[mutant.directed].wrong != [], "nothing is left that could have refused"
 
 
-def test_a_short_random_walk_misses_some_of_the_guards_too(table: list[str]) -> None:
-    """On SQLite, of those that it can meet; `python -m tests.promises.mutate` walks longer."""
+def test_most_guards_are_missed_by_the_random_walk_too(table: list[str]) -> None:
+    """On SQLite, of those that it can meet; in a longer walk they all are."""
     met = [mutant for mutant in MUTANTS if not mutant.covered_by]
     noticed = [one for one in table if one.startswith("sqlite") and WALK in one]
 
-    assert len(noticed) > len(met) / 12, "\n".join(table)
+    assert len(noticed) > len(met) / 2, "\n".join(table)
 
 
 def test_every_check_is_about_a_guard() -> None:
