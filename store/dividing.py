@@ -7,7 +7,7 @@ batches: its line has learned from them.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, func, insert, select
@@ -161,9 +161,14 @@ class Dividing:
             return number
 
 
-def divided_on(connection: Connection, model_id: int, version: int) -> frozenset[int]:
-    """The batches that the line of the version has learned from, and that were divided out on it."""
-    found = divisions_of(connection, model_id)
+def divided_on(
+    connection: Connection, model_id: int, version: int, divisions: Mapping[int, Sequence[int]] | None = None
+) -> frozenset[int]:
+    """The batches that the line of the version has learned from, and that were divided out on it.
+
+    `divisions` of the model are asked for where they are not known.
+    """
+    found = divisions_of(connection, model_id) if divisions is None else divisions
     line = on_line(connection, model_id, version, found) if found else frozenset()
     return frozenset(batch for division in line for batch in found[division])
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from store.dividing import divisions_of
+from store.dividing import divided_on, divisions_of
 from store.import_books import brought
 from store.learned import evidence_of
 from store.queries import aliases_of
@@ -39,20 +39,15 @@ def facts_of(
     came = brought(model.imported)
 
     def facts(row: VersionRow) -> VersionFacts:
-        elsewhere = _any_on_line(connection, model, row, came)
-        divided = _any_on_line(connection, model, row, divisions)
+        has_brought = bool(came) and bool(on_line(connection, model.id, row.number, came))
         is_told = depth_max is None or row.depth <= depth_max
         return VersionFacts(
             model=model,
             version=row,
             aliases=tuple(alias for alias, version in aliases.items() if version == row.number),
             evidence=evidence_of(connection, model.id, row.number) if is_told else None,
-            divided=tuple(sorted(batch for division in divided for batch in divisions[division])),
-            elsewhere=int(model.imported["rows"]) if model.imported is not None and elsewhere else 0,
+            divided=tuple(sorted(divided_on(connection, model.id, row.number, divisions))),
+            elsewhere=int(model.imported["rows"]) if model.imported is not None and has_brought else 0,
         )
 
     return [facts(row) for row in rows]
-
-
-def _any_on_line(connection: Connection, model: ModelRow, row: VersionRow, among: Collection[int]) -> frozenset[int]:
-    return on_line(connection, model.id, row.number, among) if among else frozenset()
