@@ -2,8 +2,10 @@
 
 One service on SQLite with a LeNet-5. One client asks for one image after the other, and another posts a batch of one
 row five times a second, each of which is an event. In each round this goes on for some seconds without listeners, with
-200 of them, and without listeners again, in an order that changes. What listeners cost is to be no more than the two
-equal arms are apart by themselves. Every listener has to hear every event, once and in order.
+200 of them, without listeners again, and with the 200 at a second service on the same database, in an order that
+changes. What listeners cost is to be no more than the two equal arms are apart by themselves. Those who listen take
+turns on the processors with the service that is asked, wherever they listen: the last arm has that and nothing else.
+Every listener has to hear every event, once and in order.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -37,7 +39,7 @@ ROUNDS, SECONDS = 7, 6.0
 IMAGES = 64
 SEED = 0
 MODEL = f"/v1/models/{digits.NAME}"
-ARMS = ("none", "listeners", "none again")
+ARMS = ("none", "listeners", "none again", "elsewhere")
 
 _keys = count(1)
 
@@ -57,8 +59,8 @@ def main() -> None:
     rounds, seconds = (1, 2.0) if quick else (ROUNDS, SECONDS)
     with tempfile.TemporaryDirectory() as folder:
         digits.learned(Path(folder), chunks=1, seed=SEED)
-        with service(Path(folder)) as server:
-            seen = watch(server, *digits.rows(IMAGES, SEED + 1), rounds=rounds, seconds=seconds)
+        with service(Path(folder)) as server, another(Path(folder)) as other:
+            seen = watch(server, other, *digits.rows(IMAGES, SEED + 1), rounds=rounds, seconds=seconds)
     result = {
         "what": "milliseconds of a prediction of one image at one connection, by arm of each round",
         "listeners": LISTENERS,
@@ -75,8 +77,15 @@ def main() -> None:
     report.finish("listeners", result, claims(result), quick=quick)
 
 
+def another(data_dir: Path) -> AbstractContextManager[Server]:
+    """One more service on the ledger and the blobs of this folder."""
+    stated = {"database_url": f"sqlite:///{data_dir / 'ledger.sqlite'}", "blob_dir": data_dir / "blobs"}
+    return service(data_dir / "another", **stated)
+
+
 def watch(
     server: Server,
+    other: Server,
     images: digits.Bytes,
     labels: NDArray[np.int64],
     *,
@@ -84,7 +93,7 @@ def watch(
     seconds: float,
     listeners: int = LISTENERS,
 ) -> Seen:
-    """Each arm of each round; the order goes round with the rounds."""
+    """Each arm of each round; the order goes round with the rounds. `server` is asked, `other` has the same ledger."""
     posts = [request("POST", f"{MODEL}/predictions", body, JSON) for body in digits.bodies(images)]
     rows = {"inputs": images[:1].tolist(), "labels": labels[:1].tolist()}
     seen = Seen()
@@ -92,7 +101,8 @@ def watch(
     for turn in track(range(rounds), description="rounds"):
         for place in range(len(ARMS)):
             arm = ARMS[(place + turn) % len(ARMS)]
-            with ears(server, listeners if arm == "listeners" else 0) as hear:
+            heard_at = other if arm == "elsewhere" else server
+            with ears(heard_at, 0 if arm.startswith("none") else listeners) as hear:
                 milliseconds = asyncio.run(measured(server.port, posts, rows, seconds=seconds))
                 heard = hear(asyncio.run(newest(server.port)))
             seen.p50_ms[arm].append(round(percentile(milliseconds, 50), 4))
@@ -168,6 +178,7 @@ def claims(result: Mapping[str, Any]) -> list[Claim]:
     said = "; ".join(
         f"{name.removesuffix('_ms')} {own}x, two arms without listeners {base}x" for name, (own, base) in costs.items()
     )
+    apart = "; ".join(f"{name.removesuffix('_ms')} {beside_elsewhere(result[name])}x" for name in costs)
     without = ", ".join(f"{figure(result[name]['none'])}" for name in costs)
     return [
         Claim(
@@ -179,9 +190,13 @@ def claims(result: Mapping[str, Any]) -> list[Claim]:
         ),
         Claim(
             "Listeners that missed an event, or heard one twice or out of order",
-            f"{result['wrong']} of {result['listeners'] * result['rounds']:,}; {result['heard']:,} events heard",
+            f"{result['wrong']} of {2 * result['listeners'] * result['rounds']:,}; {result['heard']:,} events heard",
             "0",
             result["wrong"] == 0 and result["heard"] > 0,
+        ),
+        Claim(
+            "Predictions beside listeners: median and 99th percentile beside those while as many listen to another service",
+            apart,
         ),
     ]
 
@@ -190,6 +205,11 @@ def cost(of: Mapping[str, Sequence[float]]) -> Figure:
     """A prediction beside listeners, over the mean of the two arms without of its round."""
     rounds = zip(of["listeners"], of["none"], of["none again"], strict=True)
     return figure([own / ((one + other) / 2) for own, one, other in rounds])
+
+
+def beside_elsewhere(of: Mapping[str, Sequence[float]]) -> Figure:
+    """A prediction beside listeners, over one while the same listen to another service."""
+    return figure([here / there for here, there in zip(of["listeners"], of["elsewhere"], strict=True)])
 
 
 def noise(of: Mapping[str, Sequence[float]]) -> Figure:
