@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -25,6 +24,7 @@ from sqlalchemy.sql import ColumnElement
 
 from store.errors import ChunkNotFound, HeadUndecided, ModelNotFound, UpdateNotFound, VersionNotFound
 from store.kinds import CloseReason, MoveKind, ParkingKind, Publication, UpdateState
+from store.moments import last_shown_as
 from store.schema.beside import deletions
 from store.schema.learning import batches, chunks, models, moves, omissions, parkings, updates, versions
 from store.values import BatchRow, ChunkRow, ModelRow, MoveRow, UpdateRow, VersionRow
@@ -32,8 +32,6 @@ from store.values import BatchRow, ChunkRow, ModelRow, MoveRow, UpdateRow, Versi
 IS_DELETED = exists().where(deletions.c.model_id == batches.c.model_id, deletions.c.batch == batches.c.number)
 """True of a batch whose rows were given up."""
 
-
-SHOWN_SECONDS = 1e-6
 
 _newest = chunks.alias("newest")
 CHUNK = (
@@ -96,23 +94,9 @@ def newest_move(connection: Connection, model_id: int, alias: str, *, at: float 
     """The newest move of the alias; with `at`, the newest of those that are shown as made then or before."""
     query = moves_of(model_id, alias)
     if at is not None:
-        query = query.where(moves.c.moved_at <= _shown_until(at))
+        query = query.where(moves.c.moved_at <= last_shown_as(at))
     row = connection.execute(query.order_by(moves.c.seq.desc()).limit(1)).one_or_none()
     return None if row is None else to_move(row)
-
-
-def _shown_until(at: float) -> float:
-    """The last moment that is shown as this one: moments are rounded to the microsecond."""
-    last = at + SHOWN_SECONDS
-    while _microseconds(last) > _microseconds(at):
-        last = math.nextafter(last, -math.inf)
-    return last
-
-
-def _microseconds(moment: float) -> int:
-    """As `datetime.fromtimestamp` rounds it, which does not know every moment."""
-    fraction, whole = math.modf(moment)
-    return int(whole) * 10**6 + round(fraction * 1e6)
 
 
 def undecided_of(connection: Connection, model: ModelRow, head: MoveRow) -> int | None:

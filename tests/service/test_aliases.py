@@ -138,6 +138,13 @@ def test_the_history_tells_what_was_live_when_by_whom_and_why(live: Live, model:
     assert tail["next_cursor"] is not None
 
 
+@pytest.mark.parametrize("at", ["0.5", "0", "1970-01-01T00:00:00.000001Z", "1969-12-31T23:59:59.5Z"])
+def test_before_the_model_was_made_nothing_was_live(live: Live, model: str, at: str) -> None:
+    answer = live.client.get(f"{model}/aliases/head", params={"at": at})
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "alias-not-found")
+
+
 def test_a_rollback_answers_with_the_new_head(live: Live, model: str) -> None:
     one, two = live.learn(model), live.learn(model)
 
