@@ -195,7 +195,7 @@ def claims(result: Mapping[str, Any]) -> list[Claim]:
             result["wrong"] == 0 and result["heard"] > 0,
         ),
         Claim(
-            "Predictions beside listeners: median and 99th percentile beside those while as many listen to another service",
+            "Predictions beside listeners, over those while as many listen to another service: median and 99th percentile",
             apart,
         ),
     ]
