@@ -79,8 +79,8 @@ def main() -> None:
 
 def another(data_dir: Path) -> AbstractContextManager[Server]:
     """One more service on the ledger and the blobs of this folder."""
-    stated = {"database_url": f"sqlite:///{data_dir / 'ledger.sqlite'}", "blob_dir": data_dir / "blobs"}
-    return service(data_dir / "another", **stated)
+    ledger = f"sqlite:///{data_dir / 'ledger.sqlite'}"
+    return service(data_dir / "another", database_url=ledger, blob_dir=data_dir / "blobs")
 
 
 def watch(
@@ -195,7 +195,7 @@ def claims(result: Mapping[str, Any]) -> list[Claim]:
             result["wrong"] == 0 and result["heard"] > 0,
         ),
         Claim(
-            "Predictions beside listeners, over those while as many listen to another service: median and 99th percentile",
+            "Predictions beside listeners, over those while as many listen to another service: median, 99th percentile",
             apart,
         ),
     ]
