@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from fastapi.concurrency import run_in_threadpool
 
 from bayes import kl_divergence
-from service.asked import Patience, Way
+from service.asked import Patience, Way, rows_answered_max
 from service.callers import TheCaller
 from service.comparing import LabeledRows, Pair, differences, differences_on_batch
 from service.encodings import OF_PREDICTIONS, BodyKind, PredictionKind
@@ -79,7 +79,9 @@ BatchAsked = Annotated[
 @router.get(
     "/{version}/compare/{other}",
     operation_id="compare_versions",
-    responses=declared(ModelNotFound, VersionNotFound, BatchNotFound, RowsDeleted, QueryInvalid, *PREDICTING),
+    responses=declared(
+        *(ModelNotFound, VersionNotFound, BatchNotFound, RowsDeleted, QueryInvalid, *PREDICTING, BatchTooLarge),
+    ),
 )
 async def compare_versions(
     *,
@@ -149,7 +151,7 @@ def _rows(house: House, known: Known, kind: BodyKind, raw: bytes) -> LabeledRows
         kind=kind,
         of=known.model.input,
         labeled=known.model.output,
-        rows_max=house.settings.rows_predict_max,
+        rows_max=rows_answered_max(known, house.settings),
         bytes_max=house.settings.body_bytes_max,
     )
     return LabeledRows(torch.from_numpy(inputs), None if labels is None else torch.from_numpy(labels))

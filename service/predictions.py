@@ -11,7 +11,16 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from service.asked import Patience, Target, TargetAsked, Way, WayAsked, WayToKeep, draws_held_max
+from service.asked import (
+    Patience,
+    Target,
+    TargetAsked,
+    Way,
+    WayAsked,
+    WayToKeep,
+    draws_held_max,
+    rows_answered_max,
+)
 from service.bodies import Array, Posted
 from service.callers import ANYBODY, Caller, TheCaller
 from service.computing import Asked, Question
@@ -178,7 +187,7 @@ def read(
         kind=kind,
         of=known.model.input,
         way=way,
-        rows_max=settings.rows_predict_max,
+        rows_max=rows_answered_max(known, settings),
         bytes_max=settings.body_bytes_max,
     )
     return _asked(house, known, asked_of, posted, way=way)
@@ -189,7 +198,7 @@ def _asked(
 ) -> tuple[Question, Asked]:
     """What is asked of which posterior, as far as it can be said before that is known."""
     (name, target), settings = asked_of, house.settings
-    rows = inputs_of(posted, of=known.model.input, rows_max=settings.rows_predict_max)
+    rows = inputs_of(posted, of=known.model.input, rows_max=rows_answered_max(known, settings))
     level, chosen = way.level(known.model.output), way.chosen(known, settings)
     in_turn = chosen.samples is not None and chosen.samples > draws_held_max(known, settings)
     question = Question(known, name, target.version, target.alias, chosen, in_turn)
