@@ -24,7 +24,7 @@ from service.asked import (
 from service.bodies import Array, Posted
 from service.callers import ANYBODY, Caller, TheCaller
 from service.computing import Asked, Question
-from service.encodings import OF_PREDICTIONS, READ_AT_ONCE_BYTES, BodyKind, PredictionKind
+from service.encodings import OF_PREDICTIONS, BodyKind, PredictionKind
 from service.etags import IfNoneMatch, is_fresh
 from service.house import House
 from service.kept import keep, must_be_keepable
@@ -169,7 +169,7 @@ async def _read_body(
 ) -> tuple[Question, Asked]:
     known = await _known(house, model)
     reading = partial(read, house, known, (model, target), way, kind=kind, raw=raw)
-    return reading() if len(raw) <= READ_AT_ONCE_BYTES else await run_sync(reading, limiter=house.reading)
+    return reading() if kind.is_read_at_once(raw) else await run_sync(reading, limiter=house.reading)
 
 
 async def _known(house: House, model: str) -> Known:
