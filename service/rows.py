@@ -85,8 +85,12 @@ def inputs_of(posted: Posted, *, of: Input, rows_max: int) -> Array:
     Raises:
         BatchEmpty, BatchTooLarge, InputShape, InputDtype, InputNotFinite, InputTooLarge: they are something else.
     """
-    rows = _inputs(posted, of, rows_max)
-    return rows if rows.flags.writeable else rows.copy()
+    return owned(_inputs(posted, of, rows_max))
+
+
+def owned(array: Array) -> Array:
+    """The array, or its copy where it is a view of bytes that may not be written: torch takes no such memory."""
+    return array if array.flags.writeable else array.copy()
 
 
 def _inputs(posted: Posted, of: Input, rows_max: int) -> Array:
