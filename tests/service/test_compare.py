@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from safetensors.torch import save
 import bayes
 from bayes import Categorical, Input
 from service.posted import comparison_posted
+from service.resources import ComparisonResource
 from tests.service.encoded import base64s, kind_of
 from tests.service.keyed import make_key
 from tests.service.live import REAL, ROWS, TINY, Json, Live, running
@@ -185,6 +187,28 @@ def test_rows_that_are_none_of_the_model_are_refused(
     answer = live.client.post(f"{model}/versions/0/compare/0", json=body, params=query)
 
     assert answer.json()["code"] == code
+
+
+def test_a_comparison_of_rows_is_written_beside_the_event_loop(
+    live: Live, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loops: list[object] = []
+    write = ComparisonResource.model_dump_json
+
+    def written(found: ComparisonResource) -> str:
+        loops.append(asyncio._get_running_loop())
+        return write(found)
+
+    monkeypatch.setattr(ComparisonResource, "model_dump_json", written)
+    batch = live.post_rows(model)["batch"]
+
+    answers = [
+        live.client.post(f"{model}/versions/0/compare/0", json=LESS),
+        live.client.get(f"{model}/versions/0/compare/0", params={"batch": batch}),
+    ]
+
+    assert [len(answer.json()["predictions"]["most"]) for answer in answers] == [10, 2]
+    assert loops == [None, None]
 
 
 def test_rows_to_compare_are_no_views_of_their_body() -> None:
