@@ -1,6 +1,8 @@
 """What a model's label is: one of some classes, or a real vector with Gaussian noise."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, assert_never
 
 from bayes.errors import InvalidDescription
@@ -23,6 +25,11 @@ class Categorical:
     def units(self) -> int:
         """The number of outputs of the net: one logit for each class."""
         return self.classes
+
+    @cached_property
+    def numbers(self) -> Mapping[str, int]:
+        """The index of each class that has a name, by that."""
+        return {name: number for number, name in enumerate(self.names or ())}
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def label(model: str, labels: Iterable[Label], *, key: str | None = None) -> Cal
     """Kept predictions have these labels: each new one is a row of one batch, and the answer says what became of all.
 
     A label is a class number, the name of a class, a number or numbers. No row gets two labels, so posting them again
-    changes nothing; `key` is the batch's idempotency key.
+    changes nothing; `key` is the batch's idempotency key. A service takes 10,000 labels at once.
 
     Raises:
         ServiceProblem: nothing was labeled.

@@ -14,7 +14,7 @@ from service.etags import ExpectedSeq, ExpectedSeqOrNew
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
-from service.requests import AliasName, JsonOnly, ModelName, PageAsked, RawBody, TheHouse
+from service.requests import AliasName, AliasToMake, JsonOnly, ModelName, PageAsked, RawBody, TheHouse
 from service.resources import NextCursor, moment
 from service.schemas import AliasBody, RollbackBody
 from store.errors import (
@@ -118,7 +118,7 @@ def get_alias(
 def move_alias(
     *,
     model: ModelName,
-    alias: AliasName,
+    alias: AliasToMake,
     expected: ExpectedSeqOrNew,
     raw: RawBody,
     caller: TheCaller,

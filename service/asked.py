@@ -20,6 +20,8 @@ from store.kinds import HEAD
 from store.settings import Settings
 
 INTERVAL = 0.9
+ARRAYS_OF_NUMBERS = ("mean", "std", "epistemic_std", "noise_std", "lower", "upper")
+"""What is said of each number that is predicted."""
 WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*\"?(\d{1,6}(?:\.\d{1,6})?)(?![\w.+-])", re.IGNORECASE)
 
 
@@ -99,6 +101,15 @@ WayAsked = Annotated[Way, Depends(_way)]
 
 async def _way_to_keep(way: WayAsked, keep: Annotated[bool | None, Query(description=KEEP)] = None) -> Way:
     return replace(way, keep=keep)
+
+
+def rows_answered_max(known: Known, settings: Settings) -> int:
+    """How many rows of this model are predicted at once: at most as many as of any, or as fill an answer."""
+    return max(1, min(settings.rows_predict_max, settings.numbers_predict_max // _numbers_of_a_row(known.model.output)))
+
+
+def _numbers_of_a_row(output: Output) -> int:
+    return output.units if isinstance(output, Categorical) else len(ARRAYS_OF_NUMBERS) * output.units
 
 
 def draws_held_max(known: Known, settings: Settings) -> int:

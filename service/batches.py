@@ -9,7 +9,7 @@ from starlette.concurrency import run_in_threadpool
 from service.accepting import Batch
 from service.batch_resources import SET_ASIDE, AcceptedBatch, BatchList, BatchResource, BatchState, DeletionResource
 from service.callers import ANYBODY, TheCaller
-from service.encodings import OF_BATCHES, READ_AT_ONCE_BYTES, BatchKind, BodyKind, Encoding
+from service.encodings import OF_BATCHES, BatchKind, BodyKind
 from service.house import House
 from service.known import Known
 from service.openapi import takes_rows
@@ -45,8 +45,6 @@ from store.values import BatchRow, Part
 router = APIRouter(prefix="/v1/models/{model}/batches", tags=["batches"])
 
 REPLAYED = "Idempotent-Replayed"
-READ_AT_ONCE = frozenset({Encoding.JSON, Encoding.SAFETENSORS})
-"""Such bodies, where they are short, are read by the event loop: handing them to a thread takes longer."""
 
 
 @router.post(
@@ -100,8 +98,7 @@ async def accept(
         )
         return Batch(key, rows.to_bytes(), len(rows.inputs), rows.label_counts())
 
-    is_short = len(raw) <= READ_AT_ONCE_BYTES and kind.encoding in READ_AT_ONCE
-    batch = batch_to_store() if is_short else await run_sync(batch_to_store, limiter=house.reading)
+    batch = batch_to_store() if kind.is_read_at_once(raw) else await run_sync(batch_to_store, limiter=house.reading)
     accepted = await house.accepting.add(name, batch)
     return _answer(name, accepted.batch), accepted.is_replay
 

@@ -7,13 +7,14 @@ from typing import Annotated
 
 import torch
 from anyio.to_thread import run_sync
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from bayes import kl_divergence
-from service.asked import Patience, Way
+from service.asked import Patience, Way, rows_answered_max
 from service.callers import TheCaller
 from service.comparing import LabeledRows, Pair, differences, differences_on_batch
+from service.differences import PredictionDifference
 from service.encodings import OF_PREDICTIONS, BodyKind, PredictionKind
 from service.house import House
 from service.known import Known
@@ -36,7 +37,7 @@ from service.rejected import (
     QueryInvalid,
     SamplesTooMany,
 )
-from service.requests import ModelName, PathNumber, RawBody, TheHouse
+from service.requests import JSON, ModelName, PathNumber, RawBody, TheHouse
 from service.resources import ComparisonResource, LayersKl
 from service.schemas import METHODS, NUMBER_MAX, SEED_MAX, ComparisonBody, Method
 from store.errors import BatchNotFound, BlobCorrupt, BlobMissing, ModelNotFound, RowsDeleted, VersionNotFound
@@ -79,7 +80,10 @@ BatchAsked = Annotated[
 @router.get(
     "/{version}/compare/{other}",
     operation_id="compare_versions",
-    responses=declared(ModelNotFound, VersionNotFound, BatchNotFound, RowsDeleted, QueryInvalid, *PREDICTING),
+    response_model=ComparisonResource,
+    responses=declared(
+        *(ModelNotFound, VersionNotFound, BatchNotFound, RowsDeleted, QueryInvalid, *PREDICTING, BatchTooLarge),
+    ),
 )
 async def compare_versions(
     *,
@@ -91,7 +95,7 @@ async def compare_versions(
     caller: TheCaller,
     patience: Patience,
     house: TheHouse,
-) -> ComparisonResource:
+) -> Response:
     """How far a version is from another one, and which evidence only one of them has.
 
     With `batch`, also how their predictions of its rows differ, with the standard errors of the differences. That
@@ -103,11 +107,11 @@ async def compare_versions(
         raise QueryInvalid(reason="method, samples, seed, most: say how rows are predicted; name their batch, or POST")
     found = await run_in_threadpool(_compared, house, model, (version, other))
     if batch is None:
-        return found
+        return _answer(found, None)
 
-    def work() -> ComparisonResource:
+    def work() -> Response:
         pair = _pair(house, model, (version, other), how, seconds=patience)
-        return found.model_copy(update={"predictions": differences_on_batch(house, pair, batch)})
+        return _answer(found, differences_on_batch(house, pair, batch))
 
     return await run_sync(work, limiter=house.comparing)
 
@@ -115,6 +119,7 @@ async def compare_versions(
 @router.post(
     "/{version}/compare/{other}",
     operation_id="compare_predictions",
+    response_model=ComparisonResource,
     openapi_extra=takes_rows(ComparisonBody, OF_PREDICTIONS, tensors="x and optionally y"),
     responses=declared(
         *(ModelNotFound, VersionNotFound, QueryInvalid, *PREDICTING, BatchTooLarge, BatchEmpty),
@@ -131,16 +136,22 @@ async def compare_predictions(
     raw: RawBody,
     patience: Patience,
     house: TheHouse,
-) -> ComparisonResource:
+) -> Response:
     """The same, and where the two predict the given rows differently; with labels, which one is better by how much."""
     found = await run_in_threadpool(_compared, house, model, (version, other))
 
-    def work() -> ComparisonResource:
+    def work() -> Response:
         pair = _pair(house, model, (version, other), how, seconds=patience)
         rows = _rows(house, pair.known, kind, raw)
-        return found.model_copy(update={"predictions": differences(house, pair, rows)})
+        return _answer(found, differences(house, pair, rows))
 
     return await run_sync(work, limiter=house.comparing)
+
+
+def _answer(found: ComparisonResource, predictions: PredictionDifference | None) -> Response:
+    """What is written here, by the thread that computed it, may be as long as the answer to a prediction."""
+    whole = found.model_copy(update={"predictions": predictions})
+    return Response(whole.model_dump_json(), media_type=JSON)
 
 
 def _rows(house: House, known: Known, kind: BodyKind, raw: bytes) -> LabeledRows:
@@ -149,7 +160,7 @@ def _rows(house: House, known: Known, kind: BodyKind, raw: bytes) -> LabeledRows
         kind=kind,
         of=known.model.input,
         labeled=known.model.output,
-        rows_max=house.settings.rows_predict_max,
+        rows_max=rows_answered_max(known, house.settings),
         bytes_max=house.settings.body_bytes_max,
     )
     return LabeledRows(torch.from_numpy(inputs), None if labels is None else torch.from_numpy(labels))

@@ -11,12 +11,22 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from bayes import CategoricalPrediction, Difference, InvalidInputs, Prediction, ask, distance, paired, predict
-from service.asked import Way, draws_held_max
+from bayes import (
+    Categorical,
+    CategoricalPrediction,
+    Difference,
+    InvalidInputs,
+    Prediction,
+    ask,
+    distance,
+    paired,
+    predict,
+)
+from service.asked import Way, draws_held_max, rows_answered_max
 from service.differences import CLASSES_UNIT, NUMBERS_UNIT, MetricDifference, PredictionDifference, RowDifference, Said
 from service.house import House
 from service.known import Known
-from service.rejected import InputTooLarge, PredictionLate
+from service.rejected import BatchTooLarge, InputTooLarge, PredictionLate, QueryInvalid
 from store.errors import RowsDeleted
 from store.values import BatchRow, Resolved
 
@@ -46,9 +56,11 @@ def differences(house: House, pair: Pair, rows: LabeledRows) -> PredictionDiffer
     """How the two versions' predictions of these rows differ.
 
     Raises:
+        QueryInvalid: more rows are to be told of than an answer has numbers for.
         SamplesTooMany, InputTooLarge, PredictionLate: they cannot be predicted so, or not in time.
         BlobMissing, BlobCorrupt: the store does not have a posterior.
     """
+    _must_be_tellable(house, pair, len(rows.inputs))
     until = time.monotonic() + pair.seconds
     chosen = pair.way.chosen(pair.known, house.settings)
 
@@ -86,16 +98,28 @@ def differences_on_batch(house: House, pair: Pair, number: int) -> PredictionDif
 
     Raises:
         BatchNotFound, RowsDeleted, BlobMissing, BlobCorrupt: the rows are not here.
+        BatchTooLarge: they are more than are predicted at once.
         As from `differences`.
     """
     batch = house.history.batch(pair.version.model, number)
     if batch.deleted_at is not None:
         raise RowsDeleted(model=pair.version.model, batches=number)
+    if batch.rows > (rows_max := rows_answered_max(pair.known, house.settings)):
+        raise BatchTooLarge(rows=batch.rows, rows_max=rows_max)
     tensors: Mapping[str, Tensor] = safetensors.torch.load(house.blobs.get(batch.digest))
     found = differences(house, pair, LabeledRows(tensors["x"], tensors["y"]))
     by_version, by_other = (_has_learned(house, resolved, batch) for resolved in (pair.version, pair.other))
     learned = {"learned_by_version": by_version, "learned_by_other": by_other}
     return found.model_copy(update={"batch": number, **learned})
+
+
+def _must_be_tellable(house: House, pair: Pair, rows: int) -> None:
+    """Nothing happens where what both say of the rows that differ most is no more numbers than an answer has."""
+    output = pair.known.model.output
+    arrays_of_both = 2 if isinstance(output, Categorical) else 4
+    of_a_row = arrays_of_both * output.units
+    if min(pair.most, rows) > (most_max := max(1, house.settings.numbers_predict_max // of_a_row)):
+        raise QueryInvalid(reason=f"most: of this model a comparison tells of at most {most_max} rows")
 
 
 def _has_learned(house: House, resolved: Resolved, batch: BatchRow) -> bool:

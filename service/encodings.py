@@ -29,6 +29,11 @@ class Encoding(StrEnum):
     FORM = "multipart/form-data"
 
 
+READ_AT_ONCE_BYTES = 16 * 2**10
+"""Larger bodies are read by another thread, so that the others' requests need not wait for that."""
+READ_AT_ONCE = frozenset({Encoding.JSON, Encoding.SAFETENSORS, Encoding.RAW})
+"""How long reading takes is bounded by the length of these; a few bytes of a compressed file may be millions."""
+
 OF_PREDICTIONS = tuple(Encoding)
 OF_BATCHES = (Encoding.JSON, Encoding.SAFETENSORS, Encoding.NPZ, Encoding.RAW, Encoding.FORM)
 """What has no place for labels is no batch."""
@@ -42,6 +47,10 @@ class BodyKind:
     content_type: str = ""
     header_length: str | None = None
 
+    def is_read_at_once(self, raw: bytes) -> bool:
+        """True where the event loop reads such a body: handing it to a thread would take longer."""
+        return len(raw) <= READ_AT_ONCE_BYTES and self.encoding in READ_AT_ONCE
+
 
 AS_JSON = BodyKind(Encoding.JSON)
 
@@ -53,9 +62,6 @@ async def _prediction_kind(request: Request) -> BodyKind:
 async def _batch_kind(request: Request) -> BodyKind:
     return _kind(request, OF_BATCHES)
 
-
-READ_AT_ONCE_BYTES = 16 * 2**10
-"""Larger bodies are read by another thread, so that the others' requests need not wait for that."""
 
 PredictionKind = Annotated[BodyKind, Depends(_prediction_kind)]
 BatchKind = Annotated[BodyKind, Depends(_batch_kind)]

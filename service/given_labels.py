@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,11 +10,15 @@ from typing import Any
 import numpy as np
 
 from service.bodies import Array
+from service.faults import shortened
 from service.known import Known
 from service.rejected import LabelShape, Rejected, WeightsInvalid
 from service.rows import WEIGHT_MAX, label_values
 from store.kept_predictions import Named, is_past, named
 from store.labeling import Place, Standing
+
+FOUND_CHARACTERS = 100
+"""So much is told of what stands in the place of a weight."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +50,11 @@ class Sorted:
     refused: list[tuple[int, Rejected]] = field(default_factory=list)
 
 
-def labels_of(known: Known, given: Sequence[tuple[str, Any, float | None]], *, key: str | None) -> Labels:
-    """Predictions, labels and weights as they were given, checked as those of a batch are, each by itself."""
+def labels_of(known: Known, given: Sequence[tuple[str, Any, object]], *, key: str | None) -> Labels:
+    """Predictions, labels and weights as they were given, checked as those of a batch are, each by itself.
+
+    A weight is None where none was given.
+    """
     texts = [text for text, _, _ in given]
     values, wrong = _values(known, [label for _, label, _ in given])
     weights = np.ones(len(given), np.float32)
@@ -54,9 +62,10 @@ def labels_of(known: Known, given: Sequence[tuple[str, Any, float | None]], *, k
         if weight is None:
             continue
         # What float32 makes 0 of would leave a batch of such rows without any.
-        weights[index] = min(max(weight, -1), 2 * WEIGHT_MAX)
+        weights[index] = min(max(_number(weight), -1), 2 * WEIGHT_MAX)
         if not 0 < weights[index] <= WEIGHT_MAX:
-            wrong.setdefault(index, WeightsInvalid(found=f"{weight:g} for one row"))
+            found = f"{weight:g}" if isinstance(weight, float) else shortened(repr(weight), FOUND_CHARACTERS)
+            wrong.setdefault(index, WeightsInvalid(found=f"{found} for one row"))
     return Labels(known, key, texts, list(map(named, texts)), values, weights, wrong)
 
 
@@ -105,6 +114,16 @@ def _values(known: Known, posted: list[Any]) -> tuple[Array, dict[int, Rejected]
             wrong[index] = type(refused)(**facts)
     stand_in = next((value for value in values if value is not None), np.zeros((1, 1), np.float32))
     return np.concatenate([stand_in if value is None else value for value in values]), wrong
+
+
+def _number(weight: object) -> float:
+    """The weight as a number, NaN where it is none."""
+    if isinstance(weight, bool) or not isinstance(weight, int | float):
+        return math.nan
+    try:
+        return float(weight)
+    except OverflowError:
+        return math.inf if weight > 0 else -math.inf
 
 
 def _of_many(text: str, rows: int) -> LabelShape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import struct
 import zlib
 from collections.abc import Sequence
@@ -34,6 +35,12 @@ OF_ANIMATIONS = b"acTL"
 START_OF_SCAN, SCANS_MAX = b"\xff\xda", 100
 """Cameras write up to ten scans; a file of a million would take an hour."""
 
+SEGMENT, SEGMENTS_MAX = re.compile(rb"\xff++([\xc0-\xcf\xda-\xfe])"), 300
+"""The marker of a segment with a length; a large colour profile and a camera's notes are some dozens."""
+
+REMARKS = {*range(0xE1, 0xF0), 0xFE} - {0xEE}
+"""EXIF, profiles, comments: what no pixel depends on; JFIF's APP0 and Adobe's APP14 say how to read it."""
+
 DAMAGED = (
     OSError,
     SyntaxError,
@@ -46,13 +53,6 @@ DAMAGED = (
     struct.error,
 )
 """What Pillow raises on damaged files."""
-
-
-class _Jpeg(JpegImageFile):
-    """A JPEG file whose EXIF block is not looked at: it says nothing that a model is told."""
-
-    def _read_dpi_from_exif(self) -> None:
-        pass
 
 
 def images_of(files: Sequence[Bytes], *, of: Input, where: str, bytes_max: int) -> Array:
@@ -107,9 +107,10 @@ def _opened(file: bytes, where: str) -> PngImageFile | JpegImageFile:
         if file.startswith(PNG):
             return PngImageFile(BytesIO(_only_pixels(file, where)))
         if file.startswith(JPEG):
-            if file.count(START_OF_SCAN) > SCANS_MAX:
+            jpeg = _without_remarks(file, where)
+            if jpeg.count(START_OF_SCAN) > SCANS_MAX:
                 raise invalid_body(where, f"has more than {SCANS_MAX} scans")
-            return _Jpeg(BytesIO(file))
+            return JpegImageFile(BytesIO(jpeg))
     except DAMAGED as error:
         raise invalid_body(where, f"is damaged: {error}") from None
     raise invalid_body(where, "is neither PNG nor JPEG")
@@ -131,6 +132,26 @@ def _only_pixels(png: bytes, where: str) -> bytes:
         elif kind == OF_ANIMATIONS:
             raise invalid_body(where, "is animated; an image is one row")
     return b"".join(kept)
+
+
+def _without_remarks(jpeg: bytes, where: str) -> bytes:
+    """The file without the segments that say something else, and without what fills the room before a segment.
+
+    Pillow takes the square of the time for twice as many of some, and reads what fills byte by byte.
+    """
+    kept, start = [jpeg[:2]], 2
+    for _ in range(SEGMENTS_MAX):
+        found = SEGMENT.match(jpeg, start)
+        at = len(jpeg) if found is None else found.start(1)
+        length = int.from_bytes(jpeg[at + 1 : at + 3])
+        start = at + 1 + length
+        if length < 2 or start > len(jpeg):
+            raise invalid_body(where, "is damaged: it is cut off, or no segment begins where one ends")
+        if jpeg[at] == START_OF_SCAN[1]:
+            return b"".join([*kept, b"\xff", jpeg[at:]])
+        if jpeg[at] not in REMARKS:
+            kept.append(b"\xff" + jpeg[at:start])
+    raise invalid_body(where, f"has more than {SEGMENTS_MAX} segments before its pixels")
 
 
 def _decoded(image: PngImageFile | JpegImageFile, mode: Mode, where: str) -> Image.Image:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydantic_core import from_json, to_json
 from starlette.concurrency import run_in_threadpool
 
 from service.encodings import READ_AT_ONCE_BYTES
+from service.faults import MESSAGE_MAX, shortened
 from service.given_labels import Labels, Sorted, labels_of
 from service.kept import Kept, with_ids
 from service.known import Known
@@ -47,6 +49,7 @@ PredictionId = Annotated[str, Path(pattern=r"^[^\x00-\x1f\x7f]{1,200}$", example
 @router.post(
     "/labels",
     operation_id="post_labels",
+    response_model=AcceptedLabels,
     status_code=202,
     dependencies=[JsonOnly],
     openapi_extra=takes(LabelsBody),
@@ -55,9 +58,7 @@ PredictionId = Annotated[str, Path(pattern=r"^[^\x00-\x1f\x7f]{1,200}$", example
         *(BodyInvalid, BatchEmpty, IdempotencyKeyInvalid, IdempotencyKeyReused, Overloaded, BlobBuried),
     ),
 )
-async def post_labels(
-    *, model: ModelName, key: IdempotencyKeyIfAny, raw: RawBody, house: TheHouse, response: Response
-) -> AcceptedLabels:
+async def post_labels(*, model: ModelName, key: IdempotencyKeyIfAny, raw: RawBody, house: TheHouse) -> Response:
     """The kept inputs with these labels are rows of a batch, each once, however often its label is posted.
 
     Ids that are unknown or expired, and labels that are none of the model's, are named in the answer, and the others
@@ -69,15 +70,17 @@ async def post_labels(
     def read() -> Labels:
         return labels_of(known, read_labels(raw, rows_max=house.settings.rows_max), key=key)
 
-    labels = read() if len(raw) <= READ_AT_ONCE_BYTES else await run_sync(read, limiter=house.reading)
+    is_short = len(raw) <= READ_AT_ONCE_BYTES
+    labels = read() if is_short else await run_sync(read, limiter=house.reading)
     answer, batch = await house.labeling.add(model, labels, nbytes=len(raw))
-    if batch is not None:
-        response.headers["Location"] = f"/v1/models/{model}/batches/{batch.number}"
-    return _accepted(model, labels, answer, batch)
+    accepted = partial(_accepted, model, labels, answer, batch)
+    body = accepted() if is_short else await run_sync(accepted, limiter=house.reading)
+    headers = {} if batch is None else {"Location": f"/v1/models/{model}/batches/{batch.number}"}
+    return Response(body, 202, headers, JSON)
 
 
-def _accepted(model: str, labels: Labels, answer: Sorted, batch: BatchRow | None) -> AcceptedLabels:
-    return AcceptedLabels(
+def _accepted(model: str, labels: Labels, answer: Sorted, batch: BatchRow | None) -> bytes:
+    accepted = AcceptedLabels(
         model=model,
         batch=None if batch is None else batch.number,
         rows=len(answer.new),
@@ -89,11 +92,15 @@ def _accepted(model: str, labels: Labels, answer: Sorted, batch: BatchRow | None
         unknown=answer.unknown,
         refused=[
             RefusedLabel(
-                where=f"labels[{index}]", prediction=labels.texts[index], code=refused.code, message=str(refused)
+                where=f"labels[{index}]",
+                prediction=labels.texts[index],
+                code=refused.code,
+                message=shortened(str(refused), MESSAGE_MAX),
             )
             for index, refused in answer.refused
         ],
     )
+    return accepted.model_dump_json().encode()
 
 
 @router.get(

@@ -23,6 +23,9 @@ IMAGES = {"image", "images"}
 BOUNDARY_BYTES_MAX = 70
 """RFC 2046, section 5.1.1."""
 
+HEADERS_MAX, HEADER_BYTES_MAX, PARAMETERS_MAX = 8, 1024, 16
+"""Of one part, of one of its headers, and in that: a header is taken apart in a time that grows with its semicolons."""
+
 
 @dataclass(frozen=True)
 class Form:
@@ -40,12 +43,15 @@ def form_of(
         BodyInvalid: it is no form, is cut off, or has other parts than images and these fields.
         BatchTooLarge: it has more images than rows are taken.
     """
-    boundary = parse_options_header(content_type)[1].get(b"boundary", b"")
+    boundary = _parameters(content_type).get(b"boundary", b"")
     if not 1 <= len(boundary) <= BOUNDARY_BYTES_MAX:
         raise QueryInvalid(reason="Content-Type: must name the boundary between the parts of the form")
     reader = _Reader(raw, (*required, *optional), rows_max)
     try:
-        MultipartParser(boundary, reader.callbacks()).write(raw)
+        parser = MultipartParser(
+            boundary, reader.callbacks(), max_header_count=HEADERS_MAX, max_header_size=HEADER_BYTES_MAX
+        )
+        parser.write(raw)
     except FormParserError as error:
         raise invalid_body("body", f"is no form: {error}") from None
     if not reader.is_whole:
@@ -54,6 +60,13 @@ def form_of(
         if name not in reader.form.fields:
             raise invalid_body(name, "is missing among the parts of the form")
     return reader.form
+
+
+def _parameters(header: str) -> dict[bytes, bytes]:
+    """What a header says behind its value; nothing where that is more than anybody has to say."""
+    if len(header) > HEADER_BYTES_MAX or header.count(";") > PARAMETERS_MAX:
+        return {}
+    return parse_options_header(header)[1]
 
 
 class _Reader:
@@ -78,7 +91,7 @@ class _Reader:
 
     def _begin(self) -> None:
         self._header, self._name, self._content = b"", "", self._view[:0]
-        self._disposition: bytes | None = None
+        self._disposition = b""
 
     def _header_field(self, raw: bytes, start: int, end: int) -> None:
         self._header = raw[start:end].lower()
@@ -88,7 +101,7 @@ class _Reader:
             self._disposition = raw[start:end]
 
     def _name_part(self) -> None:
-        self._name = parse_options_header(self._disposition)[1].get(b"name", b"").decode("utf-8", "replace")
+        self._name = _parameters(self._disposition.decode("latin-1")).get(b"name", b"").decode("utf-8", "replace")
         if self._name in IMAGES:
             if len(self.form.images) == self._rows_max:
                 raise BatchTooLarge(rows=f"more than {self._rows_max}", rows_max=self._rows_max)

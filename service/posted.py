@@ -14,7 +14,7 @@ from service.images import images_of
 from service.multipart import form_of
 from service.npy import array_of_npy, arrays_of_npz
 from service.raw_tensors import split, tensors_in
-from service.rows import Rows, inputs_of, labels_of, rows_of, rows_of_json
+from service.rows import Rows, inputs_of, labels_of, owned, rows_of, rows_of_json
 from service.schemas import ComparisonBody, PredictionBody, RawBatchHeader, RawPredictionHeader
 
 FIELDS = {"y": "labels", "weights": "weights"}
@@ -63,7 +63,7 @@ def batch_posted(raw: bytes, *, kind: BodyKind, of: Input, labeled: Output, rows
 def comparison_posted(
     raw: bytes, *, kind: BodyKind, of: Input, labeled: Output, rows_max: int, bytes_max: int
 ) -> tuple[Array, Array | None]:
-    """The rows of a comparison as the model declares them, and their labels where it has some.
+    """The rows of a comparison as the model declares them, and their labels where it has some; no views of the body.
 
     Raises:
         Rejected: the body is not what its headers say, or its rows are none of this model; each class says which.
@@ -80,7 +80,7 @@ def comparison_posted(
     else:
         tensors = _tensors(raw, kind, takes)
     inputs = inputs_of(tensors["x"], of=of, rows_max=rows_max)
-    return inputs, labels_of(tensors["y"], labeled, len(inputs)) if "y" in tensors else None
+    return inputs, owned(labels_of(tensors["y"], labeled, len(inputs))) if "y" in tensors else None
 
 
 @dataclass(frozen=True)

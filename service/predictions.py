@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Any
 
@@ -11,13 +12,23 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from service.asked import Patience, Target, TargetAsked, Way, WayAsked, WayToKeep, draws_held_max
+from service.asked import (
+    Patience,
+    Target,
+    TargetAsked,
+    Way,
+    WayAsked,
+    WayToKeep,
+    draws_held_max,
+    rows_answered_max,
+)
 from service.bodies import Array, Posted
 from service.callers import ANYBODY, Caller, TheCaller
 from service.computing import Asked, Question
-from service.encodings import OF_PREDICTIONS, READ_AT_ONCE_BYTES, BodyKind, PredictionKind
+from service.encodings import AS_JSON, OF_PREDICTIONS, BodyKind, PredictionKind
 from service.etags import IfNoneMatch, is_fresh
 from service.house import House
+from service.json_bounds import must_be_bounded
 from service.kept import keep, must_be_keepable
 from service.known import Known
 from service.openapi import takes_rows
@@ -120,7 +131,9 @@ async def predict_rows_with_version(
     "/predictions",
     operation_id="predict_small",
     response_model=PredictionResource,
-    responses=declared(*REFUSALS, JsonInvalid, also={304: {"description": "The answer you have is still the answer."}}),
+    responses=declared(
+        *REFUSALS, JsonInvalid, JsonTooLarge, also={304: {"description": "The answer you have is still the answer."}}
+    ),
 )
 async def predict_small(
     *,
@@ -133,13 +146,13 @@ async def predict_small(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The same for a few rows in the query; the ETag names the version, the way and the inputs. Nothing is kept."""
-    try:
-        posted = LISTS.validate_json(inputs)
-    except ValidationError as error:
-        raise JsonInvalid(reason=f"inputs: {error.errors()[0]['msg']}") from None
-    known = await _known(house, model)
+    raw, known = inputs.encode(), await _known(house, model)
     resolved = await run_in_threadpool(house.resolver.resolve, model, version=target.version, alias=target.alias)
-    question, asked = _asked(house, known, (model, Target(resolved.version, HEAD)), posted, way=way)
+
+    def reading() -> tuple[Question, Asked]:
+        return _asked(house, known, (model, Target(resolved.version, HEAD)), _lists(raw), way=way)
+
+    question, asked = await _read(house, AS_JSON, raw, reading)
     etag = _etag(resolved, question, asked)
     headers = {"ETag": etag, "Cache-Control": "no-cache"}
     if is_fresh(etag, if_none_match):
@@ -159,8 +172,21 @@ async def _read_body(
     house: House, model: str, target: Target, way: Way, *, kind: BodyKind, raw: bytes
 ) -> tuple[Question, Asked]:
     known = await _known(house, model)
-    reading = partial(read, house, known, (model, target), way, kind=kind, raw=raw)
-    return reading() if len(raw) <= READ_AT_ONCE_BYTES else await run_sync(reading, limiter=house.reading)
+    return await _read(house, kind, raw, partial(read, house, known, (model, target), way, kind=kind, raw=raw))
+
+
+async def _read(
+    house: House, kind: BodyKind, raw: bytes, reading: Callable[[], tuple[Question, Asked]]
+) -> tuple[Question, Asked]:
+    return reading() if kind.is_read_at_once(raw) else await run_sync(reading, limiter=house.reading)
+
+
+def _lists(raw: bytes) -> list[Any]:
+    must_be_bounded(raw)
+    try:
+        return LISTS.validate_json(raw)
+    except ValidationError as error:
+        raise JsonInvalid(reason=f"inputs: {error.errors()[0]['msg']}") from None
 
 
 async def _known(house: House, model: str) -> Known:
@@ -178,7 +204,7 @@ def read(
         kind=kind,
         of=known.model.input,
         way=way,
-        rows_max=settings.rows_predict_max,
+        rows_max=rows_answered_max(known, settings),
         bytes_max=settings.body_bytes_max,
     )
     return _asked(house, known, asked_of, posted, way=way)
@@ -189,7 +215,7 @@ def _asked(
 ) -> tuple[Question, Asked]:
     """What is asked of which posterior, as far as it can be said before that is known."""
     (name, target), settings = asked_of, house.settings
-    rows = inputs_of(posted, of=known.model.input, rows_max=settings.rows_predict_max)
+    rows = inputs_of(posted, of=known.model.input, rows_max=rows_answered_max(known, settings))
     level, chosen = way.level(known.model.output), way.chosen(known, settings)
     in_turn = chosen.samples is not None and chosen.samples > draws_held_max(known, settings)
     question = Question(known, name, target.version, target.alias, chosen, in_turn)

@@ -71,7 +71,7 @@ class BodyTooLarge(Rejected):
 
 class BatchTooLarge(Rejected):
     code, status, title = "batch-too-large", 413, "Too many rows"
-    message = "The body has {rows} rows; this call accepts {rows_max}. Split it and send the parts."
+    message = "There are {rows} rows; of this model the call accepts {rows_max} at once. Split them and send the parts."
 
 
 class KeptTooLarge(Rejected):

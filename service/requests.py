@@ -55,6 +55,8 @@ TheHouse = Annotated[House, Depends(_house)]
 # Names with control characters cannot exist, and PostgreSQL refuses to be asked for them.
 ModelName = Annotated[str, Path(alias="model", pattern=r"^[^\x00-\x1f\x7f]{1,128}$", examples=["pairs"])]
 AliasName = Annotated[str, Path(alias="alias", pattern=r"^[^\x00-\x1f\x7f]{1,64}$", examples=["head"])]
+AliasToMake = Annotated[str, Path(alias="alias", pattern=r"^[^\x00-\x1f\x7f]+$", examples=["review"])]
+"""One that is too long is refused as no name, and not as if nothing were there."""
 PathNumber = Annotated[int, Path(ge=0, le=NUMBER_MAX)]
 
 

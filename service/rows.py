@@ -11,6 +11,7 @@ from safetensors.numpy import save
 
 from bayes import Categorical, Gaussian, Input, Output
 from service.bodies import Array, Posted, array_of, is_names, parse_rows
+from service.faults import shortened
 from service.lists import NoArrayError, NotNumbersError
 from service.rejected import (
     BatchEmpty,
@@ -31,6 +32,9 @@ MAGNITUDE_MAX = 1e15
 
 WEIGHT_MAX = 1e6
 """A row that counts for more would drown the rest of its chunk, and the net with it."""
+
+NAMES_MAX, NAMES_CHARACTERS = 20, 200
+"""So much of the names of classes is told to who names another: each label that is refused tells it again."""
 
 WHOLE = "iu"
 """numpy's letters for the kinds of types that hold whole numbers."""
@@ -81,8 +85,12 @@ def inputs_of(posted: Posted, *, of: Input, rows_max: int) -> Array:
     Raises:
         BatchEmpty, BatchTooLarge, InputShape, InputDtype, InputNotFinite, InputTooLarge: they are something else.
     """
-    rows = _inputs(posted, of, rows_max)
-    return rows if rows.flags.writeable else rows.copy()
+    return owned(_inputs(posted, of, rows_max))
+
+
+def owned(array: Array) -> Array:
+    """The array, or its copy where it is a view of bytes that may not be written: torch takes no such memory."""
+    return array if array.flags.writeable else array.copy()
 
 
 def _inputs(posted: Posted, of: Input, rows_max: int) -> Array:
@@ -171,11 +179,11 @@ def _classes(posted: Posted, labeled: Categorical, rows: int) -> Array:
 def _by_name(names: list[str], labeled: Categorical, wanted: str) -> Array:
     if labeled.names is None:
         raise LabelDtype(expected=wanted, found="strings, but this model does not name its classes")
-    index = {name: number for number, name in enumerate(labeled.names)}
+    numbers = labeled.numbers
     for row, name in enumerate(names):
-        if name not in index:
+        if name not in numbers:
             raise LabelOutOfRange(row=row, found=repr(name[:100]), expected=_few(labeled.names))
-    return np.array([index[name] for name in names], np.int64)
+    return np.array([numbers[name] for name in names], np.int64)
 
 
 def _targets(posted: Posted, labeled: Gaussian, rows: int) -> Array:
@@ -224,7 +232,8 @@ def _narrowed(array: Array) -> Array:
 
 
 def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    listed = shortened(", ".join(names[:NAMES_MAX]), NAMES_CHARACTERS)
+    return listed + (f" and {len(names) - NAMES_MAX} more" if len(names) > NAMES_MAX else "")
 
 
 def _first(where: Array) -> int:

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import request_ids
 from service.bodies_at_once import Bodies
 from service.names import Names
+from service.needs import PREDICT, need_of
 from service.pages import told
 from service.problems import GONE, respond
 from service.rejected import Internal, Overloaded, RequestInvalid
@@ -19,6 +20,7 @@ from store.logs import REQUEST_ID
 
 MODEL = re.compile(r"/v[12]/models/([^/]+)")
 PIECE_BYTES = 256 * 2**10
+READING = frozenset({"GET", "HEAD"})
 STATED = frozenset({b"x-request-id", b"host", b"origin"})
 
 logger = logging.getLogger("posterity.service")
@@ -119,7 +121,7 @@ class Visit:
     async def _start(self, message: Message) -> None:
         said = message.get("headers", ())
         length = next((int(value) for name, value in said if name == b"content-length"), 0)
-        if self.status is None and not self._bodies.has_room(length):
+        if self.status is None and not self._bodies.has_room(length) and _has_changed_nothing(self._scope):
             problem = Overloaded(waiting=f"{self._bodies.nbytes} bytes of other bodies")
             await respond(problem, self._scope["path"])(self._scope, self.receive, self.send)
             return
@@ -139,6 +141,12 @@ class Visit:
         if self.status is None:
             await respond(problem, scope["path"])(scope, self.receive, self.send)
         return self.is_over
+
+
+def _has_changed_nothing(scope: Scope) -> bool:
+    """True where the request may be answered as if it had not been: it has read, or predicted."""
+    method = scope["method"]
+    return method in READING or need_of(method, scope["path"]).scopes >= PREDICT
 
 
 def _must_name_one_host(scope: Scope, names: list[bytes]) -> None:

@@ -47,7 +47,7 @@ class Aliases:
             VersionForgotten: head would know again what was forgotten or discarded.
         """
         if not ALIAS.fullmatch(alias):
-            raise AliasInvalid(alias=alias)
+            raise AliasInvalid(alias=alias[:100])
         with self.engine.begin() as connection:
             model = lock_model(connection, name)
             find_version(connection, model, version)

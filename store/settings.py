@@ -113,6 +113,11 @@ class Settings(BaseSettings):
     )
     rows_max: int = Field(default=100_000, ge=1, description="Most rows in one batch.")
     rows_predict_max: int = Field(default=10_000, ge=1, description="Most rows in one prediction.")
+    numbers_predict_max: int = Field(
+        default=4_000_000,
+        ge=1,
+        description="Most numbers in the answer to a prediction, such as rows times classes; one row always is.",
+    )
     samples_max: int = Field(default=256, ge=1, description="Most weight draws in one prediction.")
     queue_max: int = Field(
         default=1000, ge=1, description="Most predictions that wait, and most batches; others are refused."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.service.expected import expect_problem
 from tests.service.live import Live
 
 
@@ -20,6 +21,14 @@ def test_an_alias_points_where_it_was_put_and_its_etag_counts_its_moves(live: Li
     assert found.json() == moved.json()
     assert found.headers["ETag"] == '"2"'
     assert (found.json()["version"], found.json()["seq"]) == (version, 2)
+
+
+@pytest.mark.parametrize("name", ["1st", "Head", "a" * 65, "a" * 129, "a" * 10_000])
+def test_what_is_no_name_of_an_alias_is_said_to_be_none(live: Live, model: str, name: str) -> None:
+    refused = live.client.put(f"{model}/aliases/{name}", json={"version": 0})
+
+    assert len(expect_problem(refused, "alias-invalid")["detail"]) < 300
+    expect_problem(live.client.get(f"{model}/aliases/{'a' * 65}"), "not-found")
 
 
 def test_an_alias_that_moved_meanwhile_is_not_moved(live: Live, model: str) -> None:

@@ -149,6 +149,26 @@ def test_answers_that_nobody_reads_take_the_same_room(tight: Live, model: str) -
     assert again.num_bytes_downloaded > ROOM
 
 
+def test_what_has_changed_something_is_answered_where_there_is_no_room(tight: Live, model: str) -> None:
+    kept = tight.client.post(f"{model}/predictions", json={"inputs": [[0, 0]] * 200, "keep": True}).json()
+    [first, *others] = (row["prediction"] for row in kept["outputs"])
+    labels = [{"prediction": first, "label": 0}, *({"prediction": id_, "label": 3} for id_ in others)]
+
+    with ExitStack() as stack:
+        for _ in range(4):
+            hold(stack.enter_context(line_to(tight)), f"{model}/predictions", ROOM // 4 + FREE_BYTES)
+        assert in_time(lambda: tight.house.bodies.nbytes == ROOM)
+        predicted = tight.client.post(f"{model}/predictions", json={"inputs": [[0, 0]] * 200})
+        shown = tight.client.get(f"{model}/predictions/{first}")
+        labeled = tight.client.post(f"{model}/labels", json=labels)
+
+    assert labeled.json()["labeled"] == [first]
+    assert len(labeled.json()["refused"]) == 199
+    assert labeled.num_bytes_downloaded > FREE_BYTES
+    for refused in (predicted, shown):
+        expect_problem(refused, "overloaded")
+
+
 def hold(line: socket.socket, path: str, count: int) -> None:
     """Sends so much of a body that is a byte longer."""
     line.sendall(

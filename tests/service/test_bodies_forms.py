@@ -60,7 +60,13 @@ def test_the_boundary_may_be_quoted(content_type: str) -> None:
 
 @pytest.mark.parametrize(
     "content_type",
-    ["multipart/form-data", "multipart/form-data; boundary=", f"multipart/form-data; boundary={'x' * 71}"],
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        f"multipart/form-data; boundary={'x' * 71}",
+        f"{CONTENT_TYPE}{';' * 16}",
+        f'{CONTENT_TYPE}; a="{"x" * 1000}"',
+    ],
 )
 def test_a_content_type_without_a_boundary_is_refused(content_type: str) -> None:
     with pytest.raises(QueryInvalid, match="boundary"):
@@ -87,6 +93,9 @@ GOOD = form([("images", b"a"), ("labels", b"[0]"), ("weights", b"[1]")])[0]
         (f"{EDGE}\r\n\r\nnameless\r\n{EDGE}--".encode(), "a part is no part of this form"),
         (f"{EDGE}\r\nContent-Disposition: form-data\r\n\r\nx\r\n{EDGE}--".encode(), "a part is no part"),
         (f"{EDGE}\r\n{'A: b' * 2000}\r\n\r\nx\r\n{EDGE}--".encode(), "is no form"),
+        (f"{EDGE}\r\nA: {'b' * 1022}\r\n\r\nx\r\n{EDGE}--".encode(), "is no form"),
+        (GOOD.replace(b'name="weights"', b'name="weights"' + b";" * 15), "a part is no part of this form"),
+        (GOOD.replace(b'filename="f"', b'filename="' + b";" * 15 + b'"'), "a part is no part of this form"),
         (f"{EDGE}\r\n".encode() + b"A: b\r\n" * 20 + f"\r\nx\r\n{EDGE}--".encode(), "is no form"),
     ],
 )
@@ -95,6 +104,14 @@ def test_what_is_not_this_form_is_refused(body: bytes, words: str) -> None:
         read(body)
 
     assert words in str(caught.value)
+
+
+def test_a_file_may_have_a_name_of_many_parts() -> None:
+    name = b"; ".join(b"part" for _ in range(14))
+
+    found = read(GOOD.replace(b'filename="f"', b'filename="' + name + b'"; b="' + b"x" * 800 + b'"'))
+
+    assert plain(found) == ([b"a"], {"labels": b"[0]", "weights": b"[1]"})
 
 
 def test_a_part_without_a_name_has_not_that_of_the_part_before() -> None:

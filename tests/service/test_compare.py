@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save
 
 import bayes
+from bayes import Categorical, Input
+from service.posted import comparison_posted
+from service.resources import ComparisonResource
+from tests.service.encoded import base64s, kind_of
 from tests.service.keyed import make_key
 from tests.service.live import REAL, ROWS, TINY, Json, Live, running
 
@@ -181,6 +187,39 @@ def test_rows_that_are_none_of_the_model_are_refused(
     answer = live.client.post(f"{model}/versions/0/compare/0", json=body, params=query)
 
     assert answer.json()["code"] == code
+
+
+def test_a_comparison_of_rows_is_written_beside_the_event_loop(
+    live: Live, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loops: list[object] = []
+    write = ComparisonResource.model_dump_json
+
+    def written(found: ComparisonResource) -> str:
+        loops.append(asyncio._get_running_loop())
+        return write(found)
+
+    monkeypatch.setattr(ComparisonResource, "model_dump_json", written)
+    batch = live.post_rows(model)["batch"]
+
+    answers = [
+        live.client.post(f"{model}/versions/0/compare/0", json=LESS),
+        live.client.get(f"{model}/versions/0/compare/0", params={"batch": batch}),
+    ]
+
+    assert [len(answer.json()["predictions"]["most"]) for answer in answers] == [10, 2]
+    assert loops == [None, None]
+
+
+def test_rows_to_compare_are_no_views_of_their_body() -> None:
+    content, headers = base64s({"x": np.zeros((2, 2), np.float32), "y": np.zeros(2, np.int64)})
+    of, labeled = Input((2,), "float32"), Categorical(3)
+
+    found = comparison_posted(content, kind=kind_of(headers), of=of, labeled=labeled, rows_max=2, bytes_max=1000)
+
+    for array in found:
+        assert array is not None
+        assert array.flags.writeable, "torch takes no memory that may not be written"
 
 
 def test_more_rows_than_a_prediction_takes_are_refused(narrow: Live) -> None:

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load, save
 from sqlalchemy import update
 
+from service.label_bodies import LABELS_MAX
 from service.rejected import LabelOutOfRange
 from store.schema.beside import predictions
 from store.schema.learning import models
@@ -333,7 +334,6 @@ def test_a_prediction_whose_time_is_over_says_so_also_when_it_is_gone(live: Live
         ([{"prediction": "a"}], "body-invalid"),
         ([{"label": 1}], "body-invalid"),
         ([of("a" * 201, 0)], "body-invalid"),
-        ([of("a", 0, weight="1")], "body-invalid"),
         ([of("a", 0), 7], "body-invalid"),
     ],
 )
@@ -350,6 +350,9 @@ def test_what_holds_no_labels_is_refused(live: Live, model: str, body: object, c
         (b"[" * 100_000, "json-invalid"),
         (b'[{"prediction": "a", "label": ' + b"[" * 100_000, "json-invalid"),
         (b'[{"prediction": "a", "label": 0, ' + b'"x": 0, ' * 400_000 + b'"y": 0}]', "json-too-large"),
+        (b"[" + b",".join([b'{"prediction": "a", "label": 0}'] * (LABELS_MAX + 1)) + b"]", "batch-too-large"),
+        (b"[" + b",".join([b'{"prediction": "a", "label": 0}'] * 100_000) + b"]", "batch-too-large"),
+        (b"[" + b",".join([b"{}"] * 300_000) + b"]", "batch-too-large"),
         (
             b'[{"prediction": "a", "label": 0, ' + b",".join(b'"%d": 0' % n for n in range(20_000)) + b"}]",
             "body-invalid",
