@@ -198,6 +198,10 @@ def test_a_removed_webhook_is_not_there_any_more(own: Live) -> None:
         "http://example.com/#part",
         "http://[::1",
         "http://a:x/",
+        "http://xn--aaa",
+        "http://XN--A-.example.com/",
+        f"http://xn--{'a' * 1900}",
+        f"http://{'xn--a.' * 300}",
     ],
 )
 def test_an_address_that_cannot_be_sent_to_is_refused(live: Live, model: str, url: str) -> None:
