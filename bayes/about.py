@@ -8,10 +8,22 @@ from typing import Any
 from bayes.errors import InvalidDescription, UnreadableExport
 from bayes.fields import Fields
 from bayes.lineage import IMPORTED, Lineage, digest, read_lineage, text, write_lineage
+from bayes.outputs import CLASSES_MAX
 
 FORMAT = 1
 BYTES_MAX = 16 * 2**20
-"""Room for lines of tens of thousands of versions."""
+"""Room for lines of 40,000 versions, or of 120,000 batches, which is also what the bounds below leave room for."""
+VALUES_MAX, OF_LIST = 2_000_000, 8
+"""Of commas and of lists and objects, each of which counts as so many: nothing else runs while JSON is read."""
+COLONS_MAX = 1_000_000
+"""A member of an object has one; those in the digests and times of a line count too."""
+MEMBERS_MAX = 2_000
+"""Of one object: as many as a whole description may have."""
+NUMBER_LENGTH_MAX = 400
+REPORT_VALUES_MAX = 10_000
+"""A report has some numbers for each layer, of which nets have hundreds."""
+DESCRIPTION_VALUES_MAX = CLASSES_MAX + 10_000
+"""The names of the classes, and what else a description may say."""
 
 
 @dataclass(frozen=True)
@@ -66,17 +78,19 @@ def read_about(raw: bytes) -> About:
 
 def _read(value: object) -> About:
     fields = Fields(value, "")
+    description = _mapping(fields, "description", values_max=DESCRIPTION_VALUES_MAX)
+    report = _mapping(fields, "report", values_max=REPORT_VALUES_MAX)
+    posted = _mapping_or_none(fields, "posted", values_max=DESCRIPTION_VALUES_MAX)
     fields.whole("format", least=FORMAT, most=FORMAT)
-    posted = fields.take("posted")
     about = About(
         model=text(fields, "model"),
         version=fields.whole("version", least=0),
         digest=digest(fields, "digest"),
         root_digest=digest(fields, "root_digest"),
-        description=_mapping(fields.take("description"), "description"),
-        posted=None if posted is None else _mapping(posted, "posted"),
+        description=description,
+        posted=posted,
         lineage=read_lineage(fields.take("lineage")),
-        report=_mapping(fields.take("report"), "report"),
+        report=report,
         posterity=text(fields, "posterity"),
         torch=text(fields, "torch"),
     )
@@ -92,23 +106,59 @@ def _read(value: object) -> About:
     return about
 
 
-def _mapping(value: object, where: str) -> Mapping[str, object]:
+def _mapping(fields: Fields, key: str, *, values_max: int) -> Mapping[str, object]:
+    """The object under this key, in which there are few values, however deep."""
+    value = fields.take(key)
     if not isinstance(value, dict):
-        raise InvalidDescription(where, "must be an object")
+        raise InvalidDescription(key, "must be an object")
+    left, values = list[object](value.values()), 0
+    while left:
+        one = left.pop()
+        values += 1
+        if isinstance(one, dict):
+            left.extend(one.values())
+        elif isinstance(one, list):
+            left.extend(one)
+        if values + len(left) > values_max:
+            raise InvalidDescription(key, f"has more than {values_max} values")
     return value
+
+
+def _mapping_or_none(fields: Fields, key: str, *, values_max: int) -> Mapping[str, object] | None:
+    value = fields.take(key)
+    return None if value is None else _mapping(Fields({key: value}, ""), key, values_max=values_max)
 
 
 def _object_of(raw: bytes) -> object:
     """The JSON, which names no member twice, and holds nothing that could not be written again."""
+    _must_be_bounded(raw)
     try:
-        value = json.loads(raw.decode(), object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
-        json.dumps(value, ensure_ascii=False).encode()
+        value = json.loads(
+            raw.decode(), object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite, parse_int=_whole
+        )
+        if b"\\u" in raw:  # Half of a character can be written in no other way.
+            json.dumps(value, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as fault:
         raise InvalidDescription("", f"it is no JSON: {fault}") from fault
     return value
 
 
+def _must_be_bounded(raw: bytes) -> None:
+    """Nothing happens where the JSON can be read, or refused, about as soon as the longest line.
+
+    Raises:
+        InvalidDescription: it cannot.
+    """
+    values = raw.count(b",") + OF_LIST * (raw.count(b"[") + raw.count(b"{"))
+    if values > VALUES_MAX:
+        raise InvalidDescription("", f"it has more than {VALUES_MAX} values; a list or object counts as {OF_LIST}")
+    if raw.count(b":") > COLONS_MAX:
+        raise InvalidDescription("", f"it has more than {COLONS_MAX} colons")
+
+
 def _once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(members) > MEMBERS_MAX:
+        raise ValueError(f"an object in it has more than {MEMBERS_MAX} members")
     found = dict(members)
     if len(found) < len(members):
         raise ValueError("an object in it has two members of one name")
@@ -119,6 +169,16 @@ def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON")
 
 
+def _whole(text: str) -> int:
+    return int(_short(text))
+
+
+def _short(text: str) -> str:
+    if len(text) > NUMBER_LENGTH_MAX:
+        raise ValueError(f"a number in it has more than {NUMBER_LENGTH_MAX} digits")
+    return text
+
+
 def _finite(text: str) -> float:
-    number = float(text)
+    number = float(_short(text))
     return _no_number(text[:40]) if number in {float("inf"), float("-inf")} else number

@@ -15,6 +15,9 @@ NAME_LENGTH_MAX = 128
 IMPORTED = 1
 """The version that an imported one is called where it was imported to; a root is version 0 everywhere."""
 
+KL_ABOVE = -1.0
+"""What is never negative is estimated where a family has auxiliary variables, and rounded in all: a little below 0."""
+
 
 @dataclass(frozen=True)
 class AbsorbedBatch:
@@ -171,11 +174,11 @@ def _read_ancestor(value: object, where: str) -> Ancestor:
     ancestor = Ancestor(
         model=text(fields, "model"),
         version=fields.whole("version", least=0),
-        parent=_number_or_none(fields, "parent"),
+        parent=_number_or_none(fields, "parent", least=0),
         digest=digest(fields, "digest"),
-        kl_nats=fields.number("kl_nats"),
+        kl_nats=fields.number("kl_nats", above=KL_ABOVE),
         rows=fields.whole("rows", least=0, most=2**53),
-        chunk=_number_or_none(fields, "chunk"),
+        chunk=_number_or_none(fields, "chunk", least=1),
         batches=tuple(_read_batch(one, f"{fields.at('batches')}.{index}") for index, one in enumerate(listed)),
         created_at=_moment(fields, "created_at"),
         divided=_numbers(fields, "divided"),
@@ -198,9 +201,9 @@ def _numbers(fields: Fields, key: str) -> tuple[int, ...]:
     return tuple(Fields({key: one}, fields.where).whole(key, least=1) for one in told)
 
 
-def _number_or_none(fields: Fields, key: str) -> int | None:
+def _number_or_none(fields: Fields, key: str, *, least: int) -> int | None:
     if fields.has(key) and (value := fields.take(key)) is not None:
-        return Fields({key: value}, fields.where).whole(key, least=0)
+        return Fields({key: value}, fields.where).whole(key, least=least)
     return None
 
 

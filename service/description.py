@@ -71,7 +71,8 @@ class ModelBody(Part):
     retention: Retention = Field({"kind": "keep"}, validate_default=True)
     publish: PublishName = Field(
         "always",
-        description="When head moves to a fresh version: always; if it is no worse than its parent; if you move it.",
+        description="When head moves to a fresh version: always; if it is no worse than its parent; if you move it. "
+        "gated tells wrong labels by rows of earlier chunks, which a retention that deletes them leaves it without.",
     )
     gate: GatePart = Field({}, validate_default=True)
     surprise: SurprisePart = Field({}, validate_default=True)

@@ -88,7 +88,7 @@ class House:
     reading: CapacityLimiter
     """Held while a large body is read: its arrays take several times its bytes."""
     computing: threading.BoundedSemaphore
-    """Held while making a root or dividing a head: as many at once as there are cores."""
+    """Held while a root is made and kept, or a head divided: as many at once as there are cores."""
     comparing: CapacityLimiter
     """Held while the predictions of two versions are compared."""
     stopping: threading.Event

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
@@ -22,6 +22,7 @@ from service.rejected import Overloaded, Unavailable
 from service.told import Told, told
 from store.events import LIMIT, Events, Standing
 from store.keys import KeyRow
+from store.kinds import EventKind
 
 PAUSE_SECONDS = 0.003
 """After each turn others have the event loop for so long: 333 turns a second are at most 6 % of a core."""
@@ -105,17 +106,21 @@ class Hub:
                 del self._listening[feed]
                 self._lookout.drop(feed)
 
-    async def read(self, feed: Feed, number: int) -> list[Told]:
-        """The next events after this one, from the database.
+    async def read(self, feed: Feed, number: int, kinds: Collection[EventKind] | None) -> tuple[list[Told], int]:
+        """The next events of these kinds after this one, from the database, and the number that nothing is left up to.
 
         Raises:
             SQLAlchemyError: it does not answer.
         """
+        newest = feed.newest  # All up to this are there before they are looked for.
 
         def reading() -> list[Told]:
-            return [told(feed.model, row) for row in self._events.of(feed.model_id, number, limit=LIMIT)]
+            rows = self._events.of(feed.model_id, number, limit=LIMIT, kinds=kinds)
+            return [told(feed.model, row) for row in rows]
 
-        return await to_thread.run_sync(reading, limiter=self._reading)
+        found = await to_thread.run_sync(reading, limiter=self._reading)
+        last = found[-1].number if found else number
+        return found, last if len(found) == LIMIT else max(last, newest)
 
     async def may_stay(self, key: KeyRow | None) -> bool:
         """False once the key was revoked or has expired, or keys are asked for where none was shown.

@@ -16,6 +16,7 @@ from service.told import BEAT, PROGRESS, RETRY_MILLISECONDS, Told, position
 from store.engine import DATABASE_DOWN, sign_of
 from store.events import Standing
 from store.keys import KeyRow
+from store.kinds import EventKind
 
 BEAT_SECONDS = 15.0
 """Of silence, after which a listener hears that the connection is well; its key is looked at as often."""
@@ -32,6 +33,7 @@ class Listener:
 
     def __init__(self, hub: Hub, feed: Feed, *, start: int, kinds: frozenset[str] | None, key: KeyRow | None) -> None:
         self._hub, self._feed, self._kinds, self._key = hub, feed, kinds, key
+        self._kept = None if kinds is None else [EventKind(kind) for kind in kinds - {PROGRESS}]
         self._number = self._said_number = start
         self._said_progress: bytes | None = None
         self._spoke_at = self._checked_at = hub.clock()
@@ -71,8 +73,11 @@ class Listener:
             if not await self._hub.may_stay(self._key):
                 self._is_over = True
                 return b""
-        while (new := await self._new()) and not self._is_over:
-            self._number = new[-1].number
+        while not self._is_over:
+            new, number = await self._new()
+            if number == self._number:
+                break
+            self._number = number
             if said := b"".join(one.frame for one in new if self._wants(one.kind)):
                 self._said_number = max(one.number for one in new if self._wants(one.kind))
                 return said + self._progress()
@@ -80,17 +85,20 @@ class Listener:
             return said
         return self._beat() if now - self._spoke_at >= BEAT_SECONDS else b""
 
-    async def _new(self) -> list[Told]:
-        """The next events, from memory or from the database; none: there are none, or it does not answer."""
+    async def _new(self) -> tuple[list[Told], int]:
+        """The next events, from memory or from the database, and how far they go; no further: it does not answer.
+
+        From memory come also those that the client does not want.
+        """
         new = self._feed.after(self._number)
         if new is not None:
-            return new
+            return new, new[-1].number if new else self._number
         try:
-            return await self._hub.read(self._feed, self._number)
+            return await self._hub.read(self._feed, self._number, self._kept)
         except DATABASE_DOWN as error:
             logger.warning("a listener waits until the database answers: %s", sign_of(error))
             asyncio.get_running_loop().call_later(AGAIN_SECONDS, self.call)
-            return []
+            return [], self._number
 
     def _progress(self) -> bytes:
         """How far the running update is, where that is another than was said last."""

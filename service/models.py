@@ -56,17 +56,19 @@ def create_model(raw: RawBody, caller: TheCaller, house: TheHouse, response: Res
         # Its root came as bytes; what its prior names need not be here.
         response.status_code, response.headers["Location"] = 200, f"/v1/models/{name}"
         return resource_of(house, known)
-    parts = _of_prior(house, caller, model)
 
     def write(digests: list[str]) -> tuple[ModelRow, bool]:
         return house.ledger.create_model(name, description, digests[0], posted=posted, actor=actor)
 
-    made = _root(house, model, parts)
-    try:
-        row, created = keep_and_name(house.blobs, house.ledger, [made, *parts.values()], write)
-    except ModelExists:
-        discard(house.collecting, [digest_of(made)])
-        raise
+    # From before what it is made of is read until it is kept: either may be large.
+    with house.computing:
+        parts = _of_prior(house, caller, model)
+        made = _root(house, model, parts)
+        try:
+            row, created = keep_and_name(house.blobs, house.ledger, [made, *parts.values()], write)
+        except ModelExists:
+            discard(house.collecting, [digest_of(made)])
+            raise
     response.status_code = 201 if created else 200
     response.headers["Location"] = f"/v1/models/{row.name}"
     return resource_of(house, row)
@@ -113,16 +115,15 @@ def _of_prior(house: House, caller: Caller, model: Model) -> dict[str, bytes]:
 
 
 def _root(house: House, model: Model, parts: Mapping[str, bytes]) -> bytes:
-    """The bytes of version 0. Those of a prior around weights are worked out as predictions are, a few at a time.
+    """The bytes of version 0, for which the caller has a place among those that compute.
 
     Raises:
         DescriptionInvalid: the bytes that the prior names do not fit the model.
+        Unavailable: the service stops.
     """
-    if not parts:
-        return root(model).to_bytes()
-    with house.computing, refused_as_a_problem():
-        house.must_go_on()
-        pretrained = Pretrained(parts["blob"], parts.get("batch"))
+    house.must_go_on()
+    with refused_as_a_problem():
+        pretrained = Pretrained(parts["blob"], parts.get("batch")) if parts else None
         return root(model, pretrained, check=house.must_go_on).to_bytes()
 
 

@@ -31,14 +31,15 @@ class Receivers:
         """Why nothing can be sent there; None: it can."""
         try:
             parsed = httpx.URL(url)
+            host = parsed.host  # Decoded only here, where a name of xn-- may be none.
         except (httpx.InvalidURL, ValueError):
             return "it is no URL"
-        if parsed.scheme not in {"http", "https"} or not parsed.host:
+        if parsed.scheme not in {"http", "https"} or not host:
             return "it is no URL that begins with https:// (or http://) and a host"
         if parsed.port is not None and not 0 < parsed.port <= PORT_MAX:
             return f"its port is none from 1 to {PORT_MAX}"
         if parsed.userinfo or parsed.fragment:
             return "it has a user, a password or a fragment in it"
-        if not any(fnmatchcase(parsed.host.lower(), pattern) for pattern in self._patterns):
+        if not any(fnmatchcase(host.lower(), pattern) for pattern in self._patterns):
             return "its host is none of those that POSTERITY_WEBHOOK_HOSTS allows"
         return None

@@ -15,7 +15,7 @@ from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarg
 from service.requests import JsonOnly, ModelName, PageAsked, PathNumber, RawBody, TheHouse
 from service.resources import NextCursor, moment
 from service.schemas import WebhookBody
-from store.errors import ModelNotFound, WebhookNotFound, WebhookUnusable
+from store.errors import ModelNotFound, WebhookNotFound, WebhooksTooMany, WebhookUnusable
 from store.kinds import EventKind
 from store.webhooks import WebhookRow
 
@@ -55,7 +55,8 @@ class WebhookList(BaseModel):
     dependencies=[JsonOnly],
     openapi_extra=takes(WebhookBody),
     responses=declared(
-        *(JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported, ModelNotFound, WebhookUnusable)
+        *(JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported, ModelNotFound, WebhookUnusable),
+        WebhooksTooMany,
     ),
 )
 def create_webhook(

@@ -40,6 +40,23 @@ class Delivery:
     """This right and no other."""
 
 
+@dataclass(frozen=True)
+class Full:
+    """Whose webhooks are not to be sent to now, as a sender has no place left for them."""
+
+    models: frozenset[int] = frozenset()
+    failing: frozenset[int] = frozenset()
+    """Of these models none whose receiver did not take what it was sent last."""
+    is_failing: bool = False
+    """The same of every model."""
+
+    def __bool__(self) -> bool:
+        return bool(self.models or self.failing or self.is_failing)
+
+
+NOBODY = Full()
+
+
 class Deliveries:
     """Safe for many threads and processes at once; leases are timed by the database's clock."""
 
@@ -48,12 +65,15 @@ class Deliveries:
         self.lease_seconds = lease_seconds
         self.clock = clock
 
-    def claim(self) -> Delivery | None:
-        """The right to send to the webhook that has waited longest of those that are owed something; None: none is."""
+    def claim(self, *, but: Full = NOBODY) -> Delivery | None:
+        """The right to send to the webhook that has waited longest of those that are owed something; None: none is.
+
+        However many of the models that are full are owed something, those of all others are found.
+        """
         newest = select(func.max(events.c.number)).where(events.c.model_id == webhooks.c.model_id).scalar_subquery()
         with self.engine.begin() as connection:
             due = select(webhooks.c.model_id, webhooks.c.number).where(
-                _is_free(self.clock(connection)), newest > webhooks.c.delivered
+                _is_free(self.clock(connection)), newest > webhooks.c.delivered, _has_place(but)
             )
             oldest = due.order_by(func.coalesce(webhooks.c.delivered_at, 0.0)).limit(DUE_MAX)
             found = connection.execute(oldest).all()
@@ -131,6 +151,13 @@ def _is_free(now: float) -> ColumnElement[bool]:
     no_lease = or_(webhooks.c.lease_until.is_(None), webhooks.c.lease_until <= now)
     no_pause = or_(webhooks.c.not_before.is_(None), webhooks.c.not_before <= now)
     return and_(webhooks.c.removed_at.is_(None), no_lease, no_pause)
+
+
+def _has_place(full: Full) -> ColumnElement[bool]:
+    """True of a webhook that its sender has a place for."""
+    took = webhooks.c.failures == 0
+    of_failing = took if full.is_failing else or_(took, webhooks.c.model_id.not_in(full.failing))
+    return and_(webhooks.c.model_id.not_in(full.models), of_failing)
 
 
 def _is(delivery: Delivery) -> ColumnElement[bool]:

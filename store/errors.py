@@ -163,6 +163,11 @@ class WebhookUnusable(Problem):
     message = "Events cannot be sent to this address: {reason}. No webhook was made."
 
 
+class WebhooksTooMany(Problem):
+    code, status, title = "webhooks-too-many", 409, "The model has as many webhooks as it may have"
+    message = "Model '{model}' has {webhooks} webhooks, and no more are made. Remove those that nobody needs first."
+
+
 class RollbackTooFar(Problem):
     code, status, title = "rollback-too-far", 409, "The line is shorter than that"
     message = "Head of model '{model}' (version {head}) has {earlier} earlier versions; it cannot go back by {steps}."

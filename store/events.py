@@ -94,10 +94,12 @@ class Events:
         with self.engine.begin() as connection:
             return read_after(connection, find_model(connection, name).id, number, limit=limit, kinds=kinds)
 
-    def of(self, model_id: int, number: int, *, limit: int = LIMIT) -> list[EventRow]:
-        """The events of the model with this id after this number, the oldest first."""
+    def of(
+        self, model_id: int, number: int, *, limit: int = LIMIT, kinds: Collection[EventKind] | None = None
+    ) -> list[EventRow]:
+        """The events of the model with this id after this number, the oldest first; `kinds` as for `after`."""
         with self.engine.begin() as connection:
-            return read_after(connection, model_id, number, limit=limit)
+            return read_after(connection, model_id, number, limit=limit, kinds=kinds)
 
     def newest(self, name: str) -> int:
         """The number of the model's newest event; 0 before the first.

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, CursorResult, Engine, Row, Select, func, insert, select, update
 
 from store.engine import Clock, database_clock, for_writing
-from store.errors import WebhookNotFound
+from store.errors import WebhookNotFound, WebhooksTooMany
 from store.kinds import EventKind
 from store.queries import find_model, next_number
 from store.schema.beside import events, webhooks
@@ -22,6 +22,8 @@ PREFIX = "whsec_"
 """As the Standard Webhooks specification has it; what follows is base64."""
 SECRET_BYTES = 32
 LIMIT = 100
+WEBHOOKS_MAX = 100
+"""Of one model: all of them are owed each of its events."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,13 @@ class Webhooks:
 
         Raises:
             ModelNotFound: there is none of this name.
+            WebhooksTooMany: the model has as many as it may have.
         """
         secret = PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
         with for_writing(self.engine).begin() as connection:
             model = lock_model(connection, name)
+            if _count(connection, model.id) >= WEBHOOKS_MAX:
+                raise WebhooksTooMany(model=name, webhooks=WEBHOOKS_MAX)
             number = next_number(connection, model.id, webhooks.c.number)
             values = {
                 "model_id": model.id,
@@ -129,6 +134,11 @@ def _of(model_id: int) -> Select[Any]:
     return select(webhooks, newest.scalar_subquery().label("newest")).where(
         webhooks.c.model_id == model_id, webhooks.c.removed_at.is_(None)
     )
+
+
+def _count(connection: Connection, model_id: int) -> int:
+    there = (webhooks.c.model_id == model_id, webhooks.c.removed_at.is_(None))
+    return int(connection.execute(select(func.count()).select_from(webhooks).where(*there)).scalar_one())
 
 
 def _find(connection: Connection, name: str, number: int) -> WebhookRow:

@@ -25,6 +25,11 @@ ROWS_MAX = 1_000
 BATCHES_READ_MAX = 200
 """So many earlier batches are read for it at most: each is a blob."""
 
+BLIND = (
+    "The gate had no rows of the chunks before to compare on, as none that were held out are kept here: wrong labels "
+    "throughout this chunk pass it. It has some where the retention keeps rows, if only for days."
+)
+
 Rows = tuple[torch.Tensor, torch.Tensor]
 
 
@@ -110,11 +115,8 @@ def judge(
 
     pool = _earlier(gate, claim, history, blobs)
     earlier = (torch.cat([x for x, _ in pool.rows]), torch.cat([y for _, y in pool.rows])) if pool.rows else None
-    warnings: tuple[str, ...] = ()
-    if pool.unreadable:
-        warnings = (f"The gate could not read the rows of {pool.unreadable} earlier batches; run 'posterity doctor'.",)
-    judged = Judged(verdict(_first(earlier)), verdict(_first(_own(gate, claim, scored))), warnings)
-    return None if judged.earlier is None and judged.own is None and not warnings else judged
+    judged = Judged(verdict(_first(earlier)), verdict(_first(_own(gate, claim, scored))), _warnings(claim, pool))
+    return None if judged.earlier is None and judged.own is None and not judged.warnings else judged
 
 
 def held_out(gate: bayes.Gate, claim: Claim, batches: Sequence[tuple[str, int]]) -> list[torch.Tensor]:
@@ -152,6 +154,13 @@ def _earlier(gate: bayes.Gate, claim: Claim, history: History, blobs: Blobs) -> 
             if pool.is_full:
                 return pool
     return pool
+
+
+def _warnings(claim: Claim, pool: Pool) -> tuple[str, ...]:
+    """What the gate could not see."""
+    if pool.unreadable:
+        return (f"The gate could not read the rows of {pool.unreadable} earlier batches; run 'posterity doctor'.",)
+    return (BLIND,) if claim.prior and not pool.rows else ()
 
 
 def _compared(

@@ -27,6 +27,7 @@ REASONS = {
     "kept-too-large": OF_SETTINGS,
     "labels-too-large": OF_SETTINGS,
     "webhook-unusable": OF_SETTINGS,
+    "webhooks-too-many": OF_STATE,
     "export-invalid": "a schema sees no bytes in archives",
     "batch-too-large": OF_SETTINGS,
     "alias-invalid": "a name that is read may be any, one that is made may not",

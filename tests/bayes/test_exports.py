@@ -23,7 +23,7 @@ from bayes import (
     predict,
     root,
 )
-from bayes.about import BYTES_MAX
+from bayes.about import BYTES_MAX, read_about
 from bayes.exports import ABOUT, POSTERIOR, ROOT, STATE_DICT, WEIGHTS
 from bayes.zips import pack
 from tests.bayes import test_grid as grid
@@ -143,11 +143,47 @@ def append(name: str, data: bytes) -> Callable[[Files], object]:
         (lambda files: files.update({ABOUT: b'{"format": "\\ud800"}'}), "no JSON"),
         (lambda files: files.update({ABOUT: b"[" * 100_000}), "no JSON"),
         (lambda files: files.update({ABOUT: b"[]"}), "must be an object"),
+        (lambda files: files.update({ABOUT: b'{"format": ' + b"1" * 401 + b"}"}), "more than 400 digits"),
+        (lambda files: files.update({ABOUT: b'{"format": 0.' + b"1" * 401 + b"}"}), "more than 400 digits"),
     ],
 )
 def test_an_archive_of_other_files_is_refused(archive: bytes, spoil: Callable[[Files], object], message: str) -> None:
     with pytest.raises(UnreadableExport, match=message):
         load_export(spoiled(archive, spoil))
+
+
+@pytest.mark.parametrize(
+    "inside", [b"[]," * 230_000, b"0," * 2_000_000, b'"a":0,' * 1_000_001], ids=["lists", "numbers", "members"]
+)
+def test_an_export_of_too_many_values_is_refused_before_its_json_is_read(
+    archive: bytes, inside: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowded = spoiled(archive, lambda files: files.update({ABOUT: b'{"report": ' + inside}))
+
+    def read(*_: object, **_named: object) -> None:
+        raise AssertionError("it was read")
+
+    monkeypatch.setattr(json, "loads", read)
+    with pytest.raises(UnreadableExport, match=r"more than \d+ (values|colons)"):
+        load_export(crowded)
+
+
+def test_the_longest_line_that_fits_into_an_export_is_read() -> None:
+    about: Json = {"description": {}, "posted": None, "report": {}, "posterity": "0.0.1", "torch": "2", "format": 1}
+    told = {"model": "images", "version": 40_000, "digest": DIGEST, "root_digest": DIGEST}
+    lineage = [lineage_step(number) for number in range(40_001)]
+
+    read = read_about(json.dumps(about | told | {"lineage": lineage}).encode())
+
+    assert len(read.lineage) == 40_001
+
+
+def lineage_step(number: int) -> Json:
+    step = {"model": "images", "version": number, "digest": DIGEST, "created_at": "2026-11-28T00:00:00.123456+00:00"}
+    if not number:
+        return step | {"parent": None, "chunk": None, "kl_nats": 0.0, "rows": 0, "batches": []}
+    batches = [{"batch": number, "rows": 20, "digest": DIGEST}]
+    return step | {"parent": number - 1, "chunk": number, "kl_nats": 123.45678901234, "rows": 20, "batches": batches}
 
 
 def put(key: str, value: object) -> Callable[[Json], object]:
@@ -177,6 +213,10 @@ def of_last(key: str, value: object) -> Callable[[Json], object]:
         (put("description", {}), "its description is not readable: net: is missing"),
         (put("posted", 1), "posted: must be an object"),
         (put("report", None), "report: must be an object"),
+        (put("report", {"": [{}] * 10_000}), "report: has more than 10000 values"),
+        (put("report", {str(number): 0 for number in range(2001)}), "more than 2000 members"),
+        (put("posted", {"": [[0]] * 60_000}), "posted: has more than 110000 values"),
+        (put("description", {"": [[0]] * 60_000}), "description: has more than 110000 values"),
         (put("more", 1), "more: is not a known key"),
         (put("lineage", []), "lineage: has no versions"),
         (put("lineage", {}), "lineage: must be a list"),

@@ -10,7 +10,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from service import feeds, listener
+from service import feeds, hub, listener
+from service.told import Told, told
+from store.events import EventRow
 from store.kinds import EventKind
 from tests.postgres import PostgresServer
 from tests.service.expected import expect_problem
@@ -82,6 +84,44 @@ def test_only_the_kinds_asked_for_are_told_and_the_last_id_goes_on_all_the_same(
         eventually(lambda: heard.last_id == str(last))
 
     assert heard.numbers() == [moved]
+
+
+def test_who_wants_few_kinds_of_many_events_has_no_others_read(
+    live: Live, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = list[str]()
+
+    def counted(model: str, row: EventRow) -> Told:
+        read.append(row.kind)
+        return told(model, row)
+
+    monkeypatch.setattr(hub, "told", counted)
+    many = feeds.HELD_MAX + 50
+    wanted = []
+    for _ in range(3):
+        happen(live.house.engine, model, many, EventKind.ACCEPTED)
+        wanted += happen(live.house.engine, model, 1, EventKind.FAILED)
+    happen(live.house.engine, model, many, EventKind.ACCEPTED)
+
+    with listening(live, model, "?after=0&kinds=failed,progress") as heard:
+        eventually(lambda: len(heard.events) == 3)
+        wanted += happen(live.house.engine, model, 1, EventKind.FAILED)
+        eventually(lambda: len(heard.events) == 4)
+
+    assert heard.numbers() == wanted
+    assert read == ["failed"] * 3
+
+
+def test_who_wants_a_kind_that_is_not_among_many_events_is_told_where_it_is(
+    live: Live, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "BEAT_SECONDS", 0.5)
+    *_, last = happen(live.house.engine, model, feeds.HELD_MAX + 50, EventKind.ACCEPTED)
+
+    with listening(live, model, "?after=0&kinds=progress") as heard:
+        eventually(lambda: heard.last_id == str(last))
+
+    assert heard.events == []
 
 
 def test_a_listener_that_is_told_nothing_hears_that_the_connection_is_well(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 import bayes
 from service.description_parts import Recipe
-from tests.service.live import IMAGES, NAMED, REAL, TINY, Json, Live
+from tests.service.live import IMAGES, NAMED, REAL, TINY, Json, Live, running
 
 LAYERS: Json = TINY | {
     "input": {"shape": [1, 6, 6]},
@@ -58,6 +61,25 @@ def test_a_created_model_is_described_in_full_and_posting_that_again_changes_not
     assert again.status_code == 200
     assert again.headers["Location"] == path
     assert again.json() == full
+
+
+@pytest.mark.parametrize("description", [TINY, TINY | {"net": {"kind": "mlp", "hidden": [50]}}], ids=["linear", "mlp"])
+def test_roots_are_made_a_few_at_a_time_whatever_the_prior(tmp_path: Path, description: Json) -> None:
+    """While all places are taken none is made, and none is refused."""
+    with running(tmp_path) as live, ThreadPoolExecutor(1) as pool:
+        places = os.cpu_count() or 1
+        for _ in range(places):
+            assert live.house.computing.acquire(timeout=30.0)
+        made = pool.submit(live.create, description)
+        try:
+            with pytest.raises(TimeoutError):
+                made.result(1.0)
+            assert live.house.history.models() == []
+            assert list(live.folder.listed()) == []
+        finally:
+            for _ in range(places):
+                live.house.computing.release()
+        assert live.client.get(made.result()).json()["head"] == 0
 
 
 def test_a_new_model_answers_from_its_root_prior(live: Live, model: str) -> None:

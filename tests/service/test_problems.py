@@ -16,6 +16,7 @@ import pytest
 from bayes import Ready
 from service import json_bounds
 from service.loaded import Chosen
+from store import webhooks
 from store.dividing import Division
 from tests.service.expected import all_problems, expect_problem
 from tests.service.keyed import make_key
@@ -132,6 +133,12 @@ def as_sent(sent: bytes) -> Call:
 def many_values(live: Live, model: str) -> httpx.Response:
     with patch.object(json_bounds, "VALUES_MAX", 100):
         return post("/batches", b'{"inputs": [' + b"[]," * 100)(live, model)
+
+
+def as_many_webhooks_as_it_may(live: Live, model: str) -> httpx.Response:
+    one_more = post("/webhooks", {"url": "https://hooks.example/"})
+    with patch.object(webhooks, "WEBHOOKS_MAX", 2):
+        return after(after(one_more, one_more), one_more)(live, model)
 
 
 def wide(inputs: int) -> Json:
@@ -272,6 +279,7 @@ PROVOKED: dict[str, Call] = {
     "version-not-found": get("/versions/7"),
     "webhook-not-found": get("/webhooks/1"),
     "webhook-unusable": post("/webhooks", {"url": "https://user:word@hooks.example/"}),
+    "webhooks-too-many": as_many_webhooks_as_it_may,
     "weights-invalid": rows(weights=[1, -1]),
 }
 """Faults of the request; those of the service itself are provoked in test_faults.py."""

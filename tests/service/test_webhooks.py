@@ -5,17 +5,22 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
-from service import delivering
+from service import delivering, places
 from service.delivering import RETRY_SECONDS, RETRY_SECONDS_MAX, Delivering
+from service.places import OF_ONE_MODEL
 from service.receivers import Receivers
 from service.signing import signature
 from store.deliveries import Deliveries
@@ -24,7 +29,7 @@ from tests.postgres import PostgresServer
 from tests.service.expected import expect_problem
 from tests.service.listening import eventually, happen
 from tests.service.live import Json, Live, running
-from tests.service.receiving import Receiver, receiver
+from tests.service.receiving import Deed, Receiver, receiver
 
 SENDER = """
 import sys
@@ -61,6 +66,11 @@ def a_webhook(live: Live, model: str, to: Receiver, **more: object) -> Json:
 
 def shown(live: Live, model: str, webhook: Json) -> Json:
     return dict(live.client.get(f"{model}/webhooks/{webhook['webhook']}").json())
+
+
+def errors(live: Live, model: str) -> list[str | None]:
+    """Why the receivers of the model's webhooks failed last."""
+    return [shown["last_error"] for shown in live.client.get(f"{model}/webhooks?limit=100").json()["webhooks"]]
 
 
 def test_the_signature_is_that_of_the_specifications_own_example() -> None:
@@ -152,6 +162,109 @@ def test_a_receiver_that_hangs_delays_nobody_else(own: Live, monkeypatch: pytest
         assert time.monotonic() - began < delivering.STOP_SECONDS + 3.0
 
 
+@contextmanager
+def names_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The names below never.test that are looked up, which takes until the block ends."""
+    asked, is_over, look_up = list[str](), threading.Event(), socket.getaddrinfo
+
+    def hang(host: Any, *more: Any, **named: Any) -> Any:  # noqa: ANN401 - the library's own
+        name = host.decode() if isinstance(host, bytes) else str(host)
+        if not name.endswith(".never.test"):
+            return look_up(host, *more, **named)
+        asked.append(name)
+        is_over.wait(60.0)
+        raise socket.gaierror(socket.EAI_AGAIN, "no answer")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    try:
+        yield asked
+    finally:
+        is_over.set()
+
+
+def test_forty_receivers_that_hang_delay_only_their_own_models_webhooks(
+    own: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivering, "ANSWER_SECONDS", 60.0)
+    model, other = own.create(), own.create()
+    script: list[Deed] = ["hang"] * 40
+    with receiver(*script) as hanging, receiver() as well:
+        for _ in range(40):
+            a_webhook(own, model, hanging)
+        happen(own.house.engine, model, 1)
+        eventually(lambda: len(hanging.got) >= OF_ONE_MODEL)
+
+        a_webhook(own, other, well)
+        numbers = happen(own.house.engine, other, 3)
+        eventually(lambda: well.took == numbers)
+
+        assert hanging.took == []
+        assert len(hanging.got) == OF_ONE_MODEL
+        own.house.delivering.close()
+
+
+def test_names_that_are_looked_up_for_ever_delay_nobody_and_hold_no_more_than_their_models_places(
+    own: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, other = own.create(), own.create()
+    with names_without_an_answer(monkeypatch) as asked, receiver() as well:
+        for index in range(40):
+            body = {"url": f"http://h{index}.never.test/"}
+            assert own.client.post(f"{model}/webhooks", json=body).status_code == 201
+        happen(own.house.engine, model, 1)
+        eventually(lambda: len(asked) == OF_ONE_MODEL)
+        eventually(lambda: errors(own, model).count("no answer within 1 s") == OF_ONE_MODEL)
+
+        named = well.url.replace("127.0.0.1", "localhost")
+        assert own.client.post(f"{other}/webhooks", json={"url": named}).status_code == 201
+        numbers = happen(own.house.engine, other, 3)
+        eventually(lambda: well.took == numbers)
+
+        # The deliveries are given up, and what looks their names up is not over.
+        assert len(asked) == OF_ONE_MODEL
+        began = time.monotonic()
+        own.house.delivering.close()
+        assert time.monotonic() - began < delivering.STOP_SECONDS + 3.0
+
+
+def test_receivers_that_fail_leave_places_to_the_others_of_their_model(
+    own: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivering, "ANSWER_SECONDS", 60.0)
+    model = own.create()
+    with receiver(*[500] * 1000) as failing, receiver() as well:
+        for _ in range(8):
+            a_webhook(own, model, failing)
+        happen(own.house.engine, model, 1)
+        eventually(lambda: errors(own, model).count("answered 500") == 8)
+        # All have failed before the first of them hangs.
+        with failing.lock:
+            failing.script[:] = ["hang"] * 8
+        eventually(lambda: len(failing.script) == 8 - OF_ONE_MODEL // 2)
+
+        a_webhook(own, model, well)
+        numbers = happen(own.house.engine, model, 3)
+        eventually(lambda: well.took == numbers)
+
+        assert len(failing.script) == 8 - OF_ONE_MODEL // 2
+        own.house.delivering.close()
+
+
+def test_a_webhook_that_is_owed_much_has_its_turn_and_then_another(own: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "OF_ONE_MODEL", 1)
+    monkeypatch.setattr(delivering, "TURN_SECONDS", 0.0)
+    model = own.create()
+    with receiver() as to:
+        for _ in range(2):
+            a_webhook(own, model, to)
+        numbers = happen(own.house.engine, model, 10)
+        eventually(lambda: sorted(to.took) == sorted(numbers * 2))
+
+    told = [named.split("_")[2] for named in to.ids()]
+    assert told.index("2") < 19 - told[::-1].index("1")
+    assert told.index("1") < 19 - told[::-1].index("2")
+
+
 def test_a_receiver_that_says_gone_is_told_nothing_any_more(own: Live) -> None:
     model = own.create()
     with receiver(410) as to:
@@ -198,6 +311,10 @@ def test_a_removed_webhook_is_not_there_any_more(own: Live) -> None:
         "http://example.com/#part",
         "http://[::1",
         "http://a:x/",
+        "http://xn--aaa",
+        "http://XN--A-.example.com/",
+        f"http://xn--{'a' * 1900}",
+        f"http://{'xn--a.' * 300}",
     ],
 )
 def test_an_address_that_cannot_be_sent_to_is_refused(live: Live, model: str, url: str) -> None:

@@ -8,14 +8,14 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import Engine
 
-from store.deliveries import Deliveries, Delivery
+from store.deliveries import Deliveries, Delivery, Full
 from store.engine import for_writing
-from store.errors import ModelNotFound, WebhookNotFound
+from store.errors import ModelNotFound, WebhookNotFound, WebhooksTooMany
 from store.events import Events, tell
 from store.history import History
 from store.kinds import EventKind
 from store.ledger import Ledger
-from store.webhooks import PREFIX, NewWebhook, Webhooks
+from store.webhooks import PREFIX, WEBHOOKS_MAX, NewWebhook, Webhooks
 from tests.conftest import FakeClock
 from tests.store.given import a_model
 
@@ -166,6 +166,53 @@ def test_who_waited_longest_is_sent_to_first_and_one_that_fails_is_in_nobodys_wa
     assert told(deliveries, well) == [webhooks.find("digits", other).newest]
     clock.pass_by(5.0)
     assert claimed(deliveries).webhook == one
+
+
+def test_what_others_are_owed_is_found_behind_all_of_a_model_that_is_full(
+    engine: Engine, ledger: Ledger, webhooks: Webhooks, deliveries: Deliveries
+) -> None:
+    for _ in range(WEBHOOKS_MAX):
+        a_webhook(webhooks)
+    happen(engine, EventKind.CLOSED)
+    full = claimed(deliveries)
+    a_model(ledger, "faces")
+    webhooks.create("faces", URL, kinds=None, created_by="operator")
+    happen(engine, EventKind.CLOSED, model="faces")
+
+    found = deliveries.claim(but=Full(models=frozenset({full.model_id})))
+
+    assert found is not None
+    assert (full.model, found.model) == ("digits", "faces")
+    assert deliveries.claim(but=Full(models=frozenset({full.model_id, found.model_id}))) is None
+
+
+def test_those_that_failed_wait_where_only_others_have_a_place(
+    engine: Engine, webhooks: Webhooks, deliveries: Deliveries, clock: FakeClock
+) -> None:
+    failing, well = (a_webhook(webhooks).row.number for _ in range(2))
+    happen(engine, EventKind.CLOSED)
+    first = claimed(deliveries)
+    deliveries.failed(first, "no answer", pause_seconds=5.0)
+    clock.pass_by(5.0)
+
+    for full in (Full(failing=frozenset({first.model_id})), Full(is_failing=True)):
+        found = deliveries.claim(but=full)
+        assert found is not None
+        assert found.webhook == well
+        assert deliveries.claim(but=full) is None
+        deliveries.release(found)
+    assert claimed(deliveries).webhook == failing
+
+
+def test_a_model_that_has_as_many_webhooks_as_it_may_is_given_no_more(webhooks: Webhooks) -> None:
+    for _ in range(WEBHOOKS_MAX):
+        a_webhook(webhooks)
+
+    with pytest.raises(WebhooksTooMany):
+        a_webhook(webhooks)
+
+    webhooks.remove("digits", 7)
+    assert a_webhook(webhooks).row.number == WEBHOOKS_MAX + 1
 
 
 def test_a_removed_webhook_is_told_nothing_and_its_secret_is_gone(

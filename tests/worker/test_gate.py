@@ -12,10 +12,12 @@ import torch
 
 import bayes
 from store.aliases import Aliases
+from store.collecting import Collecting
 from store.folder import Folder
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
+from store.retention import Retention
 from store.values import Claim, Json
 from worker import gate
 from worker.reading import score_before_learning
@@ -158,6 +160,39 @@ def test_an_earlier_batch_that_cannot_be_read_is_told_and_keeps_nobody_from_lear
     assert judged is not None
     assert judged.earlier is None
     assert len(judged.warnings) == 1
+
+
+def test_a_gate_that_has_no_rows_of_earlier_chunks_says_that_it_sees_no_wrong_labels(
+    gated: Ledger, leases: Leases, history: History, blobs: Folder
+) -> None:
+    retention = Retention(gated.engine, Collecting(gated.engine, blobs))
+    told = []
+    for first in (0, 100):
+        claim = claimed(gated, leases, blobs, [rows(first, 30)])
+        reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
+        judged = gate.judge(claim, reading, reading.prior, history=history, blobs=blobs, device="cpu", check=nothing)
+        assert judged is not None
+        assert judged.own is not None
+        told.append((claim.prior, judged.earlier is None, judged.warnings))
+        published(leases, claim, claim.prior_digest)
+        retention.delete("points", claim.batches[0], actor="anna")
+
+    assert told == [(0, True, ()), (1, True, (gate.BLIND,))]
+
+
+def test_a_gate_that_has_rows_of_earlier_chunks_warns_of_nothing(
+    gated: Ledger, leases: Leases, history: History, blobs: Folder
+) -> None:
+    first = claimed(gated, leases, blobs, [rows(0, 30)])
+    published(leases, first, first.prior_digest)
+    claim = claimed(gated, leases, blobs, [rows(100, 30)])
+    reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
+
+    judged = gate.judge(claim, reading, reading.prior, history=history, blobs=blobs, device="cpu", check=nothing)
+
+    assert judged is not None
+    assert judged.earlier is not None
+    assert judged.warnings == ()
 
 
 def test_a_fresh_version_that_predicts_nothing_finite_is_held_back(
