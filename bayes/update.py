@@ -59,8 +59,8 @@ def absorb(
     The same prior, chunk, recipe and root give the same bytes on the same kind of device and number of threads. Only a
     recipe with a `prior_power` below 1 needs the root of the prior's line.
 
-    `check` is called before every step and every slice of the final evaluation, and must be quick; `progress` is
-    told about 50 times. What they raise stops the update and leaves nothing behind.
+    `check` is called before every step, every slice of the final evaluation and every layer's KL, and must be quick;
+    `progress` is told about 50 times. What they raise stops the update and leaves nothing behind.
 
     Raises:
         InvalidChunk: the chunk's rows do not fit the model.
@@ -77,7 +77,8 @@ def absorb(
     held = forgotten(prior, root, recipe.prior_power)
     fit = _fit(prior, held, chunk, recipe, device=place, progress=progress, check=check)
     posterior = replace(prior, tensors=fit.tensors, chunks=prior.chunks + 1)
-    kl_nats, described = kl_divergence(posterior, held), describe(posterior, held, fit.start)
+    kl_nats = kl_divergence(posterior, held, check=check)
+    described = describe(posterior, held, fit.start)
     kl_sum = sum(kl_nats.values())
     report = Report(
         elbo=Bound(fit.data_nats - recipe.beta * kl_sum, fit.data_nats, kl_sum, recipe.beta),
