@@ -2,7 +2,7 @@
 
 import pytest
 
-from bayes import Chunk, Model, Progress, absorb, descent, root
+from bayes import Chunk, Model, Progress, absorb, descent, objective, root
 
 STEPS, SLICES, LAYERS = 9, 3, 3
 
@@ -48,6 +48,32 @@ def test_what_check_raises_stops_the_update_there(images: Model, image_chunk: Ch
 
     assert stop.calls == call
     assert len(told) == min(call - 1, STEPS)
+
+
+def test_within_a_step_check_is_called_before_every_long_layer_there_and_back(
+    images: Model, image_chunk: Chunk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, _ = absorb(root(images), image_chunk, images.recipe)
+    monkeypatch.setattr(objective, "LONG_NUMBERS", 1)
+    never = StopAt(0)
+
+    asked, _ = absorb(root(images), image_chunk, images.recipe, check=never)
+
+    assert never.calls == STEPS * (1 + 2 * LAYERS) + SLICES * (1 + LAYERS) + LAYERS
+    assert asked.digest == plain.digest
+
+
+@pytest.mark.parametrize("call", range(2, 2 + 2 * LAYERS))
+def test_what_check_raises_within_a_step_stops_the_update_there(
+    images: Model, image_chunk: Chunk, monkeypatch: pytest.MonkeyPatch, call: int
+) -> None:
+    monkeypatch.setattr(objective, "LONG_NUMBERS", 1)
+    stop = StopAt(call)
+
+    with pytest.raises(Told):
+        absorb(root(images), image_chunk, images.recipe, check=stop)
+
+    assert stop.calls == call
 
 
 def test_being_asked_changes_nothing(images: Model, image_chunk: Chunk) -> None:
