@@ -56,7 +56,7 @@ def place(layers: Sequence[Layer], input_shape: Shape, where: str = "net.layers"
             case _:
                 step = layer
         steps.append(step)
-        work += counted(step, after)
+        work += counted(step, shape, after)
         check_work(work, f"{where}.{index}", most=WORK_MAX)
         shape, width = after, max(width, prod(after))
     weighted = tuple(step for step in steps if isinstance(step, Weighted))

@@ -27,14 +27,20 @@ def of_weighted(layer: Weighted, after: Shape) -> int:
             return weights * prod(after[1:])
 
 
-def counted(step: Weighted | Layer, after: Shape) -> int:
-    """The work of a declared layer whose outputs have this shape: as many multiply-adds as would take its time."""
+def counted(step: Weighted | Layer, before: Shape, after: Shape) -> int:
+    """The work of a declared layer from inputs to outputs of these shapes: as many multiply-adds as take its time.
+
+    Large kernels are applied to every position of the inputs on the way back, however few outputs they have.
+    """
     match step:
         case MaxPool(size, _):
             return SLOW * size**2 * prod(after)
         case Weighted(_, Conv(filters, kernel)):
-            at_a_time = SLOW * filters if kernel > KERNEL_FAST_MAX else filters + -filters % LANES
-            return of_weighted(step, after) // filters * at_a_time
+            of_a_filter, in_lanes = of_weighted(step, after) // filters, filters + -filters % LANES
+            if kernel <= KERNEL_FAST_MAX:
+                return of_a_filter * in_lanes
+            back = prod(step.weight_shape[1:]) * prod(before[1:]) * in_lanes
+            return max(SLOW * filters * of_a_filter, back)
         case Weighted():
             return of_weighted(step, after)
         case _:

@@ -91,6 +91,7 @@ END = (MaxPool(50, 50), Flatten())
         ((Conv(1, 201, padding=100), *END), GRAY, "net.layers.0"),
         ((MaxPool(2, 2), Relu(), Conv(1, 101, padding=50), *END), GRAY, "net.layers.2"),
         ((Conv(32, 17, padding=8), Relu(), *END), (3, *GRAY[1:]), "net.layers.0"),
+        ((Conv(1, 201, stride=5), Flatten()), GRAY, "net.layers.0"),
         ((*[Conv(48, 7, padding=3), Relu()] * 2, *END), GRAY, "net.layers.2"),
     ],
 )
@@ -117,13 +118,15 @@ def test_a_row_may_make_as_much_work_as_the_limit_and_no_more(monkeypatch: pytes
 
 
 def test_work_counts_what_a_row_takes_the_processor() -> None:
-    conv = Weighted("conv1", Conv(20, 5), 3)
+    before, after = (3, 11, 13), (20, 7, 9)
+    large = Conv(20, KERNEL_FAST_MAX + 1)
 
-    assert counted(conv, (20, 7, 9)) == 2 * LANES * 3 * 25 * 7 * 9
-    assert counted(Weighted("conv1", Conv(20, KERNEL_FAST_MAX + 1), 3), (20, 7, 9)) == SLOW * 20 * 3 * 14**2 * 7 * 9
-    assert counted(MaxPool(3, 2), (20, 7, 9)) == SLOW * 20 * 9 * 7 * 9
-    assert counted(Weighted("dense1", Dense(5), 30), (5,)) == 150
-    assert counted(Relu(), (20, 7, 9)) == 0
+    assert counted(Weighted("conv1", Conv(20, 5), 3), before, after) == 2 * LANES * 3 * 25 * 7 * 9
+    assert counted(Weighted("conv1", large, 3), before, after) == SLOW * 20 * 3 * 14**2 * 7 * 9
+    assert counted(Weighted("conv1", large, 3), before, (20, 1, 1)) == 2 * LANES * 3 * 14**2 * 11 * 13
+    assert counted(MaxPool(3, 2), before, after) == SLOW * 20 * 9 * 7 * 9
+    assert counted(Weighted("dense1", Dense(5), 30), (30,), (5,)) == 150
+    assert counted(Relu(), after, after) == 0
 
 
 def test_the_layers_of_vgg16_fit_images_of_224_pixels() -> None:
@@ -138,7 +141,7 @@ def test_the_layers_of_vgg16_fit_images_of_224_pixels() -> None:
 
 
 def test_kernels_and_windows_of_the_size_of_the_image_are_little_work() -> None:
-    assert network(Layers((Conv(64, 224), Flatten())), (3, 224, 224), 10).weights > 9_000_000
+    assert network(Layers((Conv(64, 100), Flatten())), (3, 100, 100), 10).weights == 1_920_714
     assert network(Layers((Conv(64, 3, padding=1), MaxPool(224, 224), Flatten())), (3, 224, 224), 10)
 
 
