@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import product
 from typing import assert_never
 
 import torch
@@ -15,6 +16,8 @@ from bayes.outputs import Categorical, Gaussian, Output
 
 NUMBERS_MAX = 2**24
 """The most numbers in a tensor made on the way, unless those of a single row are more: 64 MiB in float32."""
+PATCHES_MAX = 2**26
+"""The most numbers of the patches under a convolution's positions that are held at once: 256 MiB in float32."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def fisher(
     The expectation is that of one label for each row, drawn from the net itself: labels as they were observed give
     another matrix, which vanishes where the net fits them. For one Gaussian label it is exact. Every row is squared by
     itself, as squares of means over rows are something else. `importance` [rows] says how much each row counts.
-    `check` is called before every slice of rows; what it raises ends the work.
+    `check` is called before every slice of rows, and of positions where a row has many; what it raises ends the work.
 
     Raises:
         InvalidInputs: the net's outputs are not finite.
@@ -93,7 +96,7 @@ def fisher(
         gradients = torch.autograd.grad(outputs, [one.outputs for one in seen], slopes)
         for one, gradient in zip(seen, gradients, strict=True):
             weight, bias = sums[one.layer.name]
-            by_weight, by_bias = _squares(one.layer, one.inputs, gradient)
+            by_weight, by_bias = _squares(one.layer, one.inputs, gradient, check)
             weight.add_(by_weight)
             bias.add_(by_bias[: len(bias)])
     return sums
@@ -122,7 +125,7 @@ def _passed(network: Network, weights: Weights, x: Tensor, fixed: Mapping[str, T
     return forward(network, x, linear, fixed), seen
 
 
-def _squares(layer: Weighted, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def _squares(layer: Weighted, x: Tensor, gradient: Tensor, check: Callable[[], None]) -> tuple[Tensor, Tensor]:
     """The squares of every row's own gradient by weight and bias, summed over the rows.
 
     From the layer's inputs x and the gradient by its outputs.
@@ -130,10 +133,34 @@ def _squares(layer: Weighted, x: Tensor, gradient: Tensor) -> tuple[Tensor, Tens
     match layer.layer:
         case Dense():
             return gradient.square().T @ x.square(), gradient.square().sum(0)
-        case Conv(_, kernel, padding, stride):
-            patches = _grouped(layer, F.unfold(x, kernel, padding=padding, stride=stride))
-            by_row = _grouped(layer, gradient.flatten(2)) @ patches.mT
+        case Conv():
+            by_row = _by_row(layer, x, gradient, check)
             return by_row.square().sum(0).view(layer.weight_shape), gradient.sum((2, 3)).square().sum(0)
+
+
+def _by_row(layer: Weighted, x: Tensor, gradient: Tensor, check: Callable[[], None]) -> Tensor:
+    """Every row's own gradient by a convolution's weights, [rows, groups, filters of a group, weights of a filter].
+
+    Of many positions it is summed over parts of them, whose patches are held one after the other.
+    """
+    assert isinstance(layer.layer, Conv)
+    kernel, padding, stride = layer.layer.kernel, layer.layer.padding, layer.layer.stride
+    rows, channels = x.shape[:2]
+    height, width = gradient.shape[2:]
+    at_once = max(1, PATCHES_MAX // (rows * channels * kernel**2))
+    if height * width <= at_once:
+        patches = _grouped(layer, F.unfold(x, kernel, padding=padding, stride=stride))
+        return _grouped(layer, gradient.flatten(2)) @ patches.mT
+    padded, sums = F.pad(x, (padding,) * 4), x.new_zeros(())
+    across = min(width, at_once)
+    down = max(1, at_once // across)
+    for top, left in product(range(0, height, down), range(0, width, across)):
+        check()
+        part = gradient[:, :, top : top + down, left : left + across]
+        below, beside = (stride * (side - 1) + kernel for side in part.shape[2:])
+        under = padded[:, :, stride * top :, stride * left :][:, :, :below, :beside]
+        sums = sums + _grouped(layer, part.flatten(2)) @ _grouped(layer, F.unfold(under, kernel, stride=stride)).mT
+    return sums
 
 
 def _grouped(layer: Weighted, x: Tensor) -> Tensor:

@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 
 from bayes.errors import InvalidDescription
 from bayes.families import FAMILIES, FamilyName, family_names
+from bayes.families.kernels import most_products_per_row
 from bayes.fields import Fields
 from bayes.inputs import Input, read_input, write_input
-from bayes.layers import Network
+from bayes.layers import Network, Shape
 from bayes.nets import Net, network, read_net, write_net
 from bayes.outputs import Gaussian, Output, read_output, write_output
 from bayes.priors import Prior, WeightsPrior, read_prior, write_prior
@@ -17,6 +19,8 @@ from bayes.shifts import auto_shift, check_shift
 
 CHUNK_ROWS = 500
 NUMBERS_MAX = 300_000_000
+PRODUCTS_MAX = 2**28
+"""The most products of two numbers under a kernel that `cfg` makes of one row: 1 GiB in float32."""
 
 
 OF_OTHERS = ("name", "retention", "publish", "gate", "surprise", "predictions")
@@ -51,6 +55,8 @@ class Model:
         family = fields.choice("family", family_names(), "ffg")
         placed = network(net, rows.shape, output.units)
         _check_size(family, placed)
+        if family == "cfg":
+            _check_products(net, rows.shape, output.units)
         model = cls(
             net=net,
             input=rows,
@@ -97,4 +103,15 @@ def _check_size(family: FamilyName, network: Network) -> None:
     if numbers > NUMBERS_MAX:
         raise InvalidDescription(
             "family", f"{family} would keep {numbers} numbers for this net; at most {NUMBERS_MAX} are accepted"
+        )
+
+
+@lru_cache(maxsize=64)
+def _check_products(net: Net, input_shape: Shape, outputs: int) -> None:
+    products = most_products_per_row(network(net, input_shape, outputs), input_shape)
+    if products > PRODUCTS_MAX:
+        raise InvalidDescription(
+            "family",
+            f"cfg would make {products} products of the numbers under a kernel for one row; at most {PRODUCTS_MAX} are"
+            " accepted",
         )

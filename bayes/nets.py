@@ -89,7 +89,7 @@ def network(net: Net, input_shape: Shape, outputs: int) -> Network:
 
     Raises:
         InvalidDescription: the layers do not fit the input or each other, or cannot be learned, or there are too many
-            weights, or too many numbers of one row between two layers.
+            weights, too many numbers of one row between two layers, or too many multiply-adds for it.
     """
     check_width(prod(input_shape), "input.shape")
     placed = _traced(net, input_shape, outputs) if isinstance(net, Torchvision) else _placed(net, input_shape, outputs)

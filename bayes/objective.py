@@ -9,12 +9,15 @@ from torch import Tensor
 
 from bayes import likelihoods
 from bayes.families import Family
-from bayes.families.parts import Noise, Tensors
+from bayes.families.parts import Check, Noise, Tensors
 from bayes.fixed import FIXED
 from bayes.layers import NO_FIXED, Network, Weighted, forward
 from bayes.outputs import Output
 
 Parts = Mapping[str, Tensors]
+
+LONG_NUMBERS = 2**20
+"""A layer that takes so many numbers from its rows may take long enough to be asked for, there and back."""
 
 
 class Batch(NamedTuple):
@@ -33,6 +36,8 @@ class Objective:
 
     N is the weight of this chunk: not of all evidence so far, not the number of minibatches. Parameters are the
     tensors of each layer by its name, the likelihood's own under "output", and what is never learned under "fixed".
+    `check` is called before every layer that may take long, on the way to its outputs and to its gradients; what it
+    raises ends the work.
 
     Source: Kochurov et al. 2018, the sequential bound, divided by N and tempered by beta.
     """
@@ -45,6 +50,7 @@ class Objective:
     rows: int
     weight: float
     batch_rows: int
+    check: Check = lambda: None
 
     def minibatch(self, q: Parts, batch: Batch, noise: Noise) -> Tensor:
         """The loss of one step: an unbiased estimate of `whole`, times this minibatch's part of `batch_rows`.
@@ -75,7 +81,13 @@ class Objective:
         """The negative log likelihood of each row in nats under one draw of the noise, [rows]; q is complete."""
 
         def linear(layer: Weighted, x: Tensor) -> Tensor:
-            return self.rules.linear(layer, q[layer.name], x, noise)
+            if x.numel() < LONG_NUMBERS:
+                return self.rules.linear(layer, q[layer.name], x, noise)
+            self.check()
+            outputs = self.rules.linear(layer, q[layer.name], x, noise)
+            if outputs.grad_fn is not None:
+                outputs.grad_fn.register_prehook(lambda _: self.check())
+            return outputs
 
         outputs = forward(self.network, batch.inputs, linear, q.get(FIXED, NO_FIXED))
         return likelihoods.nll(self.output, q[likelihoods.OWN], outputs, batch.labels)

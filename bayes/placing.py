@@ -23,6 +23,7 @@ from bayes.layers import (
     Weighted,
     plain,
 )
+from bayes.work import WORK_MAX, check_work, counted
 
 WIDTH_MAX = 20_000_000
 """The most numbers that one row has between two layers: 80 MB in float32."""
@@ -35,23 +36,28 @@ def place(layers: Sequence[Layer], input_shape: Shape, where: str = "net.layers"
     """The network that the layers make of rows of this shape.
 
     Raises:
-        InvalidDescription: a layer cannot take what the one before it gives, or gives too many numbers itself.
+        InvalidDescription: a layer cannot take what the one before it gives, gives too many numbers itself, or makes
+            the work of a row too much.
     """
     steps: list[Step] = []
     shape, width = input_shape, prod(input_shape)
-    dense = conv = 0
+    dense = conv = work = 0
     for index, layer in enumerate(layers):
         after = shape_after(layer, shape, f"{where}.{index}")
         check_width(prod(after), f"{where}.{index}")
+        step: Step
         match layer:
             case Dense():
                 dense += 1
-                steps.append(Weighted(f"dense{dense}", layer, shape[0]))
+                step = Weighted(f"dense{dense}", layer, shape[0])
             case Conv():
                 conv += 1
-                steps.append(Weighted(f"conv{conv}", layer, shape[0]))
+                step = Weighted(f"conv{conv}", layer, shape[0])
             case _:
-                steps.append(layer)
+                step = layer
+        steps.append(step)
+        work += counted(step, shape, after)
+        check_work(work, f"{where}.{index}", most=WORK_MAX)
         shape, width = after, max(width, prod(after))
     weighted = tuple(step for step in steps if isinstance(step, Weighted))
     return Network(weighted, partial(_chain, tuple(steps)), width)

@@ -16,6 +16,7 @@ from torch.overrides import TorchFunctionMode
 from bayes.errors import InvalidDescription
 from bayes.graphs import Graph, Node
 from bayes.layers import Affine, Conv, Dense, Network, Shape, Weighted, apply
+from bayes.work import TRACED_WORK_MAX, check_work, of_weighted
 
 WITHOUT_WARNING: Mapping[str, dict[str, bool]] = {
     "googlenet": {"init_weights": False},
@@ -63,7 +64,7 @@ def trace(name: str, input_shape: Shape, outputs: int) -> Network:
     dropout and stochastic depth do nothing, as in evaluation.
 
     Raises:
-        InvalidDescription: it has parameters of other kinds, or does not fit the input.
+        InvalidDescription: it has parameters of other kinds, does not fit the input, or makes too much work of a row.
     """
     graph = _graph(name, outputs)
     steps = [node.step for node in graph.nodes]
@@ -71,10 +72,11 @@ def trace(name: str, input_shape: Shape, outputs: int) -> Network:
     if len(input_shape) != 3 or input_shape[0] != weighted[0].inputs:
         raise InvalidDescription("net", f"{name} takes images [{weighted[0].inputs}, height, width], not {input_shape}")
     try:
-        shapes = _shapes(graph, input_shape)
+        shapes, work = _measured(graph, input_shape)
     except RuntimeError as fault:
         raise InvalidDescription("net", f"{name} does not fit inputs {input_shape}: {fault}") from fault
     assert shapes[-1] == (1, outputs), f"{name} gives {shapes[-1]}"
+    check_work(work, "net", most=TRACED_WORK_MAX)
     return Network(
         weighted=weighted,
         run=graph.run,
@@ -84,15 +86,19 @@ def trace(name: str, input_shape: Shape, outputs: int) -> Network:
     )
 
 
-def _shapes(graph: Graph, input_shape: Shape) -> list[Shape]:
-    """The shape of each tensor that the graph makes of one row."""
+def _measured(graph: Graph, input_shape: Shape) -> tuple[list[Shape], int]:
+    """The shape of each tensor that the graph makes of one row, and its multiply-adds in layers with weights."""
+    work = 0
 
     def linear(layer: Weighted, x: Tensor) -> Tensor:
+        nonlocal work
         bias = torch.empty(layer.bias_shape, device="meta")
-        return apply(layer, x, torch.empty(layer.weight_shape, device="meta"), bias)
+        result = apply(layer, x, torch.empty(layer.weight_shape, device="meta"), bias)
+        work += of_weighted(layer, tuple(result.shape[1:]))
+        return result
 
     results = graph.results(torch.empty((1, *input_shape), device="meta"), linear, lambda _, x: x)
-    return [tuple(result.shape) for result in results if isinstance(result, Tensor)]
+    return [tuple(result.shape) for result in results if isinstance(result, Tensor)], work
 
 
 @lru_cache(maxsize=64)

@@ -59,8 +59,9 @@ def absorb(
     The same prior, chunk, recipe and root give the same bytes on the same kind of device and number of threads. Only a
     recipe with a `prior_power` below 1 needs the root of the prior's line.
 
-    `check` is called before every step and every slice of the final evaluation, and must be quick; `progress` is
-    told about 50 times. What they raise stops the update and leaves nothing behind.
+    `check` is called before every step, every slice of the final evaluation and every layer's KL, in between at every
+    layer that takes long, and must be quick; `progress` is told about 50 times. What they raise stops the update and
+    leaves nothing behind.
 
     Raises:
         InvalidChunk: the chunk's rows do not fit the model.
@@ -77,7 +78,8 @@ def absorb(
     held = forgotten(prior, root, recipe.prior_power)
     fit = _fit(prior, held, chunk, recipe, device=place, progress=progress, check=check)
     posterior = replace(prior, tensors=fit.tensors, chunks=prior.chunks + 1)
-    kl_nats, described = kl_divergence(posterior, held), describe(posterior, held, fit.start)
+    kl_nats = kl_divergence(posterior, held, check=check)
+    described = describe(posterior, held, fit.start)
     kl_sum = sum(kl_nats.values())
     report = Report(
         elbo=Bound(fit.data_nats - recipe.beta * kl_sum, fit.data_nats, kl_sum, recipe.beta),
@@ -114,7 +116,7 @@ def _fit(
     shuffle, shift = generator("cpu", *content, "shuffle"), _shift(prior, recipe, generator("cpu", *content, "shift"))
     with deterministic(device), torch.inference_mode(False), torch.enable_grad():
         rows = Rows.of(chunk, prior.input, device)
-        objective = _objective(held, recipe, rows)
+        objective = _objective(held, recipe, rows, check)
         q = _to(start, device)
         optimizer = _optimizer(q, objective, recipe, noise)
         steps = descend(
@@ -148,7 +150,7 @@ def _optimizer(q: Parts, objective: Objective, recipe: Recipe, noise: Noise) -> 
             assert_never(recipe.optimizer)
 
 
-def _objective(prior: Posterior, recipe: Recipe, rows: Rows) -> Objective:
+def _objective(prior: Posterior, recipe: Recipe, rows: Rows, check: Callable[[], None]) -> Objective:
     device = rows.weights.device
     names = [layer.name for layer in prior.network.weighted]
     parts = _to({name: prior.layer(name) for name in (*names, OWN)}, device)
@@ -161,6 +163,7 @@ def _objective(prior: Posterior, recipe: Recipe, rows: Rows) -> Objective:
         rows=len(rows.weights),
         weight=float(rows.weights.sum(dtype=torch.float64)),
         batch_rows=recipe.batch_rows_of(len(rows.weights)),
+        check=check,
     )
 
 

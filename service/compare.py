@@ -8,12 +8,11 @@ from typing import Annotated
 import torch
 from anyio.to_thread import run_sync
 from fastapi import APIRouter, Depends, Query, Response
-from fastapi.concurrency import run_in_threadpool
 
 from bayes import kl_divergence
 from service.asked import Patience, Way, rows_answered_max
 from service.callers import TheCaller
-from service.comparing import LabeledRows, Pair, differences, differences_on_batch
+from service.comparing import LabeledRows, Pair, differences, differences_on_batch, until
 from service.differences import PredictionDifference
 from service.encodings import OF_PREDICTIONS, BodyKind, PredictionKind
 from service.house import House
@@ -105,11 +104,11 @@ async def compare_versions(
         caller.require_scope(INGEST, "to compare by a batch")
     if batch is None and how != UNSAID:
         raise QueryInvalid(reason="method, samples, seed, most: say how rows are predicted; name their batch, or POST")
-    found = await run_in_threadpool(_compared, house, model, (version, other))
-    if batch is None:
-        return _answer(found, None)
 
     def work() -> Response:
+        found = _compared(house, model, (version, other), seconds=patience)
+        if batch is None:
+            return _answer(found, None)
         pair = _pair(house, model, (version, other), how, seconds=patience)
         return _answer(found, differences_on_batch(house, pair, batch))
 
@@ -138,9 +137,9 @@ async def compare_predictions(
     house: TheHouse,
 ) -> Response:
     """The same, and where the two predict the given rows differently; with labels, which one is better by how much."""
-    found = await run_in_threadpool(_compared, house, model, (version, other))
 
     def work() -> Response:
+        found = _compared(house, model, (version, other), seconds=patience)
         pair = _pair(house, model, (version, other), how, seconds=patience)
         rows = _rows(house, pair.known, kind, raw)
         return _answer(found, differences(house, pair, rows))
@@ -171,10 +170,16 @@ def _pair(house: House, model: str, numbers: tuple[int, int], how: How, *, secon
     return Pair(house.known.find(model), one, two, how.way, MOST if how.most is None else how.most, seconds)
 
 
-def _compared(house: House, model: str, numbers: tuple[int, int]) -> ComparisonResource:
+def _compared(house: House, model: str, numbers: tuple[int, int], *, seconds: float) -> ComparisonResource:
+    """How far the two versions are apart, and their evidence.
+
+    Raises:
+        PredictionLate: it would take longer than these seconds.
+    """
     version, other = numbers
+    check = until(house, seconds)
     one, two, difference = house.history.compared(model, version, other)
-    layers = kl_divergence(house.loaded.posterior(one.digest), house.loaded.posterior(two.digest))
+    layers = kl_divergence(house.loaded.posterior(one.digest), house.loaded.posterior(two.digest), check=check)
     return ComparisonResource(
         model=model,
         version=version,

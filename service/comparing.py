@@ -61,14 +61,7 @@ def differences(house: House, pair: Pair, rows: LabeledRows) -> PredictionDiffer
         BlobMissing, BlobCorrupt: the store does not have a posterior.
     """
     _must_be_tellable(house, pair, len(rows.inputs))
-    until = time.monotonic() + pair.seconds
-    chosen = pair.way.chosen(pair.known, house.settings)
-
-    def check() -> None:
-        house.must_go_on()
-        if time.monotonic() > until:
-            raise PredictionLate
-
+    chosen, check = pair.way.chosen(pair.known, house.settings), until(house, pair.seconds)
     ours, theirs = (
         _predicted(house, pair, resolved, inputs=rows.inputs, check=check) for resolved in (pair.version, pair.other)
     )
@@ -91,6 +84,23 @@ def differences(house: House, pair: Pair, rows: LabeledRows) -> PredictionDiffer
             for row in order
         ],
     )
+
+
+def until(house: House, seconds: float) -> Callable[[], None]:
+    """Asked again and again while two versions are compared, it raises where the answer is of no use any more.
+
+    It raises:
+        PredictionLate: so many seconds are over.
+        Unavailable: the service is stopping.
+    """
+    last = time.monotonic() + seconds
+
+    def check() -> None:
+        house.must_go_on()
+        if time.monotonic() > last:
+            raise PredictionLate
+
+    return check
 
 
 def differences_on_batch(house: House, pair: Pair, number: int) -> PredictionDifference:

@@ -111,7 +111,7 @@ def measured(house: House, division: Division, posterior: Posterior) -> Json:
     is younger and knows less. Either is None where no row is here, or none has a finite prediction.
     """
     head = house.loaded.posterior(division.head_digest)
-    layers = kl_divergence(posterior, head)
+    layers = kl_divergence(posterior, head, check=house.must_go_on)
     before = house.loaded.posterior(division.steps[-1].before_digest)
     return {
         "kl_nats": {"total": sum(layers.values()), "layers": layers},

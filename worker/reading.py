@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ import safetensors.torch
 import torch
 
 import bayes
-from bayes.prediction import rows_of
 from store.blobs import Blobs
 from store.values import Claim
+from worker.scoring import predicted
 
 Clock = Callable[[], float]
 
@@ -43,8 +42,8 @@ def score_before_learning(
 ) -> Reading:
     """The claim's prior and chunk, and the prior's scores on rows that it has not learned from (test-then-train).
 
-    They are as the service would predict the rows, in one pass over the chunk. Rows for which the prior predicts
-    nothing finite have no scores: whether they can be learned is for the update to find out.
+    Rows for which the prior predicts nothing finite have no scores: whether they can be learned is for the update to
+    find out.
 
     Raises:
         BlobMissing, BlobCorrupt: the bytes of the prior or of a batch are not what the ledger names.
@@ -56,17 +55,10 @@ def score_before_learning(
     chunk = _joined(batches)
     ends = accumulate((len(batch["y"]) for batch in batches), initial=0)
     slices = [slice(first, end) for first, end in pairwise(ends)]
-    prequential: dict[str, float | None] = {"rows": chunk.rows}
-    try:
-        prediction = bayes.predict(prior, chunk.inputs, device=device, check=check)
-    except bayes.InvalidInputs:
-        scores = tuple(_scores_alone(prior, chunk, rows, device=device, check=check) for rows in slices)
-    else:
-        scores = tuple(bayes.Scores.of(rows_of(prediction, rows), chunk.labels[rows]) for rows in slices)
-        found = bayes.score(prediction, chunk.labels)
-        prequential |= {name: value if math.isfinite(value) else None for name, value in found.items()}
+    found = predicted(prior, chunk, slices, device=device, check=check)
     rows = tuple(len(batch["y"]) for batch in batches)
-    return Reading(prior, chunk, rows, prequential, scores, seconds=clock() - began)
+    prequential = {"rows": chunk.rows, **found.metrics}
+    return Reading(prior, chunk, rows, prequential, found.scores, seconds=clock() - began)
 
 
 def read_batches(batches: list[bytes]) -> tuple[bayes.Chunk, tuple[int, ...]]:
@@ -89,14 +81,3 @@ def _joined(parts: Sequence[dict[str, torch.Tensor]]) -> bayes.Chunk:
         labels=torch.cat([part["y"] for part in parts]),
         weights=weights,
     )
-
-
-def _scores_alone(
-    prior: bayes.Posterior, chunk: bayes.Chunk, rows: slice, *, device: str, check: Callable[[], None]
-) -> bayes.Scores | None:
-    """The scores of some rows of a chunk that has others without a finite prediction, if these have one."""
-    try:
-        prediction = bayes.predict(prior, chunk.inputs[rows], device=device, check=check)
-    except bayes.InvalidInputs:
-        return None
-    return bayes.Scores.of(prediction, chunk.labels[rows])

@@ -9,7 +9,7 @@ from torch import Tensor
 from bayes.families import cfg, ffg, point
 from bayes.families.mnf import Mnf
 from bayes.families.natural import Terms
-from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
+from bayes.families.parts import Check, Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.layers import Shape, Weighted
 
 FamilyName = Literal["ffg", "cfg", "mnf", "mnf-filter", "mnf-rank1", "point"]
@@ -45,6 +45,12 @@ class Family(Protocol):
 
     def kl(self, q: Tensors, p: Tensors) -> Tensor:
         """KL(q || p) in nats, a scalar; with auxiliary variables an unbiased estimate, given the draw in q."""
+
+    def kl_in_turn(self, q: Tensors, p: Tensors, *, noise: Noise, rows: int, check: Check) -> Tensor:
+        """KL(q || p) as of q complete for so many rows, few of whose draws are held at once; `check` is called between.
+
+        Whoever asks for gradients takes `kl`.
+        """
 
     def mean(self, q: Tensors) -> LayerWeights:
         """The mean weights, stacked as one draw."""

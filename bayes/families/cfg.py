@@ -13,7 +13,7 @@ from bayes.families import ffg
 from bayes.families.gaussian_kl import divergence
 from bayes.families.kernels import covariance, squares_below, variance
 from bayes.families.natural import Terms
-from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
+from bayes.families.parts import Check, Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.families.reparameterization import VARIANCE_FLOOR, variance_given
 from bayes.layers import Conv, Shape, Weighted, apply
 
@@ -116,6 +116,11 @@ def kl(q: Tensors, p: Tensors) -> Tensor:
     squares = squares_below(p[INVERSE], q[FACTOR]) + moved.square().sum()
     bias = divergence(q, p, "bias")
     return bias - wider.sum() + 0.5 * ((2 * wider).expm1().sum() + squares)
+
+
+def kl_in_turn(q: Tensors, p: Tensors, *, noise: Noise, rows: int, check: Check) -> Tensor:  # noqa: ARG001
+    """As `kl` of q with every L unpacked: there is nothing to draw."""
+    return kl(complete(q, noise, rows), p)
 
 
 def mean(q: Tensors) -> LayerWeights:

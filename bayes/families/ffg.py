@@ -5,7 +5,7 @@ from torch import Tensor
 
 from bayes.families.gaussian_kl import divergence, sigma_inverses
 from bayes.families.natural import Terms, pooled
-from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
+from bayes.families.parts import Check, Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.families.reparameterization import output_variance, perturbed
 from bayes.layers import Shape, Weighted, apply
 
@@ -81,6 +81,11 @@ def kl(q: Tensors, p: Tensors) -> Tensor:
     Source: Kochurov et al. 2018, the KL term of the bound for a factorized prior N(m, s^2).
     """
     return divergence(q, p, "weight") + divergence(q, p, "bias")
+
+
+def kl_in_turn(q: Tensors, p: Tensors, *, noise: Noise, rows: int, check: Check) -> Tensor:  # noqa: ARG001
+    """As `kl`: there is nothing to draw."""
+    return kl(q, p)
 
 
 def mean(q: Tensors) -> LayerWeights:

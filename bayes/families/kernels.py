@@ -8,7 +8,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bayes.layers import Conv, Weighted
+from bayes.layers import Conv, Network, Shape, Weighted, apply
 
 
 class Covariance(torch.autograd.Function):
@@ -88,6 +88,21 @@ def products_per_row(layer: Weighted, x: Tensor) -> int:
     assert isinstance(layer.layer, Conv)
     area = layer.layer.kernel**2
     return layer.inputs * area * (area + 1) // 2 * prod(_sides(layer.layer, x))
+
+
+def most_products_per_row(network: Network, input_shape: Shape) -> int:
+    """The most of them that a convolution of the network makes of a row, whose kernels are of more than one weight."""
+    most = 0
+
+    def linear(layer: Weighted, x: Tensor) -> Tensor:
+        nonlocal most
+        if isinstance(layer.layer, Conv) and layer.layer.kernel > 1:
+            most = max(most, products_per_row(layer, x))
+        weight, bias = (torch.empty(shape, device="meta") for shape in (layer.weight_shape, layer.bias_shape))
+        return apply(layer, x, weight, bias)
+
+    network.run(torch.empty((1, *input_shape), device="meta"), linear, lambda _, x: x)
+    return most
 
 
 def _sides(layer: Conv, x: Tensor) -> list[int]:

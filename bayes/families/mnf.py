@@ -29,7 +29,7 @@ from bayes.determinism import generator as stream_of
 from bayes.families import ffg
 from bayes.families.gaussian_kl import divergence, scaled_divergence
 from bayes.families.natural import Terms
-from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
+from bayes.families.parts import Check, Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.families.reparameterization import output_variance, perturbed
 from bayes.layers import Dense, Shape, Weighted, apply
 
@@ -38,6 +38,8 @@ Variant = Literal["kernel", "filter", "rank1"]
 SIGMA_Z = 0.1
 ROWS_PER_KERNEL_DRAW = 16
 MEAN_PAIRS = 512
+DRAWN_MAX, DRAWS_LEAST = 2**22, 32
+"""The most numbers of z that are held at once for a KL without gradients, unless so few draws have more."""
 MU_Z, LOG_SIGMA_Z = "z.mu", "z.log_sigma"
 DRAWN, LOG_DENSITY = "z.drawn", "z.log_density"
 
@@ -80,8 +82,7 @@ class Mnf:
 
     def complete(self, q: Tensors, noise: Noise, rows: int) -> Tensors:
         """The posterior with one z for each row; in variant `kernel`, for convolutions, one for each 16 rows."""
-        is_shared = self.variant == "kernel" and q["weight.mu"].dim() > 2
-        draws = math.ceil(rows / ROWS_PER_KERNEL_DRAW) if is_shared else rows
+        draws = math.ceil(rows / ROWS_PER_KERNEL_DRAW) if self._is_shared(q) else rows
         z, log_density = self._drawn(q, noise(q[MU_Z].expand(draws, -1)))
         return {**q, DRAWN: z, LOG_DENSITY: log_density}
 
@@ -94,9 +95,20 @@ class Mnf:
 
     def kl(self, q: Tensors, p: Tensors) -> Tensor:
         """KL(q(w, z) || p(w, z)) in nats, a scalar: the mean over the draws of z in q; exact over w."""
-        given_z = scaled_divergence(q, p, self._mean_factor(q, q[DRAWN].square()))
-        bias = divergence(q, p, "bias")
-        return given_z + bias + (q[LOG_DENSITY] - _log_density(p, q[DRAWN])).sum(1).mean()
+        return self._kl(q, p, *self._over_draws(q, p))
+
+    def kl_in_turn(self, q: Tensors, p: Tensors, *, noise: Noise, rows: int, check: Check) -> Tensor:
+        """As `kl` with the draws of so many rows, of which those of few are held at once."""
+        at_once = max(DRAWS_LEAST, DRAWN_MAX // len(q[MU_Z])) * (ROWS_PER_KERNEL_DRAW if self._is_shared(q) else 1)
+        if rows <= at_once:
+            return self.kl(self.complete(q, noise, rows), p)
+        squares, excess, draws = q[MU_Z].new_zeros(()), q[MU_Z].new_zeros(()), 0
+        for first in range(0, rows, at_once):
+            check()
+            some = self.complete(q, noise, min(at_once, rows - first))
+            part, (of_part, excess_of_part) = len(some[DRAWN]), self._over_draws(some, p)
+            squares, excess, draws = squares + part * of_part, excess + part * excess_of_part, draws + part
+        return self._kl(q, p, squares / draws, excess / draws)
 
     def mean(self, q: Tensors) -> LayerWeights:
         """The means, stacked as one draw: E[z] mu, where E[z] is the mean over 1,024 draws that are always the same."""
@@ -126,6 +138,19 @@ class Mnf:
         variance = (2 * q["weight.log_sigma"]).exp() + (square - mean.square()) * q["weight.mu"].square()
         snr = (mean * q["weight.mu"]).abs() / variance.sqrt()
         return {**ffg.describe(q, p, start), "snr_median": float(snr.median())}
+
+    def _is_shared(self, q: Tensors) -> bool:
+        """True where several rows have one draw."""
+        return self.variant == "kernel" and q["weight.mu"].dim() > 2
+
+    def _kl(self, q: Tensors, p: Tensors, squares: Tensor, excess: Tensor) -> Tensor:
+        """The KL from what `_over_draws` says."""
+        return scaled_divergence(q, p, squares) + divergence(q, p, "bias") + excess
+
+    def _over_draws(self, q: Tensors, p: Tensors) -> tuple[Tensor, Tensor]:
+        """Means over the draws of z in q: of the squares of `_factor`, and of log q(z) - log p(z)."""
+        squares = self._mean_factor(q, q[DRAWN].square())
+        return squares, (q[LOG_DENSITY] - _log_density(p, q[DRAWN])).sum(1).mean()
 
     def _size(self, weight: Shape) -> int:
         """The number of z of a layer with weights of this shape."""

@@ -7,6 +7,8 @@ from torch import Tensor
 
 Tensors = Mapping[str, Tensor]
 Noise = Callable[[Tensor], Tensor]
+Check = Callable[[], None]
+"""Called now and then; what it raises ends the work."""
 Rate = Literal["lr", "lr_log_sigma", "lr_correlation"]
 """One of the learning rates of the recipe, or a part of its `lr` for what correlates the weights of a kernel."""
 

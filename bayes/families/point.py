@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bayes.families.natural import Terms
-from bayes.families.parts import Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
+from bayes.families.parts import Check, Gaussians, LayerWeights, Noise, Rate, Tensors, WeightMoments
 from bayes.layers import Shape, Weighted, apply
 
 has_moments = True
@@ -48,6 +48,11 @@ def linear(layer: Weighted, q: Tensors, x: Tensor, noise: Noise) -> Tensor:  # n
 def kl(q: Tensors, p: Tensors) -> Tensor:  # noqa: ARG001
     """0: the prior does not hold a point back."""
     return q["weight.mu"].new_zeros(())
+
+
+def kl_in_turn(q: Tensors, p: Tensors, *, noise: Noise, rows: int, check: Check) -> Tensor:  # noqa: ARG001
+    """0, as `kl`."""
+    return kl(q, p)
 
 
 def mean(q: Tensors) -> LayerWeights:

@@ -244,6 +244,12 @@ def test_a_description_that_cannot_be_used_is_refused_by_the_path_of_its_fault(
             "net.layers.0: makes 57607680256 numbers of one row; at most 20000000 are accepted",
         ),
         (torchvision("resnet18", 3, 1200, 1200), "net: makes 23040000 numbers of one row; at most 20000000 are"),
+        (torchvision("resnet152", 3, 1100, 1100), "net: brings the work of one row to 27.* at most 250000000000 are"),
+        (
+            layers(conv(filters=1, kernel=13, padding=6), {"kind": "maxpool", "size": 16}, {"kind": "flatten"})
+            | {"input": {"shape": [1, 160, 160]}, "family": "cfg"},
+            "family: cfg would make 367744000 products of the numbers under a kernel for one row; at most 268435456",
+        ),
         (torchvision("resnet8", 3, 32, 32), "net.name: .*, such as resnet18, .*; not 'resnet8'"),
         (torchvision("VGG", 3, 32, 32), "net.name: .*, such as resnet18; not 'VGG'"),
         (torchvision("vit_b_16", 3, 224, 224), "vit_b_16 .* cannot be learned here: LayerNorm, MultiheadAttention, "),

@@ -1,6 +1,7 @@
 """The multiplicative flows: densities both ways, the joint KL against plain sampling, and z where it belongs."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch.distributions import Normal
 from torch.func import jacrev, vmap
 
 from bayes import flows
-from bayes.families import FAMILIES, FamilyName, ffg
+from bayes.families import FAMILIES, FamilyName, ffg, mnf
 from bayes.families.mnf import DRAWN, LOG_DENSITY, LOG_SIGMA_Z, MU_Z
 from bayes.layers import Weighted, apply
 from tests.bayes.family_layers import CONV, DENSE, GROUPED, MNF, Parameters, inputs_of, kl, normal, random_tensors
@@ -97,6 +98,39 @@ def test_the_kl_is_that_of_plain_sampling_from_the_joint_distribution(family: Fa
 
     error = float(ratios.std()) / math.sqrt(DRAWS)
     assert float(kl(family, q, p, draws=16 * DRAWS)) == pytest.approx(float(ratios.mean()), abs=5 * error)
+
+
+@variants
+@layers
+def test_the_kl_of_draws_in_turn_is_that_of_all_of_which_few_are_held(
+    monkeypatch: pytest.MonkeyPatch, family: FamilyName, layer: Weighted
+) -> None:
+    q, p, rules = random_tensors(family, layer, 0), random_tensors(family, layer, 1), FAMILIES[family]
+    size, rows, held, checks = len(q[MU_Z]), 400, list[int](), list[int]()
+    numbers = torch.randn((rows, size), generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+
+    def noise() -> Callable[[Tensor], Tensor]:
+        left = iter(numbers)
+
+        def some(like: Tensor) -> Tensor:
+            held.append(like.numel())
+            return torch.stack([next(left) for _ in range(len(like))])
+
+        return some
+
+    ready = rules.ready(p)
+    whole = rules.kl(rules.complete(q, noise(), rows), ready)
+    monkeypatch.setattr(mnf, "DRAWN_MAX", held.pop())
+    monkeypatch.setattr(mnf, "DRAWS_LEAST", 1)
+    assert torch.equal(rules.kl_in_turn(q, ready, noise=noise(), rows=rows, check=lambda: None), whole)
+
+    monkeypatch.setattr(mnf, "DRAWN_MAX", 7 * size)
+    held.clear()
+    in_turn = rules.kl_in_turn(q, ready, noise=noise(), rows=rows, check=lambda: checks.append(1))
+
+    torch.testing.assert_close(in_turn, whole)
+    assert max(held) == 7 * size
+    assert len(checks) == len(held) > 3
 
 
 @variants

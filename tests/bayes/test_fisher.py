@@ -2,10 +2,11 @@
 
 from typing import cast
 
+import pytest
 import torch
 from torch import Tensor
 
-from bayes import Categorical, Gaussian, Layers
+from bayes import Categorical, Gaussian, Layers, laplace
 from bayes.laplace import Likelihood, fisher, log_sigma_after
 from bayes.layers import Affine, Conv, Dense, Flatten, MaxPool, Network, Run, Softplus, Weighted, apply, forward
 from bayes.nets import network
@@ -134,6 +135,46 @@ def test_the_slices_do_not_change_the_sum() -> None:
 
     assert len(slices) == 1
     assert_same(together, {name: [sum(one[name][i] for one in apart) for i in (0, 1)] for name in together})  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("positions", [1, 2, 5, 8])
+@pytest.mark.parametrize("net", [NET, GROUPED])
+def test_no_more_positions_than_fit_are_looked_at_together_and_the_sum_is_the_same(
+    monkeypatch: pytest.MonkeyPatch, net: Network, positions: int
+) -> None:
+    w, x = weights(net), rows(3)
+    expected = fisher(net, w, x, likelihood=SOFTMAX, fixed=FIXED, generator=stream())
+    most = positions * len(x) * 2 * 3**2
+    held: list[int] = []
+    unfold = torch.nn.functional.unfold
+
+    def watched(x: Tensor, kernel: int, *, padding: int = 0, stride: int = 1) -> Tensor:
+        patches = unfold(x, kernel, padding=padding, stride=stride)
+        held.append(patches.numel())
+        return patches
+
+    monkeypatch.setattr(laplace, "PATCHES_MAX", most)
+    monkeypatch.setattr(torch.nn.functional, "unfold", watched)
+    checks: list[int] = []
+
+    found = fisher(net, w, x, likelihood=SOFTMAX, fixed=FIXED, generator=stream(), check=lambda: checks.append(1))
+
+    assert max(held) <= most
+    assert len(checks) > 2
+    assert_same(found, {name: list(pair) for name, pair in expected.items()})
+
+
+def test_what_the_check_between_positions_raises_ends_the_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(laplace, "PATCHES_MAX", 1)
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        fisher(NET, weights(NET), rows(1), likelihood=SOFTMAX, generator=stream(), check=check)
 
 
 def test_for_a_linear_model_with_gaussian_labels_the_width_is_that_of_the_exact_posterior() -> None:

@@ -2,10 +2,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from bayes import Conv3Fc3, InvalidDescription, Layers, LeNet5, Mlp, Net
-from bayes.layers import Conv, Dense, Flatten, MaxPool, Relu, Shape, Weighted, apply, forward
+from bayes import Conv3Fc3, InvalidDescription, Layers, LeNet5, Mlp, Net, placing
+from bayes.layers import Conv, Dense, Flatten, Layer, MaxPool, Relu, Shape, Weighted, apply, forward
 from bayes.nets import Torchvision, expand, network
-from bayes.placing import WIDTH_MAX
+from bayes.placing import WIDTH_MAX, place
+from bayes.work import KERNEL_FAST_MAX, LANES, SLOW, counted
 
 
 @pytest.mark.parametrize(
@@ -77,6 +78,71 @@ def test_a_row_may_have_as_many_numbers_between_two_layers_as_the_limit_and_no_m
     assert network(Layers(padded), (1, 8, 8), 3).width == 5 * 2000**2 == WIDTH_MAX
     with pytest.raises(InvalidDescription, match=r"^net\.layers\.0: makes 20020005 numbers"):
         network(Layers(padded), (1, 9, 9), 3)
+
+
+GRAY = (1, 600, 600)
+END = (MaxPool(50, 50), Flatten())
+
+
+@pytest.mark.parametrize(
+    ("layers", "shape", "where"),
+    [
+        ((MaxPool(100, 1), *END), GRAY, "net.layers.0"),
+        ((Conv(1, 201, padding=100), *END), GRAY, "net.layers.0"),
+        ((MaxPool(2, 2), Relu(), Conv(1, 101, padding=50), *END), GRAY, "net.layers.2"),
+        ((Conv(32, 17, padding=8), Relu(), *END), (3, *GRAY[1:]), "net.layers.0"),
+        ((Conv(1, 201, stride=5), Flatten()), GRAY, "net.layers.0"),
+        ((*[Conv(48, 7, padding=3), Relu()] * 2, *END), GRAY, "net.layers.2"),
+    ],
+)
+def test_layers_that_make_more_work_of_a_row_than_the_limit_are_refused_by_the_layer(
+    layers: tuple[Layer, ...], shape: Shape, where: str
+) -> None:
+    with pytest.raises(InvalidDescription, match="multiply-adds; at most 20000000000 are accepted") as fault:
+        network(Layers(layers), shape, 2)
+
+    assert fault.value.where == where
+
+
+def test_a_row_may_make_as_much_work_as_the_limit_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    layers = (Conv(LANES, 5), MaxPool(2, 2), Flatten(), Dense(3))
+    work = LANES * 25 * 8 * 8 + SLOW * 4 * LANES * 4 * 4 + 3 * LANES * 4 * 4
+
+    monkeypatch.setattr(placing, "WORK_MAX", work)
+    place(layers, (1, 12, 12))
+    monkeypatch.setattr(placing, "WORK_MAX", work - 1)
+    with pytest.raises(
+        InvalidDescription, match=rf"^net\.layers\.3: brings the work of one row to {work} multiply-adds"
+    ):
+        place(layers, (1, 12, 12))
+
+
+def test_work_counts_what_a_row_takes_the_processor() -> None:
+    before, after = (3, 11, 13), (20, 7, 9)
+    large = Conv(20, KERNEL_FAST_MAX + 1)
+
+    assert counted(Weighted("conv1", Conv(20, 5), 3), before, after) == 2 * LANES * 3 * 25 * 7 * 9
+    assert counted(Weighted("conv1", large, 3), before, after) == SLOW * 20 * 3 * 14**2 * 7 * 9
+    assert counted(Weighted("conv1", large, 3), before, (20, 1, 1)) == 2 * LANES * 3 * 14**2 * 11 * 13
+    assert counted(MaxPool(3, 2), before, after) == SLOW * 20 * 9 * 7 * 9
+    assert counted(Weighted("dense1", Dense(5), 30), (30,), (5,)) == 150
+    assert counted(Relu(), after, after) == 0
+
+
+def test_the_layers_of_vgg16_fit_images_of_224_pixels() -> None:
+    blocks = [(64,) * 2, (128,) * 2, (256,) * 3, (512,) * 3, (512,) * 3]
+    body = [
+        step
+        for block in blocks
+        for step in (*[part for filters in block for part in (Conv(filters, 3, padding=1), Relu())], MaxPool(2, 2))
+    ]
+
+    assert network(Layers((*body, Flatten(), Dense(1000), Relu())), (3, 224, 224), 10).weights == 39_813_698
+
+
+def test_kernels_and_windows_of_the_size_of_the_image_are_little_work() -> None:
+    assert network(Layers((Conv(64, 100), Flatten())), (3, 100, 100), 10).weights == 1_920_714
+    assert network(Layers((Conv(64, 3, padding=1), MaxPool(224, 224), Flatten())), (3, 224, 224), 10)
 
 
 @pytest.mark.parametrize(("name", "side"), [("resnet50", 224), ("resnet152", 1024), ("efficientnet_b7", 600)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors.torch import save
 
 import bayes
 from bayes import Categorical, Input
+from service import compare
 from service.posted import comparison_posted
 from service.resources import ComparisonResource
 from tests.service.encoded import base64s, kind_of
@@ -228,6 +230,31 @@ def test_more_rows_than_a_prediction_takes_are_refused(narrow: Live) -> None:
     answer = narrow.client.post(f"{model}/versions/0/compare/0", json={"inputs": [[1, 2]] * 5})
 
     assert answer.json()["code"] == "batch-too-large"
+
+
+def test_how_far_two_versions_are_apart_is_not_worked_out_for_longer_than_it_is_of_use(live: Live, model: str) -> None:
+    answer = live.client.get(f"{model}/versions/0/compare/0", headers={"Prefer": "wait=0"})
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "prediction-late")
+
+
+@pytest.mark.parametrize("body", [None, LESS], ids=["alone", "with-rows"])
+def test_how_far_two_versions_are_apart_is_worked_out_by_as_many_at_once_as_compare_predictions(
+    live: Live, model: str, monkeypatch: pytest.MonkeyPatch, body: Json | None
+) -> None:
+    borrowed: list[int] = []
+
+    def watched(*posteriors: bayes.Posterior, check: Callable[[], None]) -> dict[str, float]:
+        borrowed.append(live.house.comparing.borrowed_tokens)
+        return bayes.kl_divergence(*posteriors, check=check)
+
+    monkeypatch.setattr(compare, "kl_divergence", watched)
+
+    path = f"{model}/versions/0/compare/0"
+    answer = live.client.get(path) if body is None else live.client.post(path, json=body)
+
+    assert answer.status_code == 200
+    assert borrowed == [1]
 
 
 def test_how_to_predict_is_refused_where_no_rows_are_named(live: Live, model: str) -> None:

@@ -28,6 +28,7 @@ from store.retention import Retention
 from store.schema.beside import predictions
 from store.values import Claim
 from tests.worker.given import a_model, accept, rows
+from worker import scoring
 from worker.absorb import absorb, learn
 from worker.heartbeat import Heartbeat, Stopping
 from worker.loop import Worker
@@ -165,6 +166,55 @@ def test_a_batch_of_which_the_prior_predicts_nothing_finite_has_no_scores_and_th
 
     alone = [bayes.Scores.of(bayes.predict(bayes.root(model), batch["x"]), batch["y"]) for batch in (first, last)]
     assert scored.scores == (alone[0], None, alone[1])
+    assert scored.prequential == {"rows": 40}
+
+
+@pytest.mark.parametrize("output", [{"kind": "categorical", "classes": 2}, {"kind": "gaussian", "dims": 2}])
+def test_no_more_outputs_than_fit_are_held_while_scoring_and_the_scores_are_the_same(
+    leases: Leases, ledger: Ledger, blobs: Folder, monkeypatch: pytest.MonkeyPatch, output: dict[str, Any]
+) -> None:
+    a_model(ledger, blobs, output=output)
+    for key, batch in zip("abc", [rows(count, seed=count) for count in (12, 1, 27)], strict=True):
+        y = batch["y"] if output["kind"] == "categorical" else batch["x"].flip(1)
+        accept(ledger, blobs, key, {**batch, "y": y}, labels={})
+    claim = claimed(leases)
+    whole = score_before_learning(claim, blobs, device="cpu", check=lambda: None)
+    predict, asked = bayes.predict, list[int]()
+
+    def counted(prior: bayes.Posterior, inputs: torch.Tensor, **how: Any) -> bayes.Prediction:  # noqa: ANN401 - any option
+        asked.append(len(inputs))
+        return predict(prior, inputs, **how)
+
+    monkeypatch.setattr(bayes, "predict", counted)
+    monkeypatch.setattr(scoring, "OUTPUTS_MAX", 10 * 2 + 1)
+
+    parts = score_before_learning(claim, blobs, device="cpu", check=lambda: None)
+
+    assert asked == [10, 10, 10, 10]
+    assert parts.prequential == pytest.approx(whole.prequential)
+    for one, other in zip(parts.scores, whole.scores, strict=True):
+        assert one is not None
+        assert other is not None
+        assert one.rows == other.rows
+        assert one.metrics() == pytest.approx(other.metrics())
+        assert (one.excess, one.excess_squares) == pytest.approx((other.excess, other.excess_squares))
+
+
+def test_a_batch_without_a_finite_prediction_has_no_scores_also_where_rows_are_scored_in_parts(
+    leases: Leases, ledger: Ledger, blobs: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a_model(ledger, blobs)
+    monkeypatch.setattr(scoring, "OUTPUTS_MAX", 2 * 8)
+    last = rows(30, seed=2)
+    late = torch.cat([rows(9, seed=1)["x"], torch.full((1, 2), 1e38)])
+    accept(ledger, blobs, "a", {"x": late, "y": torch.arange(10) % 2})
+    accept(ledger, blobs, "b", last)
+
+    scored = score_before_learning(claimed(leases), blobs, device="cpu", check=lambda: None)
+
+    assert scored.scores[0] is None
+    assert scored.scores[1] is not None
+    assert scored.scores[1].rows == 30
     assert scored.prequential == {"rows": 40}
 
 
