@@ -27,6 +27,7 @@ from store.errors import (
     RollbackTooFar,
     VersionForgotten,
     VersionNotFound,
+    VersionParked,
 )
 from store.kinds import MoveKind
 from store.values import MoveRow
@@ -111,7 +112,7 @@ def get_alias(
     dependencies=[JsonOnly],
     openapi_extra=takes(AliasBody),
     responses=declared(
-        *(ModelNotFound, VersionNotFound, VersionForgotten, AliasMoved, AliasInvalid, QueryInvalid),
+        *(ModelNotFound, VersionNotFound, VersionForgotten, VersionParked, AliasMoved, AliasInvalid, QueryInvalid),
         *BODY_REFUSALS,
     ),
 )
@@ -125,7 +126,10 @@ def move_alias(
     house: TheHouse,
     response: Response,
 ) -> AliasResource:
-    """Points an alias at any version; with If-Match, only if it has not moved since you read it."""
+    """Points an alias at any version; with If-Match, only if it has not moved since you read it.
+
+    Head goes to no version that would bring it a batch that is set aside.
+    """
     body = parse(AliasBody, raw)
     actor = caller.name(ANYBODY)
     move = house.aliases.move(model, alias, body.version, actor=actor, reason=body.reason, expected_seq=expected)

@@ -257,6 +257,16 @@ class VersionForgotten(Problem):
     )
 
 
+class VersionParked(Problem):
+    code, status, title = "version-parked", 409, "The version has learned from what is parked"
+    message = (
+        "Version {version} of model '{model}' has learned from batch {batches}, which head has not and which is "
+        "parked: head does not go there undecided. Release it (POST /v1/models/{model}/batches/N/release), and move "
+        "head then; or discard it, and head will not go there. The version stays queryable by its number, and other "
+        "aliases may point at it."
+    )
+
+
 class ForgetOvertaken(Problem):
     code, status, title = "forget-overtaken", 409, "Head moved during the forget"
     message = (

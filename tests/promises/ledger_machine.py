@@ -178,13 +178,19 @@ class LedgerMachine(AsideCalls):
         self.move(name, "head", 1, None)
         self.claim(owner)
 
-    @rule(name=asked.NAMES, owner=asked.OWNERS)
-    def bring_back(self, name: str, owner: str) -> None:
-        """Head is sent to a version that has learned from what was discarded since."""
+    @rule(name=asked.NAMES, owner=asked.OWNERS, how=asked.SET_ASIDE)
+    def bring_back(self, name: str, owner: str, how: asked.SetAside) -> None:
+        """Head is sent to a version that has learned from what was set aside since, and perhaps let in again."""
         self.learn(name, owner)
         self.rollback(name, None, 1, None)
-        self.discard(name, [0])
+        if how == "discarded":
+            self.discard(name, [0])
+        else:
+            self.park(name, [0])
+        if how == "let in":
+            self.let_in(name, [0])
         self.move(name, "head", 0, None)
+        self.claim(owner)
 
     @rule(name=asked.NAMES)
     def fill(self, name: str) -> None:
