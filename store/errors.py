@@ -192,14 +192,12 @@ class BlobCorrupt(Problem):
 
 class BlobBuried(Problem):
     code, status, title = "blob-buried", 503, "Bytes of this content are being removed"
-    message = (
-        "{digests} are being removed. Nothing was stored; send the request again in a minute, or in twenty where the "
-        "blobs are in an object store."
-    )
+    message = "{digests} are being removed. Nothing was stored; send the request again in {seconds} s."
 
-    def __init__(self, *, digests: list[str]) -> None:
+    def __init__(self, *, digests: list[str], seconds: int = 1) -> None:
         self.digests = digests
-        super().__init__(digests=", ".join(digests))
+        self.seconds = seconds
+        super().__init__(digests=", ".join(digests), seconds=seconds)
 
 
 class BatchWaiting(Problem):
