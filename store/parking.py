@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, exists, insert, select, update
+from sqlalchemy import Connection, Engine, Row, and_, exists, func, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
 from store.closing import close_if_full
@@ -19,10 +19,8 @@ from store.events import tell
 from store.kinds import OPEN, EventKind, ParkingKind, UpdateState
 from store.queries import (
     batches_of,
-    find_chunk,
     find_model,
     next_number,
-    omitted_of,
     to_batch,
 )
 from store.schema.learning import batches, omissions, parkings, updates
@@ -160,17 +158,20 @@ class Parking:
         """For each chunk, an update of the released batches alone, unless one that has them waits already."""
         queued = []
         for number in dict.fromkeys(batch.chunk for batch in released if batch.chunk is not None):
-            chunk = find_chunk(connection, model, number)
             own = {batch.number for batch in released if batch.chunk == number}
-            open_ = (updates.c.model_id == model.id, updates.c.chunk == number, updates.c.state.in_(OPEN))
-            open_updates = list(connection.execute(select(updates.c.number).where(*open_)).scalars())
-            omitted = omitted_of(connection, model.id, open_updates)
-            for waiting in open_updates:
-                own -= set(chunk.batches) - omitted.get(waiting, frozenset())
+            own -= _waited_for(connection, model, own, chunk=number)
             if own:
-                left_out = [batch for batch in chunk.batches if batch not in own]
-                queued.append(queue_update(connection, model, number, now=now, omitted=left_out))
+                queued.append(queue_update(connection, model, number, now=now, only=own))
         return queued
+
+
+def _waited_for(connection: Connection, model: ModelRow, chosen: set[int], *, chunk: int) -> set[int]:
+    """Those of these batches of the chunk that some open update does not leave out."""
+    open_ = (updates.c.model_id == model.id, updates.c.chunk == chunk, updates.c.state.in_(OPEN))
+    waiting = list(connection.execute(select(updates.c.number).where(*open_)).scalars())
+    here = (omissions.c.model_id == model.id, omissions.c["update"].in_(waiting), omissions.c.batch.in_(chosen))
+    by_all = select(omissions.c.batch).where(*here).group_by(omissions.c.batch).having(func.count() == len(waiting))
+    return chosen - set(connection.execute(by_all).scalars()) if waiting else set()
 
 
 def decide(connection: Connection, model: ModelRow, number: int, how: Decision, *, now: float) -> None:

@@ -56,7 +56,7 @@ ASIDE_MUTANTS = (
     ),
     Mutant(
         "the look for updates that wait for what is released",
-        ((Parking._queue, "own -= set(chunk.batches) - omitted.get(waiting, frozenset())", "pass"),),
+        ((Parking._queue, "own -= _waited_for(connection, model, own, chunk=number)", "pass"),),
         directed="a batch that is released while its chunk waits",
         leaves="wrong",
     ),

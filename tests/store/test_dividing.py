@@ -57,7 +57,13 @@ def divide(dividing: Dividing, *batches: int, made: Divided | None = MADE) -> in
 
 
 def test_a_head_that_moved_is_told_before_the_removal_of_the_bytes_by_another_who_was_overtaken(
-    ledger: Ledger, leases: Leases, dividing: Dividing, aliases: Aliases, engine: Engine, clock: FakeClock, tmp_path: Path
+    ledger: Ledger,
+    leases: Leases,
+    dividing: Dividing,
+    aliases: Aliases,
+    engine: Engine,
+    clock: FakeClock,
+    tmp_path: Path,
 ) -> None:
     learn(ledger, leases, "a", "b", "c")
     division = dividing.plan("digits", [2])
