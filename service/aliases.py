@@ -87,8 +87,7 @@ class RollbackResource(BaseModel):
 @router.get("/aliases", operation_id="list_aliases", responses=declared(ModelNotFound))
 def list_aliases(model: ModelName, house: TheHouse) -> AliasList:
     """Every alias of a model that points at a version."""
-    moves = [house.history.alias(model, alias) for alias in house.history.aliases(model)]
-    return AliasList(aliases=[_resource(model, move) for move in moves])
+    return AliasList(aliases=[_resource(model, move) for move in house.history.newest_moves(model)])
 
 
 @router.get(

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Engine, event
 
 from store.aliases import Aliases
 from store.errors import (
@@ -160,6 +161,23 @@ def test_a_removed_alias_points_nowhere_and_keeps_its_history(aliases: Aliases, 
     assert history.aliases("digits") == {HEAD: 3}
     assert [move.version for move in history.moves("digits", "champion")] == [1, None]
     assert aliases.move("digits", "champion", 2, actor="ada").seq == 3
+
+
+def test_the_newest_moves_of_all_aliases_are_one_query_and_removed_ones_have_none(
+    aliases: Aliases, history: History, engine: Engine
+) -> None:
+    for alias in ("b", "a", "gone", "a"):
+        aliases.move("digits", alias, 2, actor="ada", reason=f"try {alias}")
+    aliases.move("digits", "b", 1, actor="bob", reason="worse")
+    aliases.remove("digits", "gone", actor="bob")
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
+
+    found = history.newest_moves("digits")
+
+    assert len([said for said in asked if said.startswith(("SELECT", "WITH"))]) == 2  # The model, and the moves.
+    assert found == [history.alias("digits", alias) for alias in ("a", "b", HEAD)]
+    assert [(one.alias, one.seq, one.version, one.previous) for one in found[:2]] == [("a", 2, 2, 2), ("b", 2, 1, 2)]
 
 
 def test_head_cannot_be_removed_and_a_bad_name_is_refused(aliases: Aliases) -> None:
