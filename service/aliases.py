@@ -39,7 +39,10 @@ BODY_REFUSALS = (JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaType
 
 At = Annotated[
     AwareDatetime | None,
-    Query(description="A moment, with its zone: where the alias pointed then.", examples=["2026-11-28T12:00:00Z"]),
+    Query(
+        description="A moment, with its zone, or in seconds since 1970 (UTC): where the alias pointed then.",
+        examples=["2026-11-28T12:00:00Z"],
+    ),
 ]
 
 

@@ -253,9 +253,11 @@ class History:
             AliasNotFound: it points nowhere, or did not then.
         """
         with self.engine.begin() as connection:
-            move = newest_move(connection, find_model(connection, name).id, alias, at=at)
-        if move is None or move.version is None:
-            raise AliasNotFound(model=name, alias=alias)
+            model = find_model(connection, name)
+            move = newest_move(connection, model.id, alias, at=at)
+            if move is None or move.version is None:
+                existed = at is not None and newest_move(connection, model.id, alias) is not None
+                raise AliasNotFound(model=name, alias=alias, at=at if existed else None)
         return move
 
     def undecided(self, name: str) -> int | None:

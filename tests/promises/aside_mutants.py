@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store import accepting, claims, forgets, given_up, leases, publishing, tree
+from store import accepting, claims, forgets, given_up, leases, parking, publishing, tree
 from store.aliases import Aliases
 from store.forgetting import Forgetting
 from store.leases import Leases
@@ -62,7 +62,7 @@ ASIDE_MUTANTS = (
     ),
     Mutant(
         "the last word of a forget",
-        ((Parking._set_aside, "if batch.aside not in {how.kind, ParkingKind.FORGET}:", "if batch.aside != how.kind:"),),
+        ((parking._must_not_be_forgotten, "if batch.aside == ParkingKind.FORGET:", "if False:"),),
         directed="a batch that was forgotten, parked and released",
     ),
     Mutant(

@@ -8,7 +8,7 @@ from sqlalchemy import Engine
 
 from store.errors import (
     BatchAbsorbed,
-    BatchNotParked,
+    BatchForgotten,
     ForgetBusy,
     HeadMoved,
     HeadUndecided,
@@ -85,9 +85,9 @@ def let_in_after_a_forget(engine: Engine, patience: float) -> None:
     given = Given(engine)
     accept(given.ledger, "a")
     given.forgetting.forget("digits", [1], actor="ada")
-    given.parking.park("digits", [1], actor="bob")
 
-    refused(lambda: given.parking.release("digits", [1], actor="bob"), BatchNotParked)
+    refused(lambda: given.parking.park("digits", [1], actor="bob"), BatchForgotten)
+    refused(lambda: given.parking.release("digits", [1], actor="bob"), BatchForgotten)
 
 
 def replayed_in_part(engine: Engine, patience: float) -> None:

@@ -123,13 +123,13 @@ class PlainLedger(PlainAside):
         model = self._model(name)
         learned = set(model.learned(model.head()))
         wanted: dict[int, set[int]] = {}
-        for number in numbers:
+        for number in dict.fromkeys(numbers):
             if not 1 <= number <= len(model.chunks):
                 raise RefusedError("chunk-not-found")
             held = set(range(model.chunks[number - 1].batch_first, model.chunks[number - 1].batch_last + 1))
             if held & learned and all(model.aside(batch) for batch in held - learned):
                 raise RefusedError("already-absorbed")
-            if number in wanted or any(one.chunk == number and one.state in OPEN for one in model.updates):
+            if any(one.chunk == number and one.state in OPEN for one in model.updates):
                 raise RefusedError("chunk-busy")
             wanted[number] = held & learned
         return [self._queue(model, number, omitted=omitted) for number, omitted in wanted.items()]

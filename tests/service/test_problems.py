@@ -212,6 +212,7 @@ PROVOKED: dict[str, Call] = {
     "approximation-overtaken": overtaken,
     "already-absorbed": after(learned, post("/replays", {"chunks": [1]})),
     "batch-absorbed": after(learned, post("/batches/1/park", {})),
+    "batch-forgotten": after(rows(), after(post("/forget", {"batches": [1]}), post("/batches/1/park", {}))),
     "batch-not-parked": after(rows(), post("/batches/1/release", {})),
     "batch-empty": rows(inputs=[], labels=[]),
     "batch-waiting": after(rows(), delete("/batches/1")),

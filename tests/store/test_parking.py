@@ -9,6 +9,7 @@ from store.aliases import Aliases
 from store.errors import (
     AlreadyAbsorbed,
     BatchAbsorbed,
+    BatchForgotten,
     BatchNotFound,
     BatchNotParked,
     HeadMoved,
@@ -392,16 +393,17 @@ def test_a_replay_leaves_out_what_was_set_aside_and_what_head_has_learned_alone(
     assert _wrong(engine) == []
 
 
-def test_what_was_forgotten_can_neither_be_parked_nor_released(
+def test_what_was_forgotten_can_be_neither_parked_discarded_nor_released(
     ledger: Ledger, parking: Parking, forgetting: Forgetting, history: History
 ) -> None:
     accept(ledger, "a")
     forgetting.forget("digits", [1], actor="ada")
 
-    for call in (parking.park, parking.discard):
-        assert [batch.aside for batch in call("digits", [1], actor="bob")] == [ParkingKind.FORGET]
-    with pytest.raises(BatchNotParked):
-        parking.release("digits", [1], actor="bob")
+    for call in (parking.park, parking.discard, parking.release):
+        with pytest.raises(BatchForgotten, match=r"Batch 1 .* was forgotten"):
+            call("digits", [1], actor="bob")
+    assert history.batch("digits", 1).aside is ParkingKind.FORGET
+    assert [one.kind for one in parking.decisions("digits", 1)] == [ParkingKind.FORGET]
 
 
 def test_a_page_of_the_parked_asks_for_no_more_than_it_shows(ledger: Ledger, parking: Parking, engine: Engine) -> None:
