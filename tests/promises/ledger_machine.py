@@ -128,6 +128,8 @@ class LedgerMachine(AsideCalls):
                 self.queue(name)
             case "parked":
                 self.park(name, [0, 1])
+                self.discard(name, backs)
+                self.let_in(name, backs)
             case "again":
                 self.forget(name, [0])
         for _ in range(3):
@@ -191,6 +193,12 @@ class LedgerMachine(AsideCalls):
             self.let_in(name, [0])
         self.move(name, "head", 0, None)
         self.claim(owner)
+
+    @rule(name=asked.NAMES)
+    def call_off(self, name: str) -> None:
+        """An alias is pointed at the newest version, and removed."""
+        self.move(name, "champion", 0, None)
+        self.remove(name, "champion", None)
 
     @rule(name=asked.NAMES)
     def fill(self, name: str) -> None:
