@@ -57,7 +57,8 @@ def set_alias(
     """The alias points at the version; with `if_match`, only if its `seq` is still that one.
 
     Raises:
-        ServiceProblem: `alias-moved`, when someone else moved it meanwhile.
+        ServiceProblem: `alias-moved`, when someone else moved it meanwhile; `version-parked` and
+            `version-forgotten`, when head would come to know a batch that is set aside.
     """
     body = post("models", body={"version": version, "reason": reason}).body
     headers = {"Content-Type": "application/json", **_if_match(if_match)}

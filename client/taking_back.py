@@ -18,7 +18,7 @@ def park(model: str, batch: int, *, reason: str | None = None) -> Call[Batch]:
     """Nothing learns from the batch before it is released.
 
     Raises:
-        ServiceProblem: `batch-absorbed`, when head has learned from it already.
+        ServiceProblem: `batch-absorbed`, when head has learned from it already; `batch-forgotten`.
     """
     return (yield from ask(_decided(model, batch, "park", reason), Batch))
 
@@ -27,7 +27,7 @@ def discard(model: str, batch: int, *, reason: str | None = None) -> Call[Batch]
     """Nothing will learn from the batch; its rows stay until they are deleted.
 
     Raises:
-        ServiceProblem: `batch-absorbed`, when head has learned from it already.
+        ServiceProblem: `batch-absorbed`, when head has learned from it already; `batch-forgotten`.
     """
     return (yield from ask(_decided(model, batch, "discard", reason), Batch))
 
@@ -36,7 +36,7 @@ def release(model: str, batch: int, *, reason: str | None = None) -> Call[Update
     """The parked or discarded batch is to be learned from by this update; None: with others, when their chunk is.
 
     Raises:
-        ServiceProblem: `batch-not-parked`, when there is nothing to release.
+        ServiceProblem: `batch-not-parked`, when there is nothing to release; `batch-forgotten`.
     """
     request = _decided(model, batch, "release", reason)
     update = object_of((yield request), request).get("update")

@@ -27,6 +27,7 @@ from store.errors import (
     RollbackTooFar,
     VersionForgotten,
     VersionNotFound,
+    VersionParked,
 )
 from store.kinds import MoveKind
 from store.values import MoveRow
@@ -38,7 +39,10 @@ BODY_REFUSALS = (JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaType
 
 At = Annotated[
     AwareDatetime | None,
-    Query(description="A moment, with its zone: where the alias pointed then.", examples=["2026-11-28T12:00:00Z"]),
+    Query(
+        description="A moment, with its zone, or in seconds since 1970 (UTC): where the alias pointed then.",
+        examples=["2026-11-28T12:00:00Z"],
+    ),
 ]
 
 
@@ -86,8 +90,7 @@ class RollbackResource(BaseModel):
 @router.get("/aliases", operation_id="list_aliases", responses=declared(ModelNotFound))
 def list_aliases(model: ModelName, house: TheHouse) -> AliasList:
     """Every alias of a model that points at a version."""
-    moves = [house.history.alias(model, alias) for alias in house.history.aliases(model)]
-    return AliasList(aliases=[_resource(model, move) for move in moves])
+    return AliasList(aliases=[_resource(model, move) for move in house.history.newest_moves(model)])
 
 
 @router.get(
@@ -111,7 +114,7 @@ def get_alias(
     dependencies=[JsonOnly],
     openapi_extra=takes(AliasBody),
     responses=declared(
-        *(ModelNotFound, VersionNotFound, VersionForgotten, AliasMoved, AliasInvalid, QueryInvalid),
+        *(ModelNotFound, VersionNotFound, VersionForgotten, VersionParked, AliasMoved, AliasInvalid, QueryInvalid),
         *BODY_REFUSALS,
     ),
 )
@@ -125,7 +128,10 @@ def move_alias(
     house: TheHouse,
     response: Response,
 ) -> AliasResource:
-    """Points an alias at any version; with If-Match, only if it has not moved since you read it."""
+    """Points an alias at any version; with If-Match, only if it has not moved since you read it.
+
+    Head goes to no version that would bring it a batch that is set aside.
+    """
     body = parse(AliasBody, raw)
     actor = caller.name(ANYBODY)
     move = house.aliases.move(model, alias, body.version, actor=actor, reason=body.reason, expected_seq=expected)

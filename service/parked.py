@@ -19,7 +19,7 @@ from service.requests import JsonIfAny, ModelName, PageAsked, PathNumber, RawBod
 from service.resources import NextCursor, UpdateResource, moment
 from service.schemas import ReasonBody
 from service.updates import update_resource
-from store.errors import BatchAbsorbed, BatchNotFound, BatchNotParked, ModelNotFound, RowsDeleted
+from store.errors import BatchAbsorbed, BatchForgotten, BatchNotFound, BatchNotParked, ModelNotFound, RowsDeleted
 from store.kinds import ParkingKind
 from store.parking import ParkingRow
 
@@ -105,7 +105,7 @@ def list_decisions(model: ModelName, batch: PathNumber, house: TheHouse) -> Deci
     operation_id="park_batch",
     dependencies=[JsonIfAny],
     openapi_extra=takes(ReasonBody, required=False),
-    responses=declared(ModelNotFound, BatchNotFound, BatchAbsorbed, RowsDeleted, *BODY_REFUSALS),
+    responses=declared(ModelNotFound, BatchNotFound, BatchAbsorbed, BatchForgotten, RowsDeleted, *BODY_REFUSALS),
 )
 def park_batch(
     *, model: ModelName, batch: PathNumber, raw: RawBody, caller: TheCaller, house: TheHouse
@@ -121,7 +121,7 @@ def park_batch(
     operation_id="discard_batch",
     dependencies=[JsonIfAny],
     openapi_extra=takes(ReasonBody, required=False),
-    responses=declared(ModelNotFound, BatchNotFound, BatchAbsorbed, *BODY_REFUSALS),
+    responses=declared(ModelNotFound, BatchNotFound, BatchAbsorbed, BatchForgotten, *BODY_REFUSALS),
 )
 def discard_batch(
     *, model: ModelName, batch: PathNumber, raw: RawBody, caller: TheCaller, house: TheHouse
@@ -138,7 +138,7 @@ def discard_batch(
     status_code=202,
     dependencies=[JsonIfAny],
     openapi_extra=takes(ReasonBody, required=False),
-    responses=declared(ModelNotFound, BatchNotFound, BatchNotParked, RowsDeleted, *BODY_REFUSALS),
+    responses=declared(ModelNotFound, BatchNotFound, BatchNotParked, BatchForgotten, RowsDeleted, *BODY_REFUSALS),
 )
 def release_batch(
     *, model: ModelName, batch: PathNumber, raw: RawBody, caller: TheCaller, house: TheHouse

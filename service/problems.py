@@ -34,7 +34,7 @@ from service.rejected import (
     Unavailable,
 )
 from store.engine import DATABASE_DOWN, sign_of
-from store.errors import BlobStoreError, Problem
+from store.errors import BlobBuried, BlobStoreError, Problem
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:posterity:problem:"
@@ -92,7 +92,7 @@ def body_of(problem: Problem, instance: str) -> dict[str, object]:
 def headers_of(problem: Problem) -> dict[str, str]:
     """What the client is to do next, in headers."""
     if problem.status == 503:
-        return {"Retry-After": "1"}
+        return {"Retry-After": str(problem.seconds if isinstance(problem, BlobBuried) else 1)}
     # The rest of the body stays unread.
     return {"Connection": "close"} if isinstance(problem, BodyTooLarge | RequestInvalid) else {}
 

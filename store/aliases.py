@@ -45,6 +45,7 @@ class Aliases:
             AliasMoved: it moved meanwhile, or is not there, or is there already.
             AliasInvalid: not a name.
             VersionForgotten: head would know again what was forgotten or discarded.
+            VersionParked: head would know what is parked.
         """
         if not ALIAS.fullmatch(alias):
             raise AliasInvalid(alias=alias[:100])

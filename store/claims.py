@@ -81,9 +81,8 @@ def after_failure(
 def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: Lease) -> Claim | None:
     """The model's oldest queued update runs under this lease; None when it is not due, or another one runs.
 
-    The steps of a forget come before all others. What was learned from meanwhile is left out, and an update of nothing
-    else has failed; those whose batches were all set aside are cancelled. Where head is moved by hand and has not
-    answered yet, none is taken.
+    The steps of a forget come before all others. What was set aside or learned from meanwhile is left out, and an
+    update of nothing else is cancelled. Where head is moved by hand and has not answered yet, none is taken.
     """
     head = newest_move(connection, model.id, HEAD)
     assert head is not None
@@ -96,16 +95,13 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
         chunk = find_chunk(connection, model, row.chunk)
         decided = decisions_on(connection, model.id, chunk.batch_first, chunk.batch_last)
         chosen = _to_learn(connection, model, row.number, chunk=chunk, decided=decided)
-        if not chosen:
-            _end(connection, model, row, state=UpdateState.CANCELLED, error=SET_ASIDE, now=now)
-            if forget is not None and end_if_done(connection, model, forget, now=now):
-                return take_oldest(connection, model, now, lease=lease)
-            continue
         learned = learned_among(connection, model.id, prior, chunk=chunk.number, among=chosen)
         left = [batch for batch in chosen if batch not in learned]
         if not left:
             absorbed = AlreadyAbsorbed(chunk=row.chunk, model=model.name, version=prior)
-            _end(connection, model, row, state=UpdateState.FAILED, error=told(absorbed), now=now)
+            _cancel(connection, model, row.number, error=told(absorbed) if chosen else SET_ASIDE, now=now)
+            if forget is not None and end_if_done(connection, model, forget, now=now):
+                return take_oldest(connection, model, now, lease=lease)
             continue
         _leave_out(connection, model, row.number, learned)
         _write_queued(connection, model, row.number, _taken(row.attempt + 1, prior, now, lease=lease))
@@ -172,16 +168,10 @@ def _oldest(connection: Connection, model: ModelRow, now: float, forget: Running
     return connection.execute(select(oldest).where(_is_due(oldest, now))).one_or_none()
 
 
-def _end(
-    connection: Connection, model: ModelRow, row: Row[Any], *, state: UpdateState, error: Json, now: float
-) -> None:
-    number = row.number
-    _write_queued(connection, model, number, ended(state, now) | error)
-    if state == UpdateState.FAILED:
-        after_failure(connection, model, number, error, is_last=True, forget=row.forget, now=now)
-    else:
-        facts = {"update": number, "code": error["error_code"], "message": error["error_message"]}
-        tell(connection, model.id, EventKind.CANCELLED, facts, at=now)
+def _cancel(connection: Connection, model: ModelRow, number: int, *, error: Json, now: float) -> None:
+    _write_queued(connection, model, number, ended(UpdateState.CANCELLED, now) | error)
+    facts = {"update": number, "code": error["error_code"], "message": error["error_message"]}
+    tell(connection, model.id, EventKind.CANCELLED, facts, at=now)
 
 
 def _write_queued(connection: Connection, model: ModelRow, number: int, values: Json) -> None:

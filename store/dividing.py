@@ -134,7 +134,6 @@ class Dividing:
         assert (made is None) == (not division.steps)
         with self.engine.begin() as connection:
             model, now = lock_model(connection, division.model), self.clock(connection)
-            must_not_be_buried(connection, [] if made is None else [made.digest])
             head = newest_move(connection, model.id, HEAD)
             assert head is not None
             if (busy := going_on(connection, model, head, now=now)) is not None:
@@ -142,6 +141,8 @@ class Dividing:
             must_be_decided(connection, model, head)
             if head.version != division.head:
                 raise ApproximationOvertaken(model=model.name, head=division.head)
+            # Now only: whoever was overtaken with the same removes the same bytes.
+            must_not_be_buried(connection, [] if made is None else [made.digest])
             for batch in division.batches:
                 decide(connection, model, batch, Decision(ParkingKind.FORGET, actor, reason), now=now)
             give_back(connection, model, updates.c.number > 0)

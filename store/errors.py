@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
     """Root of the errors that a caller can cause or meet; `str()` is the detail, `code` the name for programs."""
@@ -59,7 +61,15 @@ class PredictionExpired(Problem):
 
 class AliasNotFound(Problem):
     code, status, title = "alias-not-found", 404, "No such alias"
-    message = "Model '{model}' has no alias '{alias}'."
+    message = "Model '{model}' has no alias '{alias}'{then}."
+
+    def __init__(self, *, model: str, alias: str, at: float | None = None) -> None:
+        """`at`: when it pointed nowhere, of an alias that there is at other times."""
+        moment = "" if at is None else datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z")
+        then = (
+            moment and f" that pointed anywhere at {moment}. GET /v1/models/{model}/aliases/{alias}/history says when"
+        )
+        super().__init__(model=model, alias=alias, then=then)
 
 
 class ModelExists(Problem):
@@ -84,8 +94,8 @@ class NothingPending(Problem):
 
 
 class UpdateFinished(Problem):
-    code, status, title = "update-finished", 409, "The update has ended"
-    message = "Update {update} of model '{model}' is {state}; only a queued or running update can be cancelled."
+    code, status, title = "update-finished", 409, "What was to be cancelled has ended"
+    message = "{what} of model '{model}' is {state}; only what is queued or running can be cancelled."
 
 
 class ChunkBusy(Problem):
@@ -197,14 +207,12 @@ class BlobCorrupt(Problem):
 
 class BlobBuried(Problem):
     code, status, title = "blob-buried", 503, "Bytes of this content are being removed"
-    message = (
-        "{digests} are being removed. Nothing was stored; send the request again in a minute, or in twenty where the "
-        "blobs are in an object store."
-    )
+    message = "{digests} are being removed. Nothing was stored; send the request again in {seconds} s."
 
-    def __init__(self, *, digests: list[str]) -> None:
+    def __init__(self, *, digests: list[str], seconds: int = 1) -> None:
         self.digests = digests
-        super().__init__(digests=", ".join(digests))
+        self.seconds = seconds
+        super().__init__(digests=", ".join(digests), seconds=seconds)
 
 
 class BatchWaiting(Problem):
@@ -228,6 +236,14 @@ class BatchNotParked(Problem):
     message = (
         "Batch {batch} of model '{model}' is neither parked nor discarded, so there is nothing to release. "
         "GET /v1/models/{model}/parked lists those that are parked."
+    )
+
+
+class BatchForgotten(Problem):
+    code, status, title = "batch-forgotten", 409, "The batch was forgotten"
+    message = (
+        "Batch {batch} of model '{model}' was forgotten, for good: it can be neither parked, discarded nor released. "
+        "Post its rows again, under a new key, where they are to be learned from after all."
     )
 
 
@@ -259,6 +275,16 @@ class VersionForgotten(Problem):
         "Version {version} of model '{model}' has learned from batch {batches}, which head has not and which was "
         "forgotten or discarded: head does not go there. The version stays queryable by its number, and other aliases "
         "may point at it. What was only discarded can be released first."
+    )
+
+
+class VersionParked(Problem):
+    code, status, title = "version-parked", 409, "The version has learned from what is parked"
+    message = (
+        "Version {version} of model '{model}' has learned from batch {batches}, which head has not and which is "
+        "parked: head does not go there undecided. Release it (POST /v1/models/{model}/batches/N/release), and move "
+        "head then; or discard it, and head will not go there. The version stays queryable by its number, and other "
+        "aliases may point at it."
     )
 
 

@@ -111,7 +111,7 @@ class Forgetting:
             model, now = lock_model(connection, name), self.clock(connection)
             found = _find(connection, model, number)
             if found.state != ForgetState.RUNNING:
-                raise UpdateFinished(update=f"of forget {number}", model=name, state=found.state)
+                raise UpdateFinished(what=f"Forget {number}", model=name, state=found.state)
             error = {"error_code": "cancelled", "error_message": "Somebody cancelled it."}
             abandon(connection, model, number, state=ForgetState.CANCELLED, error=error, now=now)
             return _find(connection, model, number)

@@ -26,6 +26,7 @@ from store.queries import (
     find_version,
     moves_of,
     newest_move,
+    newest_moves,
     to_batch,
     to_model,
     to_move,
@@ -252,9 +253,11 @@ class History:
             AliasNotFound: it points nowhere, or did not then.
         """
         with self.engine.begin() as connection:
-            move = newest_move(connection, find_model(connection, name).id, alias, at=at)
-        if move is None or move.version is None:
-            raise AliasNotFound(model=name, alias=alias)
+            model = find_model(connection, name)
+            move = newest_move(connection, model.id, alias, at=at)
+            if move is None or move.version is None:
+                existed = at is not None and newest_move(connection, model.id, alias) is not None
+                raise AliasNotFound(model=name, alias=alias, at=at if existed else None)
         return move
 
     def undecided(self, name: str) -> int | None:
@@ -269,6 +272,12 @@ class History:
         """Every alias that points at a version, with that version."""
         with self.engine.begin() as connection:
             return aliases_of(connection, find_model(connection, name).id)
+
+    def newest_moves(self, name: str) -> list[MoveRow]:
+        """The newest move of each alias that points at a version, in the order of their names."""
+        with self.engine.begin() as connection:
+            moved = newest_moves(connection, find_model(connection, name).id)
+        return [move for move in moved if move.version is not None]
 
     def moves(self, name: str, alias: str, *, after: int = 0, limit: int = LIMIT) -> list[MoveRow]:
         """What was live when, by whom and why: every move of the alias, oldest first.

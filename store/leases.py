@@ -135,10 +135,13 @@ class Leases:
     def park(self, claim: Claim, surprising: Sequence[Scored], *, reason: str) -> None:
         """These batches are parked; the update is back in the queue, and leaves them out from now on.
 
+        Not of a step of a forget: head has learned from its batches before.
+
         Raises:
             LeaseLost: the attempt is over already.
             HeadMoved: they surprised a version that is not head any more; the update is back in the queue with them.
         """
+        assert claim.forget is None
         with self.engine.begin() as connection:
             model = lock_model(connection, claim.model)
             now = self.clock(connection)

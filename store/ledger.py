@@ -162,7 +162,7 @@ class Ledger:
             )
             found = find_update(connection, model, number)
             if changed.rowcount == 0:
-                raise UpdateFinished(update=number, model=name, state=found.state)
+                raise UpdateFinished(what=f"Update {number}", model=name, state=found.state)
             tell(connection, model.id, EventKind.CANCELLED, {"update": number, "chunk": found.chunk.number}, at=now)
             if found.forget is not None:
                 error = {"error_code": "cancelled", "error_message": f"Its update {number} was cancelled."}
@@ -173,7 +173,8 @@ class Ledger:
     def replay(self, name: str, numbers: Sequence[int]) -> list[UpdateRow]:
         """New updates wait to absorb these chunks, in this order, on the present line: all of them or none.
 
-        Batches that were set aside, or that head has learned from alone, are left out.
+        Batches that were set aside, or that head has learned from alone, are left out. A chunk that is named twice is
+        absorbed once.
 
         Raises:
             AlreadyAbsorbed: head has learned from all that is left of one of the chunks.
@@ -183,7 +184,7 @@ class Ledger:
         with self.engine.begin() as connection:
             model = lock_model(connection, name)
             head = head_of(connection, model)
-            return [self._replay(connection, model, number, head=head) for number in numbers]
+            return [self._replay(connection, model, number, head=head) for number in dict.fromkeys(numbers)]
 
     def _replay(self, connection: Connection, model: ModelRow, number: int, *, head: int) -> UpdateRow:
         chunk = find_chunk(connection, model, number)

@@ -9,20 +9,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, and_, exists, insert, select, update
+from sqlalchemy import Connection, Engine, Row, and_, exists, func, insert, select, update
 from sqlalchemy.sql import ColumnElement
 
 from store.closing import close_if_full
 from store.engine import Clock, database_clock, for_writing
-from store.errors import BatchAbsorbed, BatchNotFound, BatchNotParked, RowsDeleted
+from store.errors import BatchAbsorbed, BatchForgotten, BatchNotFound, BatchNotParked, RowsDeleted
 from store.events import tell
 from store.kinds import OPEN, EventKind, ParkingKind, UpdateState
 from store.queries import (
     batches_of,
-    find_chunk,
     find_model,
     next_number,
-    omitted_of,
     to_batch,
 )
 from store.schema.learning import batches, omissions, parkings, updates
@@ -77,6 +75,7 @@ class Parking:
         Raises:
             BatchNotFound: there is no such batch.
             BatchAbsorbed: head has learned from one; nothing changed.
+            BatchForgotten: one was forgotten.
             RowsDeleted: the rows of one are gone.
         """
         return self._set_aside(name, numbers, Decision(ParkingKind.PARK, actor, reason))
@@ -85,7 +84,7 @@ class Parking:
         """Nothing will learn from these batches, unless they are released before their rows are deleted.
 
         Raises:
-            BatchNotFound, BatchAbsorbed: as from `park`.
+            BatchNotFound, BatchAbsorbed, BatchForgotten: as from `park`.
         """
         return self._set_aside(name, numbers, Decision(ParkingKind.DISCARD, actor, reason))
 
@@ -96,12 +95,14 @@ class Parking:
 
         Raises:
             BatchNotFound, BatchNotParked: one does not exist, or is not set aside; nothing changed.
+            BatchForgotten: one was forgotten.
             RowsDeleted: the rows of one are gone.
         """
         with self.engine.begin() as connection:
             model, now = lock_model(connection, name), self.clock(connection)
             chosen = [_find(connection, model, number) for number in dict.fromkeys(numbers)]
             for batch in chosen:
+                _must_not_be_forgotten(model, batch)
                 if batch.aside not in {ParkingKind.PARK, ParkingKind.DISCARD}:
                     raise BatchNotParked(batch=batch.number, model=name)
                 if batch.deleted_at is not None:
@@ -140,14 +141,14 @@ class Parking:
             head = head_of(connection, model)
             for number in numbers:
                 batch = _find(connection, model, number)
+                _must_not_be_forgotten(model, batch)
                 if batch.chunk is not None and learned_among(
                     connection, model.id, head, chunk=batch.chunk, among=[number]
                 ):
                     raise BatchAbsorbed(batch=number, model=name, head=head)
                 if how.kind == ParkingKind.PARK and batch.deleted_at is not None:
                     raise RowsDeleted(model=name, batches=number)
-                # What was forgotten stays so.
-                if batch.aside not in {how.kind, ParkingKind.FORGET}:
+                if batch.aside != how.kind:
                     decide(connection, model, number, how, now=now)
                 if batch.chunk is not None:
                     give_back(connection, model, _learns_from(batch))
@@ -160,17 +161,20 @@ class Parking:
         """For each chunk, an update of the released batches alone, unless one that has them waits already."""
         queued = []
         for number in dict.fromkeys(batch.chunk for batch in released if batch.chunk is not None):
-            chunk = find_chunk(connection, model, number)
             own = {batch.number for batch in released if batch.chunk == number}
-            open_ = (updates.c.model_id == model.id, updates.c.chunk == number, updates.c.state.in_(OPEN))
-            open_updates = list(connection.execute(select(updates.c.number).where(*open_)).scalars())
-            omitted = omitted_of(connection, model.id, open_updates)
-            for waiting in open_updates:
-                own -= set(chunk.batches) - omitted.get(waiting, frozenset())
+            own -= _waited_for(connection, model, own, chunk=number)
             if own:
-                left_out = [batch for batch in chunk.batches if batch not in own]
-                queued.append(queue_update(connection, model, number, now=now, omitted=left_out))
+                queued.append(queue_update(connection, model, number, now=now, only=own))
         return queued
+
+
+def _waited_for(connection: Connection, model: ModelRow, chosen: set[int], *, chunk: int) -> set[int]:
+    """Those of these batches of the chunk that some open update does not leave out."""
+    open_ = (updates.c.model_id == model.id, updates.c.chunk == chunk, updates.c.state.in_(OPEN))
+    waiting = list(connection.execute(select(updates.c.number).where(*open_)).scalars())
+    here = (omissions.c.model_id == model.id, omissions.c["update"].in_(waiting), omissions.c.batch.in_(chosen))
+    by_all = select(omissions.c.batch).where(*here).group_by(omissions.c.batch).having(func.count() == len(waiting))
+    return chosen - set(connection.execute(by_all).scalars()) if waiting else set()
 
 
 def decide(connection: Connection, model: ModelRow, number: int, how: Decision, *, now: float) -> None:
@@ -204,6 +208,11 @@ def _learns_from(batch: BatchRow) -> ColumnElement[bool]:
 def _to_decision(row: Row[Any]) -> ParkingRow:
     plain = {name: row._mapping[name] for name in ParkingRow.__dataclass_fields__ if name != "kind"}
     return ParkingRow(kind=ParkingKind(row.kind), **plain)
+
+
+def _must_not_be_forgotten(model: ModelRow, batch: BatchRow) -> None:
+    if batch.aside == ParkingKind.FORGET:
+        raise BatchForgotten(batch=batch.number, model=model.name)
 
 
 def _find(connection: Connection, model: ModelRow, number: int) -> BatchRow:

@@ -15,7 +15,7 @@ from sqlalchemy import Row
 
 from store.divided_books import Batches, divided_on
 from store.dividing import APPROXIMATE
-from store.kinds import GIVEN_UP, OPEN, ForgetState, MoveKind, ParkingKind, Publication
+from store.kinds import OPEN, ForgetState, MoveKind, ParkingKind, Publication
 from store.lines import Lines
 
 Rows = Sequence[Row[Any]]
@@ -99,19 +99,19 @@ def faults_of_forgets(
 def faults_of_comebacks(
     head: int | None, *, parkings: Rows, forgets: Rows, versions: Rows, absorbed: Batches, lines: Lines
 ) -> Iterator[str]:
-    """Head has not learned from what was discarded, nor from what was forgotten by a forget that is done.
+    """Head has not learned from what is parked or discarded, nor from what was forgotten by a forget that is done.
 
     What was divided out stays on the line of the version before the division, and head may go back there.
     """
     newest = {row.batch: row.kind for row in parkings}
-    given_up = {batch for batch, kind in newest.items() if kind in GIVEN_UP}
+    aside = {batch for batch, kind in newest.items() if kind != ParkingKind.RELEASE}
     is_exact = {row.number: row.state == ForgetState.DONE and row.method != APPROXIMATE for row in forgets}
     without = {batch for row in forgets if is_exact[row.number] for batch in row.batches}
-    given_up -= {batch for row in forgets if not is_exact[row.number] for batch in row.batches} - without
-    if given_up:
-        given_up -= divided_on(head, forgets=forgets, versions=versions, lines=lines)
+    aside -= {batch for row in forgets if not is_exact[row.number] for batch in row.batches} - without
+    if aside:
+        aside -= divided_on(head, forgets=forgets, versions=versions, lines=lines)
         learned = {batch for version in lines.line(head) for batch in absorbed.get(version, ())}
-        for batch in sorted(given_up & learned):
+        for batch in sorted(aside & learned):
             yield f"head, version {head}, has learned from batch {batch}: the newest decision is to {newest[batch]} it"
 
 

@@ -179,7 +179,12 @@ def count_versions(connection: Connection, model_id: int) -> int:
 
 
 def aliases_of(connection: Connection, model_id: int) -> dict[str, int]:
-    """Every alias that points at a version, in the order of their names, with that version.
+    """Every alias that points at a version, in the order of their names, with that version."""
+    return {move.alias: move.version for move in newest_moves(connection, model_id) if move.version is not None}
+
+
+def newest_moves(connection: Connection, model_id: int) -> list[MoveRow]:
+    """The newest move of each alias, in the order of their names.
 
     From name to name by the index: an alias may have any number of moves.
     """
@@ -188,11 +193,10 @@ def aliases_of(connection: Connection, model_id: int) -> dict[str, int]:
     later = select(func.min(moves.c.alias)).where(moves.c.model_id == model_id, moves.c.alias > named.c.alias)
     after = select(later.correlate(named).scalar_subquery()).where(named.c.alias.is_not(None))
     named = named.union_all(after)
-    newest = select(moves.c.version).where(moves.c.model_id == model_id, moves.c.alias == named.c.alias)
-    points_at = newest.order_by(moves.c.seq.desc()).limit(1).correlate(named).scalar_subquery()
-    query = select(named.c.alias, points_at.label("version")).where(named.c.alias.is_not(None))
-    found = {row.alias: row.version for row in connection.execute(query)}
-    return {alias: version for alias, version in sorted(found.items()) if version is not None}
+    newest = select(func.max(moves.c.seq)).where(moves.c.model_id == model_id, moves.c.alias == named.c.alias)
+    this = and_(moves.c.alias == named.c.alias, moves.c.seq == newest.correlate(named).scalar_subquery())
+    query = _moves().join(named, this).where(moves.c.model_id == model_id)
+    return sorted(map(to_move, connection.execute(query)), key=lambda move: move.alias)
 
 
 def batches_of(model_id: int) -> Select[Any]:
@@ -223,14 +227,16 @@ def versions_of(model_id: int) -> Select[Any]:
 
 
 def moves_of(model_id: int, alias: str) -> Select[Any]:
+    return _moves().where(moves.c.model_id == model_id, moves.c.alias == alias)
+
+
+def _moves() -> Select[Any]:
+    """Moves, each with where its alias pointed before."""
     earlier = moves.alias("earlier")
-    on = and_(
-        earlier.c.model_id == moves.c.model_id,
-        earlier.c.alias == moves.c.alias,
-        earlier.c.seq == moves.c.seq - 1,
-    )
-    chosen = select(moves, earlier.c.version.label("previous")).select_from(moves.outerjoin(earlier, on))
-    return chosen.where(moves.c.model_id == model_id, moves.c.alias == alias)
+    of_alias = (earlier.c.model_id == moves.c.model_id, earlier.c.alias == moves.c.alias)
+    # Not joined: where PostgreSQL knows nothing of the table yet, it would read all moves again for each.
+    previous = select(earlier.c.version).where(*of_alias, earlier.c.seq == moves.c.seq - 1).correlate(moves)
+    return select(moves, previous.scalar_subquery().label("previous"))
 
 
 def to_model(row: Row[Any]) -> ModelRow:

@@ -16,6 +16,7 @@ that has begun; the bytes are written anew after it.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from math import ceil
 
 from sqlalchemy import Connection, CursorResult, delete, insert, select, text, union, update
 
@@ -66,8 +67,9 @@ def readmit(connection: Connection, digests: Collection[str], *, begun_before: f
     """
     asked = tombstones.c.digest.in_(digests)
     connection.execute(delete(tombstones).where(asked, tombstones.c.buried_at <= begun_before))
-    if left := list(connection.execute(select(tombstones.c.digest).where(asked)).scalars()):
-        raise BlobBuried(digests=left)
+    left = {row.digest: row.buried_at for row in connection.execute(select(tombstones).where(asked))}
+    if left:
+        raise BlobBuried(digests=sorted(left), seconds=max(1, ceil(max(left.values()) - begun_before)))
 
 
 def is_buried(connection: Connection, digest: str) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Table, and_, insert, literal, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from store.events import tell
 from store.kinds import HEAD, EventKind, UpdateState
 from store.queries import find_model, find_update, newest_move, next_number
-from store.schema.learning import models, moves, omissions, updates
+from store.schema.learning import batches, chunks, models, moves, omissions, updates
 from store.values import Json, ModelRow, MoveRow, UpdateRow
 from store.waker import announce
 
@@ -39,15 +39,25 @@ def queue_update(
     *,
     now: float,
     omitted: Collection[int] = (),
+    only: Collection[int] = (),
     forget: int | None = None,
 ) -> UpdateRow:
-    """A new update waits to absorb the chunk without the omitted batches; as a step of that forget, if one is given."""
+    """A new update waits to absorb the chunk without the omitted batches, or of it only some, where they are given.
+
+    It is a step of that forget, if one is given.
+    """
     number = next_number(connection, model.id, updates.c.number)
     facts = {"state": UpdateState.QUEUED, "attempt": 0, "failures": 0, "created_at": now, "forget": forget}
     connection.execute(insert(updates).values(model_id=model.id, number=number, chunk=chunk, **facts))
     if omitted:
         rows = [{"model_id": model.id, "update": number, "batch": batch} for batch in omitted]
         connection.execute(insert(omissions), rows)
+    if only:
+        held = and_(chunks.c.model_id == batches.c.model_id, chunks.c.number == chunk)
+        within = batches.c.number.between(chunks.c.batch_first, chunks.c.batch_last)
+        others = select(batches.c.model_id, literal(number), batches.c.number).join(chunks, and_(held, within))
+        left_out = others.where(batches.c.model_id == model.id, batches.c.number.not_in(only))
+        connection.execute(insert(omissions).from_select(["model_id", "update", "batch"], left_out))
     announce(connection)
     return find_update(connection, model, number)
 

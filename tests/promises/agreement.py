@@ -16,6 +16,8 @@ from tests.store.given import digest
 Real = TypeVar("Real")
 Plain = TypeVar("Plain")
 
+COMEBACKS = {"version-forgotten", "version-parked"}
+
 REFUSALS: dict[str, set[str]] = {
     "create": {"model-exists"},
     "accept": {"model-not-found", "idempotency-key-reused"},
@@ -29,12 +31,12 @@ REFUSALS: dict[str, set[str]] = {
     "release": {"lease-lost"},
     "cancel": {"model-not-found", "update-not-found", "update-finished"},
     "replay": {"model-not-found", "chunk-not-found", "already-absorbed", "chunk-busy"},
-    "move": {"alias-invalid", "model-not-found", "version-not-found", "alias-moved", "version-forgotten"},
+    "move": {"alias-invalid", "model-not-found", "version-not-found", "alias-moved", *COMEBACKS},
     "remove": {"head-required", "model-not-found", "alias-moved", "alias-not-found"},
     "rollback": {"model-not-found", "alias-moved", "rollback-too-far", "version-not-found", "not-on-line"},
-    "park": {"model-not-found", "batch-not-found", "batch-absorbed"},
-    "discard": {"model-not-found", "batch-not-found", "batch-absorbed"},
-    "let in": {"model-not-found", "batch-not-found", "batch-not-parked"},
+    "park": {"model-not-found", "batch-not-found", "batch-absorbed", "batch-forgotten"},
+    "discard": {"model-not-found", "batch-not-found", "batch-absorbed", "batch-forgotten"},
+    "let in": {"model-not-found", "batch-not-found", "batch-not-parked", "batch-forgotten"},
     "forget": {"model-not-found", "batch-not-found", "forget-busy", "head-undecided"},
     "cancel forget": {"model-not-found", "forget-not-found", "update-finished"},
     "park as worker": {"lease-lost", "head-moved"},
@@ -49,9 +51,9 @@ HAPPENINGS = {
     "close by what was let in",
     "expire",
     "expire for good",
-    "already absorbed when claimed",
+    "already-absorbed when claimed",
     "learned in part when claimed",
-    "set aside when claimed",
+    "set-aside when claimed",
     "give back what was set aside",
     "wait for a pause",
     "wait for a move of head",

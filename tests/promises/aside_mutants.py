@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from store import accepting, claims, forgets, leases, publishing, tree
+from store import accepting, claims, forgets, given_up, leases, parking, publishing, tree
 from store.aliases import Aliases
 from store.forgetting import Forgetting
 from store.leases import Leases
@@ -51,18 +51,18 @@ ASIDE_MUTANTS = (
     ),
     Mutant(
         "the end of an update without batches",
-        ((claims.take_oldest, "if not chosen:", "if False:"),),
+        ((claims.take_oldest, "if not left:", "if chosen and not left:"),),
         directed="a chunk that is parked as a whole",
     ),
     Mutant(
         "the look for updates that wait for what is released",
-        ((Parking._queue, "own -= set(chunk.batches) - omitted.get(waiting, frozenset())", "pass"),),
+        ((Parking._queue, "own -= _waited_for(connection, model, own, chunk=number)", "pass"),),
         directed="a batch that is released while its chunk waits",
         leaves="wrong",
     ),
     Mutant(
         "the last word of a forget",
-        ((Parking._set_aside, "if batch.aside not in {how.kind, ParkingKind.FORGET}:", "if batch.aside != how.kind:"),),
+        ((parking._must_not_be_forgotten, "if batch.aside == ParkingKind.FORGET:", "if False:"),),
         directed="a batch that was forgotten, parked and released",
     ),
     Mutant(
@@ -136,6 +136,11 @@ ASIDE_MUTANTS = (
         "the look for what was forgotten, in a move of head",
         ((Aliases.move, "if alias == HEAD:", "if False:"),),
         directed="a move of head to what was forgotten",
+    ),
+    Mutant(
+        "the look for what is parked, in a move of head",
+        ((given_up._aside, "if kind != ParkingKind.RELEASE}", "if kind in GIVEN_UP}"),),
+        directed="a move of head to what is parked",
     ),
     Mutant(
         "the comparison of head before a worker parks",

@@ -8,13 +8,14 @@ from sqlalchemy import Engine
 
 from store.errors import (
     BatchAbsorbed,
-    BatchNotParked,
+    BatchForgotten,
     ForgetBusy,
     HeadMoved,
     HeadUndecided,
     LeaseLost,
     NothingPending,
     VersionForgotten,
+    VersionParked,
 )
 from store.kinds import HEAD, ForgetState
 from store.values import Scored
@@ -84,9 +85,9 @@ def let_in_after_a_forget(engine: Engine, patience: float) -> None:
     given = Given(engine)
     accept(given.ledger, "a")
     given.forgetting.forget("digits", [1], actor="ada")
-    given.parking.park("digits", [1], actor="bob")
 
-    refused(lambda: given.parking.release("digits", [1], actor="bob"), BatchNotParked)
+    refused(lambda: given.parking.park("digits", [1], actor="bob"), BatchForgotten)
+    refused(lambda: given.parking.release("digits", [1], actor="bob"), BatchForgotten)
 
 
 def replayed_in_part(engine: Engine, patience: float) -> None:
@@ -210,6 +211,23 @@ def back_to_what_was_forgotten(engine: Engine, patience: float) -> None:
     sound(engine)
 
 
+def forth_to_what_is_parked(engine: Engine, patience: float) -> None:
+    """Head goes to no version that has learned from it before it is released, and then it is not learned again."""
+    given = _by_hand(engine)
+    publish(given.leases, claimed(given.leases))
+    given.parking.park("by hand", [1], actor="ada")
+    refused(lambda: given.aliases.move("by hand", HEAD, 1, actor="bob"), VersionParked)
+    sound(engine)
+
+    given.parking.release("by hand", [1], actor="ada")
+    given.aliases.move("by hand", HEAD, 1, actor="bob")
+    publish(given.leases, claimed(given.leases))
+    given.aliases.move("by hand", HEAD, 2, actor="bob")
+    assert given.leases.claim("worker") is None
+    assert given.history.update("by hand", 3).error_code == "already-absorbed"
+    sound(engine)
+
+
 def forgetting_before_an_answer(engine: Engine, patience: float) -> None:
     """No forget declines a version that nobody has declined."""
     given = _by_hand(engine)
@@ -271,6 +289,7 @@ ASIDE_STORIES: dict[str, Callable[[Engine, float], None]] = {
     "a move of head before the version it would answer": answered_before_the_question,
     "a second child of a version": a_second_child,
     "a move of head to what was forgotten": back_to_what_was_forgotten,
+    "a move of head to what is parked": forth_to_what_is_parked,
     "a forget before the answer of who moves head": forgetting_before_an_answer,
     "a batch that surprises a version which head has left": surprised_and_left,
     "a release that fills a chunk": released_and_full,

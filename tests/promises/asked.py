@@ -15,6 +15,7 @@ Disturbed = Literal["rollback", "move", "cancel", "silence", "another", "park"]
 TakenBack = Literal[
     "done", "rolled back", "overtaken", "fails", "cancelled", "older", "newer", "parked", "again", "silence"
 ]
+SetAside = Literal["discarded", "parked", "let in"]
 Then = Literal["publish", "renew", "release", "fail", "park"]
 
 NAMES = st.sampled_from((*5 * ("one",), *3 * ("two",), "nowhere"))
@@ -32,4 +33,5 @@ ALIASES = st.sampled_from(("head", "head", "champion", "champion", "champion", "
 BACKS = st.lists(st.sampled_from((0, 0, 1, 1, 2, 3, 4, -1)), min_size=1, max_size=3)
 TAKEN_BACK: st.SearchStrategy[TakenBack] = st.sampled_from(get_args(TakenBack))
 DISTURBED: st.SearchStrategy[Disturbed] = st.sampled_from(get_args(Disturbed))
+SET_ASIDE: st.SearchStrategy[SetAside] = st.sampled_from(get_args(SetAside))
 THEN: st.SearchStrategy[Then] = st.sampled_from(get_args(Then))

@@ -19,10 +19,12 @@ class PlainAside(PlainSteps):
         learned = model.learned(model.head())
         for number in numbers:
             self._require_batches(model, [number])
+            if model.aside(number) == "forget":
+                raise RefusedError("batch-forgotten")
             if number in learned:
                 raise RefusedError("batch-absorbed")
         for number in numbers:
-            if model.aside(number) not in {kind, "forget"}:
+            if model.aside(number) != kind:
                 self._decide(model, number, kind, by)
             running = model.running()
             if running is not None and number in model.part(running):
@@ -35,9 +37,10 @@ class PlainAside(PlainSteps):
         model = self._model(name)
         for number in numbers:
             self._require_batches(model, [number])
-        if not all(model.aside(number) in {"park", "discard"} for number in numbers):
-            raise RefusedError("batch-not-parked")
         chosen = list(dict.fromkeys(numbers))
+        for number in chosen:
+            if (aside := model.aside(number)) not in {"park", "discard"}:
+                raise RefusedError("batch-forgotten" if aside == "forget" else "batch-not-parked")
         for number in chosen:
             self._decide(model, number, "release", by)
         waited_for = {batch for one in model.updates if one.state in OPEN for batch in model.part(one)}

@@ -70,8 +70,10 @@ class AsideCalls(LedgerCalls):
     @any_claim
     @rule(late=asked.LATE)
     def park_as_worker(self, late: int) -> None:
-        """The newest batch of the claim is parked by who holds it."""
+        """The newest batch of the claim is parked by who holds it; they park nothing in a forget."""
         claim = self._claim(late)
+        if claim.plain.forget is not None:
+            return
         surprising = [Scored(claim.real.batches[-1], None, {"z": 4.0})]
         self.tally.agree(
             "park as worker",

@@ -128,6 +128,8 @@ class LedgerMachine(AsideCalls):
                 self.queue(name)
             case "parked":
                 self.park(name, [0, 1])
+                self.discard(name, backs)
+                self.let_in(name, backs)
             case "again":
                 self.forget(name, [0])
         for _ in range(3):
@@ -178,13 +180,25 @@ class LedgerMachine(AsideCalls):
         self.move(name, "head", 1, None)
         self.claim(owner)
 
-    @rule(name=asked.NAMES, owner=asked.OWNERS)
-    def bring_back(self, name: str, owner: str) -> None:
-        """Head is sent to a version that has learned from what was discarded since."""
+    @rule(name=asked.NAMES, owner=asked.OWNERS, how=asked.SET_ASIDE)
+    def bring_back(self, name: str, owner: str, how: asked.SetAside) -> None:
+        """Head is sent to a version that has learned from what was set aside since, and perhaps let in again."""
         self.learn(name, owner)
         self.rollback(name, None, 1, None)
-        self.discard(name, [0])
+        if how == "discarded":
+            self.discard(name, [0])
+        else:
+            self.park(name, [0])
+        if how == "let in":
+            self.let_in(name, [0])
         self.move(name, "head", 0, None)
+        self.claim(owner)
+
+    @rule(name=asked.NAMES)
+    def call_off(self, name: str) -> None:
+        """An alias is pointed at the newest version, and removed."""
+        self.move(name, "champion", 0, None)
+        self.remove(name, "champion", None)
 
     @rule(name=asked.NAMES)
     def fill(self, name: str) -> None:

@@ -123,13 +123,13 @@ class PlainLedger(PlainAside):
         model = self._model(name)
         learned = set(model.learned(model.head()))
         wanted: dict[int, set[int]] = {}
-        for number in numbers:
+        for number in dict.fromkeys(numbers):
             if not 1 <= number <= len(model.chunks):
                 raise RefusedError("chunk-not-found")
             held = set(range(model.chunks[number - 1].batch_first, model.chunks[number - 1].batch_last + 1))
             if held & learned and all(model.aside(batch) for batch in held - learned):
                 raise RefusedError("already-absorbed")
-            if number in wanted or any(one.chunk == number and one.state in OPEN for one in model.updates):
+            if any(one.chunk == number and one.state in OPEN for one in model.updates):
                 raise RefusedError("chunk-busy")
             wanted[number] = held & learned
         return [self._queue(model, number, omitted=omitted) for number, omitted in wanted.items()]
@@ -142,8 +142,11 @@ class PlainLedger(PlainAside):
         self._expect(model, alias, expected)
         if alias == HEAD:
             back = set(model.learned(version)) - set(model.learned(model.head()))
-            if any(model.aside(batch) in {"discard", "forget"} for batch in back):
+            how = {model.aside(batch) for batch in back}
+            if how & {"discard", "forget"}:
                 raise RefusedError("version-forgotten")
+            if "park" in how:
+                raise RefusedError("version-parked")
         return self._move(model, alias, version, kind="put", by=by)
 
     def remove(self, name: str, alias: str, *, by: str, expected: Expected) -> Move:
@@ -202,12 +205,8 @@ class PlainLedger(PlainAside):
             model.omissions |= aside
             part = model.part(update)
             learned = set(model.learned(prior))
-            if part and learned.issuperset(part):
-                update.error_code = "already-absorbed"
-                self._fail(model, update, is_last=True)
-                self.happened["already absorbed when claimed"] += 1
-            elif not part:
-                self._end_without_batches(model, update)
+            if learned.issuperset(part):
+                self._end_without_batches(model, update, code="already-absorbed" if part else "set-aside")
                 if forget is not None and self._end_if_done(model, forget):
                     return self._take_oldest(model, owner)
             else:
@@ -239,8 +238,8 @@ class PlainLedger(PlainAside):
             forget=None if forget is None else forget.number,
         )
 
-    def _end_without_batches(self, model: Model, update: Update) -> None:
+    def _end_without_batches(self, model: Model, update: Update, *, code: str) -> None:
         update.end("cancelled", self.now)
-        update.error_code = "set-aside"
+        update.error_code = code
         self._tell(model, "cancelled")
-        self.happened["set aside when claimed"] += 1
+        self.happened[f"{code} when claimed"] += 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import pytest
 
 from tests.service.expected import expect_problem
@@ -152,6 +154,15 @@ def test_before_the_model_was_made_nothing_was_live(live: Live, model: str, at: 
     answer = live.client.get(f"{model}/aliases/head", params={"at": at})
 
     assert (answer.status_code, answer.json()["code"]) == (404, "alias-not-found")
+    assert "has no alias 'head' that pointed anywhere at 19" in answer.json()["detail"]
+
+
+def test_a_moment_may_be_given_in_seconds(live: Live, model: str) -> None:
+    (made,) = live.client.get(f"{model}/aliases/head/history").json()["moves"]
+    seconds = datetime.fromisoformat(made["moved_at"]).timestamp()
+
+    for at, status in ((seconds + 1, 200), (seconds - 1, 404)):
+        assert live.client.get(f"{model}/aliases/head", params={"at": f"{at:.6f}"}).status_code == status
 
 
 def test_a_rollback_answers_with_the_new_head(live: Live, model: str) -> None:

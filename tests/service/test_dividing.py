@@ -12,7 +12,7 @@ import bayes
 from bayes.likelihoods import OWN
 from bayes.posterior import join
 from service import dividing
-from store.dividing import Division
+from store.dividing import Divided, Division
 from store.engine import for_examining
 from store.invariants import violations
 from tests.bayes.conjugate import FEATURES, PRIOR, Belief, exact, joined, optimum, orthogonal_rows
@@ -274,6 +274,28 @@ def test_head_that_moves_meanwhile_is_divided_again(live: Live) -> None:
         done = divide(live, model, 2)
 
     assert (done["base"], done["head"], moved) == (4, 5, [4])
+    assert sound(live)
+
+
+def test_bytes_that_others_remove_who_were_overtaken_as_well_hinder_nobody(live: Live) -> None:
+    """They had divided the same head by the same batch, and put the same bytes there, just before."""
+    model = learned(live, OTHER, ROWS, THIRD)
+    kept = live.house.dividing.finish
+    overtaken: list[str] = []
+
+    def finish(division: Division, made: Divided | None, *, actor: str, reason: str) -> int:
+        assert made is not None
+        if not overtaken:
+            live.client.post(f"{model}/rollback", json={"to": 2}).raise_for_status()
+            overtaken.append(made.digest)
+        if made.digest in overtaken:
+            live.house.collecting.discard([made.digest])
+        return kept(division, made, actor=actor, reason=reason)
+
+    with patch.object(live.house.dividing, "finish", finish):
+        done = divide(live, model, 2)
+
+    assert (done["base"], done["head"]) == (2, 4)
     assert sound(live)
 
 

@@ -81,6 +81,23 @@ def test_what_head_has_learned_from_cannot_be_set_aside_and_what_is_not_parked_n
     assert decide(live, model, 7, "park")[1]["code"] == "batch-not-found"
 
 
+def test_head_waits_for_the_decision_about_a_batch_that_a_held_version_has_learned_from(live: Live) -> None:
+    model = live.create(TINY | {"publish": "manual"})
+    held = live.learn(model)
+    decide(live, model, 1, "park")
+
+    problem = expect_problem(live.client.put(f"{model}/aliases/head", json={"version": held}), "version-parked")
+    assert "batch 1" in problem["detail"]
+    update = decide(live, model, 1, "release")[1]["update"]["update"]
+    live.client.put(f"{model}/aliases/head", json={"version": held}).raise_for_status()
+    live.work()
+
+    ended = live.client.get(f"{model}/updates/{update}").json()
+    assert (ended["state"], ended["error"]["code"]) == ("cancelled", "already-absorbed")
+    batch = live.client.get(f"{model}/batches/1").json()
+    assert (batch["state"], batch["on_head"], evidence(live, model)) == ("absorbed", True, [1])
+
+
 def test_a_chunk_of_which_nothing_is_left_ends_its_update(live: Live, model: str) -> None:
     live.post_rows(model)
     update = live.close(model)

@@ -204,6 +204,13 @@ def back_to_what_was_discarded(live: Live, model: str) -> httpx.Response:
     return put_head(1)(live, model)
 
 
+def forth_to_what_is_parked(live: Live, model: str) -> httpx.Response:
+    live.learn(model)
+    live.client.post(f"{model}/rollback", json={"to": 0}).raise_for_status()
+    live.client.post(f"{model}/batches/1/park", json={}).raise_for_status()
+    return put_head(1)(live, model)
+
+
 PROVOKED: dict[str, Call] = {
     "alias-invalid": lambda live, model: live.client.put(f"{model}/aliases/1st", json={"version": 0}),
     "alias-moved": put_head(0, **{"If-Match": '"9"'}),
@@ -212,6 +219,7 @@ PROVOKED: dict[str, Call] = {
     "approximation-overtaken": overtaken,
     "already-absorbed": after(learned, post("/replays", {"chunks": [1]})),
     "batch-absorbed": after(learned, post("/batches/1/park", {})),
+    "batch-forgotten": after(rows(), after(post("/forget", {"batches": [1]}), post("/batches/1/park", {}))),
     "batch-not-parked": after(rows(), post("/batches/1/release", {})),
     "batch-empty": rows(inputs=[], labels=[]),
     "batch-waiting": after(rows(), delete("/batches/1")),
@@ -277,6 +285,7 @@ PROVOKED: dict[str, Call] = {
     "update-not-found": get("/updates/1"),
     "version-forgotten": back_to_what_was_discarded,
     "version-not-found": get("/versions/7"),
+    "version-parked": forth_to_what_is_parked,
     "webhook-not-found": get("/webhooks/1"),
     "webhook-unusable": post("/webhooks", {"url": "https://user:word@hooks.example/"}),
     "webhooks-too-many": as_many_webhooks_as_it_may,

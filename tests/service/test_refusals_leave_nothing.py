@@ -249,8 +249,11 @@ def test_rows_whose_removal_may_still_be_carried_out_are_refused_before_they_are
     before = books.written()
     monkeypatch.setattr(type(books.live.house.blobs), "settle_seconds", 3600.0)
 
-    expect_problem(books.post("flat", ROWS, key="another"), "blob-buried")
+    answer = books.post("flat", ROWS, key="another")
 
+    seconds = int(answer.headers["Retry-After"])
+    assert 3000 < seconds <= 3600
+    assert f"again in {seconds} s" in expect_problem(answer, "blob-buried")["detail"]
     assert books.written() == before
 
 

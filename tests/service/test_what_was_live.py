@@ -31,6 +31,9 @@ def test_before_its_first_move_and_after_its_removal_an_alias_was_nowhere(live: 
     for moment in ("2001-01-01T00:00:00Z", "2999-01-01T00:00:00+02:00"):
         answer = live.client.get(f"{model}/aliases/champion", params={"at": moment})
         assert (answer.status_code, answer.json()["code"]) == (404, "alias-not-found")
+        assert "that pointed anywhere at 2" in answer.json()["detail"]
+    never = live.client.get(f"{model}/aliases/never", params={"at": "2999-01-01T00:00:00Z"}).json()
+    assert never["detail"].endswith("has no alias 'never'.")
 
 
 def test_a_moment_without_a_zone_is_refused(live: Live, model: str) -> None:

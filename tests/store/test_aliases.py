@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import Engine, event
 
 from store.aliases import Aliases
 from store.errors import (
@@ -162,6 +163,23 @@ def test_a_removed_alias_points_nowhere_and_keeps_its_history(aliases: Aliases, 
     assert aliases.move("digits", "champion", 2, actor="ada").seq == 3
 
 
+def test_the_newest_moves_of_all_aliases_are_one_query_and_removed_ones_have_none(
+    aliases: Aliases, history: History, engine: Engine
+) -> None:
+    for alias in ("b", "a", "gone", "a"):
+        aliases.move("digits", alias, 2, actor="ada", reason=f"try {alias}")
+    aliases.move("digits", "b", 1, actor="bob", reason="worse")
+    aliases.remove("digits", "gone", actor="bob")
+    asked: list[str] = []
+    event.listen(engine, "before_cursor_execute", lambda *about: asked.append(about[2]))
+
+    found = history.newest_moves("digits")
+
+    assert len([said for said in asked if said.startswith(("SELECT", "WITH"))]) == 2  # The model, and the moves.
+    assert found == [history.alias("digits", alias) for alias in ("a", "b", HEAD)]
+    assert [(one.alias, one.seq, one.version, one.previous) for one in found[:2]] == [("a", 2, 2, 2), ("b", 2, 1, 2)]
+
+
 def test_head_cannot_be_removed_and_a_bad_name_is_refused(aliases: Aliases) -> None:
     with pytest.raises(HeadRequired):
         aliases.remove("digits", HEAD, actor="ada")
@@ -207,7 +225,7 @@ def test_several_chunks_are_replayed_in_the_order_asked_for_or_not_at_all(
         ledger.replay("digits", [3, 1])
     assert len(history.updates("digits")) == 3
 
-    ledger.replay("digits", [3, 2])
+    assert [update.chunk.number for update in ledger.replay("digits", [3, 2, 3])] == [3, 2]
 
     absorbed = [publish(leases, claimed(leases)).chunk for _ in range(2)]
     assert absorbed == [3, 2]

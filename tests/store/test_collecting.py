@@ -144,8 +144,12 @@ def test_a_removal_that_the_store_may_still_carry_out_is_waited_for(
     digest = aged(blobs, blobs.put(b"rows"), clock)
     collecting.collect(older_than_seconds=DAY)
 
-    clock.pass_by(59)
-    with pytest.raises(BlobBuried):
+    clock.pass_by(22.5)
+    with pytest.raises(BlobBuried, match="again in 38 s") as refused:
+        digits.readmit([digest], settle_seconds=60.0)
+    assert refused.value.seconds == 38
+    clock.pass_by(36.5)
+    with pytest.raises(BlobBuried, match="again in 1 s"):
         digits.readmit([digest], settle_seconds=60.0)
     clock.pass_by(1)
     digits.readmit([digest], settle_seconds=60.0)

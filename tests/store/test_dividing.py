@@ -18,6 +18,7 @@ from store.errors import (
     ApproximationImpossible,
     ApproximationOvertaken,
     BatchNotFound,
+    BlobBuried,
     ForgetBusy,
     HeadMoved,
     RowsMissing,
@@ -53,6 +54,28 @@ def dividing(engine: Engine, clock: FakeClock) -> Dividing:
 
 def divide(dividing: Dividing, *batches: int, made: Divided | None = MADE) -> int:
     return dividing.finish(dividing.plan("digits", batches), made, actor="ada", reason="asked")
+
+
+def test_a_head_that_moved_is_told_before_the_removal_of_the_bytes_by_another_who_was_overtaken(
+    ledger: Ledger,
+    leases: Leases,
+    dividing: Dividing,
+    aliases: Aliases,
+    engine: Engine,
+    clock: FakeClock,
+    tmp_path: Path,
+) -> None:
+    learn(ledger, leases, "a", "b", "c")
+    division = dividing.plan("digits", [2])
+    aliases.rollback("digits", actor="bob")
+    Collecting(engine, Folder(tmp_path), clock=clock).discard([MADE.digest])
+
+    with pytest.raises(ApproximationOvertaken):
+        dividing.finish(division, MADE, actor="ada")
+
+    aliases.move("digits", HEAD, 3, actor="bob")
+    with pytest.raises(BlobBuried):
+        dividing.finish(division, MADE, actor="ada")
 
 
 def test_head_is_the_divided_version_whose_evidence_still_has_the_batches(

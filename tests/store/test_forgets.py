@@ -247,7 +247,7 @@ def test_a_cancelled_forget_leaves_head_and_can_be_asked_for_again(
     assert (cancelled.state, cancelled.error_code, cancelled.published) == (ForgetState.CANCELLED, "cancelled", 1)
     with pytest.raises(LeaseLost):
         publish(leases, running)
-    with pytest.raises(UpdateFinished, match="Update of forget 1"):
+    with pytest.raises(UpdateFinished, match=r"^Forget 1 of model 'digits' is "):
         forgetting.cancel("digits", 1)
     with pytest.raises(ForgetNotFound):
         forgetting.cancel("digits", 2)

@@ -1,4 +1,4 @@
-"""What was forgotten or discarded does not come back to head, by whatever move."""
+"""What was forgotten, discarded or parked does not come to head, by whatever move."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from sqlalchemy import Engine, insert
 from store.aliases import Aliases
 from store.dividing import Divided, Dividing
 from store.engine import for_writing
-from store.errors import HeadUndecided, VersionForgotten
+from store.errors import HeadUndecided, VersionForgotten, VersionParked
 from store.forgetting import Forgetting
 from store.history import History
 from store.invariants import violations
-from store.kinds import HEAD, ForgetState, MoveKind
+from store.kinds import HEAD, ForgetState, MoveKind, ParkingKind, UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
 from store.parking import Parking
-from store.schema.learning import moves
+from store.schema.learning import moves, parkings
 from tests.store.given import DESCRIPTION, ROOT, a_chunk, a_model, claimed, digest, learn, publish
 
 
@@ -68,6 +68,72 @@ def test_head_does_not_go_to_a_challenger_that_has_learned_from_what_was_discard
     aliases.move("digits", HEAD, 1, actor="ada")
 
     assert _wrong(engine) == []
+
+
+def test_head_does_not_go_to_a_version_that_has_learned_from_what_is_parked_until_it_is_released(
+    ledger: Ledger, leases: Leases, parking: Parking, aliases: Aliases, history: History, engine: Engine
+) -> None:
+    ledger.create_model("digits", DESCRIPTION | {"publish": "manual"}, ROOT)
+    learn(ledger, leases, "ab")
+    parking.park("digits", [2], actor="ada")
+
+    with pytest.raises(VersionParked, match=r"batch 2, which head has not and which is parked.*/release.*discard"):
+        aliases.move("digits", HEAD, 1, actor="ada")
+    assert aliases.move("digits", "candidate", 1, actor="ada").version == 1
+    parking.release("digits", [2], actor="ada")
+    aliases.move("digits", HEAD, 1, actor="ada")
+
+    # The update that was to learn from it alone has nothing left to do.
+    assert leases.claim("worker") is None
+    update = history.update("digits", 2)
+    assert (update.state, update.error_code, update.failures) == (UpdateState.CANCELLED, "already-absorbed", 0)
+    assert history.evidence("digits", 1).batches == [1, 2]
+    assert _wrong(engine) == []
+
+
+def test_what_is_released_is_learned_alone_where_head_does_not_go_to_the_version_that_has_learned_from_it(
+    ledger: Ledger, leases: Leases, parking: Parking, aliases: Aliases, history: History, engine: Engine
+) -> None:
+    ledger.create_model("digits", DESCRIPTION | {"publish": "manual"}, ROOT)
+    learn(ledger, leases, "ab")
+    parking.park("digits", [2], actor="ada")
+    parking.release("digits", [2], actor="ada")
+    assert leases.claim("worker") is None
+
+    aliases.move("digits", HEAD, 0, actor="ada")
+
+    publish(leases, claimed(leases))
+    aliases.move("digits", HEAD, 2, actor="ada")
+    assert history.evidence("digits", 2).batches == [2]
+    assert _wrong(engine) == []
+
+
+def test_what_is_forgotten_is_told_before_what_is_parked_as_no_release_would_help(
+    ledger: Ledger, leases: Leases, parking: Parking, aliases: Aliases
+) -> None:
+    a_model(ledger)
+    learn(ledger, leases, "abc")
+    aliases.rollback("digits", actor="ada")
+    parking.park("digits", [1, 3], actor="ada")
+    parking.discard("digits", [2, 3], actor="ada")
+
+    with pytest.raises(VersionForgotten, match="batch 2, 3"):
+        aliases.move("digits", HEAD, 1, actor="ada")
+    parking.release("digits", [2, 3], actor="ada")
+    with pytest.raises(VersionParked, match="batch 1,"):
+        aliases.move("digits", HEAD, 1, actor="ada")
+
+
+def test_a_head_that_knows_what_is_parked_is_named(ledger: Ledger, leases: Leases, engine: Engine) -> None:
+    a_model(ledger)
+    learn(ledger, leases, "a")
+    assert _wrong(engine) == []
+
+    parked = {"model_id": 1, "batch": 1, "seq": 1, "kind": ParkingKind.PARK, "decided_by": "eve", "reason": ""}
+    with for_writing(engine).begin() as connection:
+        connection.execute(insert(parkings).values(**parked, facts={}, decided_at=0.0))
+
+    assert any("head, version 1, has learned from batch 1" in sentence for sentence in _wrong(engine))
 
 
 def test_a_head_that_knows_what_was_forgotten_is_named(

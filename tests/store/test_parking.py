@@ -9,6 +9,7 @@ from store.aliases import Aliases
 from store.errors import (
     AlreadyAbsorbed,
     BatchAbsorbed,
+    BatchForgotten,
     BatchNotFound,
     BatchNotParked,
     HeadMoved,
@@ -392,16 +393,17 @@ def test_a_replay_leaves_out_what_was_set_aside_and_what_head_has_learned_alone(
     assert _wrong(engine) == []
 
 
-def test_what_was_forgotten_can_neither_be_parked_nor_released(
+def test_what_was_forgotten_can_be_neither_parked_discarded_nor_released(
     ledger: Ledger, parking: Parking, forgetting: Forgetting, history: History
 ) -> None:
     accept(ledger, "a")
     forgetting.forget("digits", [1], actor="ada")
 
-    for call in (parking.park, parking.discard):
-        assert [batch.aside for batch in call("digits", [1], actor="bob")] == [ParkingKind.FORGET]
-    with pytest.raises(BatchNotParked):
-        parking.release("digits", [1], actor="bob")
+    for call in (parking.park, parking.discard, parking.release):
+        with pytest.raises(BatchForgotten, match=r"Batch 1 .* was forgotten"):
+            call("digits", [1], actor="bob")
+    assert history.batch("digits", 1).aside is ParkingKind.FORGET
+    assert [one.kind for one in parking.decisions("digits", 1)] == [ParkingKind.FORGET]
 
 
 def test_a_page_of_the_parked_asks_for_no_more_than_it_shows(ledger: Ledger, parking: Parking, engine: Engine) -> None:
@@ -421,6 +423,31 @@ def test_a_page_of_the_parked_asks_for_no_more_than_it_shows(ledger: Ledger, par
     selects = [said for said in asked if said.startswith("SELECT")]
     assert len(selects) == 3  # The model, the decisions, and the batches of the page.
     assert sum("LIMIT" in said and "FROM parkings" in said.split("WHERE")[0] for said in selects) == 1
+
+
+def test_a_release_asks_what_waits_for_its_batches_alone_however_much_else_the_open_updates_leave_out(
+    ledger: Ledger, leases: Leases, parking: Parking, history: History, engine: Engine
+) -> None:
+    a_chunk(ledger, "abcdefgh")
+    parking.park("digits", range(1, 8), actor="ada")
+    claimed(leases)
+    for batch in range(1, 6):
+        parking.release("digits", [batch], actor="ada")
+    parking.park("digits", [2], actor="ada")
+    asked: list[tuple[str, bool]] = []
+    event.listen(engine, "before_cursor_execute", lambda *about: asked.append((about[2], about[5])))
+
+    again = parking.release("digits", [2], actor="ada")
+    (queued,) = parking.release("digits", [6], actor="ada")
+
+    assert again == []
+    assert (queued.number, queued.batches, sorted(queued.omitted)) == (7, [6], [1, 2, 3, 4, 5, 7, 8])
+    looks = [said for said, _ in asked if said.startswith("SELECT") and "FROM omissions" in said]
+    # One for each release, and what the new update leaves out, which is answered.
+    assert ["omissions.batch IN" in said for said in looks] == [True, True, False]
+    # Nor is what it leaves out sent row by row.
+    assert [is_many for said, is_many in asked if "INTO omissions" in said] == [False]
+    assert _wrong(engine) == []
 
 
 def _wrong(engine: Engine) -> list[str]:

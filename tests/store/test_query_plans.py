@@ -196,6 +196,7 @@ CALLS: dict[str, Callable[[Full], object]] = {
     ),
     "a page of the history": lambda full: full.history.moves("digits", "head", after=500),
     "the aliases": lambda full: full.history.aliases("digits"),
+    "the aliases' moves": lambda full: full.history.newest_moves("digits"),
     "neighbours compared": lambda full: full.history.compared("digits", 500, 501),
     "tips of branches compared": lambda full: full.history.compared("digits", full.tree.tips[0], full.tree.tips[-1]),
     "the root compared": lambda full: full.history.compared("digits", 0, 100),

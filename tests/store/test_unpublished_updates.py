@@ -157,4 +157,4 @@ def test_an_update_whose_chunk_came_onto_the_line_meanwhile_is_not_absorbed_agai
     assert leases.claim("worker") is None
 
     update = history.update("digits", 2)
-    assert (update.state, update.error_code) == (UpdateState.FAILED, "already-absorbed")
+    assert (update.state, update.error_code) == (UpdateState.CANCELLED, "already-absorbed")
