@@ -78,9 +78,9 @@ def read_about(raw: bytes) -> About:
 
 def _read(value: object) -> About:
     fields = Fields(value, "")
-    description = _mapping(fields, "description", values_max=DESCRIPTION_VALUES_MAX)
-    report = _mapping(fields, "report", values_max=REPORT_VALUES_MAX)
-    posted = _mapping_or_none(fields, "posted", values_max=DESCRIPTION_VALUES_MAX)
+    description = _mapping(fields.take("description"), "description", values_max=DESCRIPTION_VALUES_MAX)
+    report = _mapping(fields.take("report"), "report", values_max=REPORT_VALUES_MAX)
+    posted = fields.take("posted")
     fields.whole("format", least=FORMAT, most=FORMAT)
     about = About(
         model=text(fields, "model"),
@@ -88,7 +88,7 @@ def _read(value: object) -> About:
         digest=digest(fields, "digest"),
         root_digest=digest(fields, "root_digest"),
         description=description,
-        posted=posted,
+        posted=None if posted is None else _mapping(posted, "posted", values_max=DESCRIPTION_VALUES_MAX),
         lineage=read_lineage(fields.take("lineage")),
         report=report,
         posterity=text(fields, "posterity"),
@@ -106,11 +106,10 @@ def _read(value: object) -> About:
     return about
 
 
-def _mapping(fields: Fields, key: str, *, values_max: int) -> Mapping[str, object]:
-    """The object under this key, in which there are few values, however deep."""
-    value = fields.take(key)
+def _mapping(value: object, where: str, *, values_max: int) -> Mapping[str, object]:
+    """The object that stands there, in which there are few values, however deep."""
     if not isinstance(value, dict):
-        raise InvalidDescription(key, "must be an object")
+        raise InvalidDescription(where, "must be an object")
     left, values = list[object](value.values()), 0
     while left:
         one = left.pop()
@@ -120,13 +119,8 @@ def _mapping(fields: Fields, key: str, *, values_max: int) -> Mapping[str, objec
         elif isinstance(one, list):
             left.extend(one)
         if values + len(left) > values_max:
-            raise InvalidDescription(key, f"has more than {values_max} values")
+            raise InvalidDescription(where, f"has more than {values_max} values")
     return value
-
-
-def _mapping_or_none(fields: Fields, key: str, *, values_max: int) -> Mapping[str, object] | None:
-    value = fields.take(key)
-    return None if value is None else _mapping(Fields({key: value}, ""), key, values_max=values_max)
 
 
 def _object_of(raw: bytes) -> object:

@@ -133,9 +133,8 @@ class Delivering:
                     break
             await self._ask(self._deliveries.release, delivery)
         except asyncio.CancelledError:
-            await self._ask(
-                self._deliveries.release, delivery
-            )  # The answer was not waited for: the event comes once more.
+            # The answer was not waited for: the event comes once more.
+            await self._ask(self._deliveries.release, delivery)
             raise
         except Exception as error:  # noqa: BLE001 - The lease runs out, and somebody takes it up.
             self._tell_outage(error)

@@ -87,6 +87,13 @@ def claimed(
     return claim
 
 
+def one_after_the_other(gated: Ledger, leases: Leases, blobs: Folder) -> tuple[Claim, Claim]:
+    """A claim whose version is published, and the next one, of another chunk."""
+    first = claimed(gated, leases, blobs, [rows(0, 30)])
+    published(leases, first, first.prior_digest)
+    return first, claimed(gated, leases, blobs, [rows(100, 30)])
+
+
 def published(leases: Leases, claim: Claim, digest: str) -> None:
     leases.publish(claim, digest=digest, kl_nats=0.0, report={})
 
@@ -149,9 +156,7 @@ def test_a_large_chunk_that_teaches_otherwise_is_held_back_by_rows_of_the_chunks
 def test_an_earlier_batch_that_cannot_be_read_is_told_and_keeps_nobody_from_learning(
     gated: Ledger, leases: Leases, history: History, blobs: Folder
 ) -> None:
-    first = claimed(gated, leases, blobs, [rows(0, 30)])
-    published(leases, first, first.prior_digest)
-    claim = claimed(gated, leases, blobs, [rows(100, 30)])
+    first, claim = one_after_the_other(gated, leases, blobs)
     reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
     blobs.delete(first.batch_digests[0])
 
@@ -183,9 +188,7 @@ def test_a_gate_that_has_no_rows_of_earlier_chunks_says_that_it_sees_no_wrong_la
 def test_a_gate_that_has_rows_of_earlier_chunks_warns_of_nothing(
     gated: Ledger, leases: Leases, history: History, blobs: Folder
 ) -> None:
-    first = claimed(gated, leases, blobs, [rows(0, 30)])
-    published(leases, first, first.prior_digest)
-    claim = claimed(gated, leases, blobs, [rows(100, 30)])
+    _, claim = one_after_the_other(gated, leases, blobs)
     reading = score_before_learning(claim, blobs, device="cpu", check=nothing)
 
     judged = gate.judge(claim, reading, reading.prior, history=history, blobs=blobs, device="cpu", check=nothing)
