@@ -21,7 +21,7 @@ from service.listening import allow_files, config_of
 from service.names import is_local, is_loopback
 from store import logs
 from store.configured import SettingsUnusable, configured
-from store.engine import connect, sign_of
+from store.engine import close, connect, sign_of
 from store.errors import DatabaseNotCurrent
 from store.keys import Keys
 from store.migrate import require_current, upgrade
@@ -99,7 +99,7 @@ def prepare_database(settings: Settings) -> None:
         else:
             require_current(engine)
     finally:
-        engine.dispose()
+        close(engine)
 
 
 def serve(settings: Settings, *, drain_seconds: int = DRAIN_SECONDS) -> None:
@@ -176,7 +176,7 @@ def _require_key(settings: Settings) -> None:
     except DBAPIError as error:
         raise UnusableError(f"the database cannot be used: {sign_of(error)}") from None
     finally:
-        engine.dispose()
+        close(engine)
     where, instead = f"host {settings.host} can be reached", "use --host 127.0.0.1"
     if is_loopback(settings.host):
         where, instead = f"a service named {', '.join(sorted(settings.host_names))} is reached", "unset POSTERITY_HOSTS"

@@ -30,7 +30,7 @@ from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
 from store.deliveries import Deliveries
 from store.dividing import Dividing
-from store.engine import connect
+from store.engine import close, connect
 from store.events import Events
 from store.exporting import Exporting
 from store.forgetting import Forgetting
@@ -107,7 +107,7 @@ class House:
         self.loaded.close()
         self.resolver.close()
         self.known_keys.close()
-        self.engine.dispose()
+        close(self.engine)
 
     def must_go_on(self) -> None:
         """Nothing happens as long as the service runs; long computations ask again and again.

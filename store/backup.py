@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, select
 
 from store.backup_folder import BLOBS, LEDGER, claimed, replace_ledger
 from store.blobs import Blobs, BlobStoreError
-from store.engine import connect
+from store.engine import close, connect
 from store.errors import BlobCorrupt, BlobMissing
 from store.folder import Folder
 from store.private import create
@@ -154,7 +154,7 @@ def _named_in(ledger: Path) -> set[str]:
     try:
         return _named(engine)
     finally:
-        engine.dispose()
+        close(engine)
 
 
 def _digests(connection: Connection) -> Iterator[str]:

@@ -16,7 +16,7 @@ from typing import IO
 from sqlalchemy import Engine, select
 
 from store.digests import DIGEST, digest_of
-from store.engine import connect
+from store.engine import close, connect
 from store.folder import flush_folder
 from store.private import make_folder, opener
 from store.schema.beside import deletions, keys
@@ -151,7 +151,7 @@ def _require_ancestor(folder: Path, engine: Engine) -> None:
                         "was restored. Choose another folder."
                     )
     finally:
-        earlier.dispose()
+        close(earlier)
 
 
 def _take(lock: IO[str], folder: Path) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from store.private import create, make_folder
 
@@ -89,6 +90,15 @@ def is_lock_timeout(error: OperationalError) -> bool:
     return isinstance(error.orig, psycopg.errors.LockNotAvailable)
 
 
+def close(engine: Engine) -> None:
+    """The engine keeps no connection: those in use, and any that is made later, are closed when they come back.
+
+    `Engine.dispose` alone leaves both open, in a pool that nobody asks, until the interpreter collects them.
+    """
+    event.listen(engine, "checkin", _close)  # Before: one that comes back in between is closed too.
+    engine.dispose()
+
+
 @contextmanager
 def driver_errors(doing: str) -> Iterator[None]:
     """What the driver itself raises within is raised as one of DATABASE_DOWN, as SQLAlchemy does where it is asked.
@@ -110,6 +120,10 @@ def sign_of(outage: Exception) -> str:
 def database_clock(connection: Connection) -> float:
     """The time by the database, which every worker on every host agrees on."""
     return float(connection.execute(_NOW[connection.dialect.name]).scalar_one())
+
+
+def _close(_raw: object, entry: ConnectionPoolEntry) -> None:
+    entry.invalidate()
 
 
 def _create_sqlite(_dialect: object, _record: object, arguments: list[str], _named: object) -> None:

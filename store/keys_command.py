@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from store.engine import connect
+from store.engine import close, connect
 from store.errors import Problem
 from store.keys import KeyRow, Keys
 from store.kinds import ALL_MODELS, Scope
@@ -36,7 +36,7 @@ def main(words: Sequence[str], settings: Settings) -> int:
         sys.stderr.write(f"posterity: {problem}\n")
         return 1
     finally:
-        engine.dispose()
+        close(engine)
     return 0
 
 

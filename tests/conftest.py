@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, Engine
 
 from store.aliases import Aliases
-from store.engine import connect
+from store.engine import close, connect
 from store.events import Events
 from store.forgetting import Forgetting
 from store.history import History
@@ -70,7 +70,7 @@ def migrated(postgres: PostgresServer) -> str:
     url = postgres.create_database()
     engine = connect(url)
     upgrade(engine)
-    engine.dispose()
+    close(engine)
     return url
 
 
@@ -81,7 +81,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
         engine = connect(url)
         upgrade(engine)
-        engine.dispose()
+        close(engine)
         yield url
         return
     server: PostgresServer = request.getfixturevalue("postgres")
@@ -94,7 +94,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 def engine(database_url: str) -> Iterator[Engine]:
     engine = connect(database_url)
     yield engine
-    engine.dispose()
+    close(engine)
 
 
 @pytest.fixture

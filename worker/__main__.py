@@ -20,7 +20,7 @@ from store import logs
 from store.blobs import open_blobs
 from store.collecting import Collecting
 from store.configured import SettingsUnusable, configured
-from store.engine import connect, sign_of
+from store.engine import close, connect, sign_of
 from store.errors import DatabaseNotCurrent
 from store.history import History
 from store.leases import Leases
@@ -63,7 +63,7 @@ def main() -> int:
     )
     logging.getLogger("posterity.worker").info("Worker %s is ready on %s.", worker.owner, worker.device)
     worker.run()
-    engine.dispose()
+    close(engine)
     return 0
 
 

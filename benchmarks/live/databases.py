@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 from sqlalchemy.engine import make_url
 
-from store.engine import connect
+from store.engine import close, connect
 from store.migrate import upgrade
 from tests.postgres import start_postgres
 
@@ -32,7 +32,7 @@ def empty_database(database: str, folder: Path) -> Iterator[str]:
         url = f"sqlite:///{folder / 'ledger.sqlite'}" if server is None else server.create_database()
         engine = connect(url)
         upgrade(engine)
-        engine.dispose()
+        close(engine)
         yield url
     finally:
         if server is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from store.engine import connect
+from store.engine import close, connect
 from tests.promises.house import House, house
 
 LEASE_SECONDS = 2.0
@@ -31,4 +31,4 @@ def embedded(tmp_path: Path) -> Iterator[House]:
 def embedded_engine(embedded: House) -> Iterator[Engine]:
     engine = connect(embedded.database_url)
     yield engine
-    engine.dispose()
+    close(engine)

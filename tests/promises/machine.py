@@ -20,7 +20,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from sqlalchemy import Engine
 
 from benchmarks import record
-from store.engine import connect
+from store.engine import close, connect
 from store.migrate import upgrade
 from tests.conftest import ENGINES
 from tests.postgres import start_postgres
@@ -75,7 +75,7 @@ def _opened(url: str) -> Iterator[Engine]:
         upgrade(engine)
         yield engine
     finally:
-        engine.dispose()
+        close(engine)
 
 
 def measured(kind: str, *, examples: int, steps: int, seed_: int) -> dict[str, Any]:

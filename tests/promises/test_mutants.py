@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 import pytest
 from sqlalchemy import Engine
 
-from store.engine import connect
+from store.engine import close, connect
 from store.migrate import upgrade
 from tests.conftest import ENGINES
 from tests.postgres import PostgresServer
@@ -44,7 +44,7 @@ def databases(postgres: PostgresServer, migrated: str, tmp_path_factory: pytest.
                 upgrade(engine)
             yield engine
         finally:
-            engine.dispose()
+            close(engine)
             if kind == "postgresql":
                 postgres.drop_database(url)
 

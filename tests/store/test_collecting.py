@@ -14,7 +14,7 @@ from sqlalchemy import Engine, event, text
 from store.blobs import Blobs
 from store.collecting import Collecting
 from store.doctor import examine
-from store.engine import connect
+from store.engine import close, connect
 from store.errors import BlobBuried, BlobMissing
 from store.folder import Folder
 from store.leases import Leases
@@ -267,4 +267,4 @@ def wait_until_blocked(url: str, waiting: threading.Thread) -> None:
                 break
             waiting.join(0.005)
             assert waiting.is_alive()
-    engine.dispose()
+    close(engine)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import Engine, delete, insert, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from store.engine import DATABASE_DOWN, connect, database_clock, for_examining, sign_of
+from store.engine import DATABASE_DOWN, close, connect, database_clock, for_examining, sign_of
 from store.schema.learning import batches, models
 
 
@@ -31,6 +33,29 @@ def test_a_row_that_refers_to_nothing_is_refused(engine: Engine) -> None:
 
     with pytest.raises(IntegrityError), engine.begin() as connection:
         connection.execute(insert(batches).values(orphan))
+
+
+def test_of_a_closed_engine_no_connection_stays_open(engine: Engine) -> None:
+    kept, late = engine.connect(), engine.connect()
+    raw = [connection.connection.driver_connection for connection in (kept, late)]
+    kept.close()
+
+    close(engine)
+    with engine.connect() as later:  # Somebody who has not heard of it.
+        raw.append(later.connection.driver_connection)
+        assert later.execute(text("SELECT 1")).scalar_one() == 1
+    assert late.execute(text("SELECT 1")).scalar_one() == 1
+    late.close()
+
+    assert not any(is_open(one) for one in raw)
+
+
+def is_open(raw: Any) -> bool:  # noqa: ANN401 - a driver's own connection
+    try:
+        raw.execute("SELECT 1")
+    except (psycopg.Error, sqlite3.Error):
+        return False
+    return True
 
 
 def test_read_only_nothing_is_written(engine: Engine, database_url: str) -> None:

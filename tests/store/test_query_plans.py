@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, event, text
 
 from benchmarks.live.tree import Shape, Tree, grow
 from store.aliases import Aliases
-from store.engine import connect
+from store.engine import close, connect
 from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
@@ -97,7 +97,7 @@ def full(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         with engine.begin() as connection:
             connection.execute(text("ANALYZE"))
     yield Full(engine, tree)
-    engine.dispose()
+    close(engine)
 
 
 def scanned(connection: Connection, asked: Asked, *, is_strict: bool = False) -> set[str]:

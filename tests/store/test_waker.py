@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine, event, text
 
-from store.engine import DATABASE_DOWN, connect
+from store.engine import DATABASE_DOWN, close, connect
 from store.ledger import Ledger
 from store.waker import waker_for
 from tests.postgres import PostgresServer
@@ -65,7 +65,7 @@ def test_where_nothing_happens_a_worker_sleeps_its_time_out(engine: Engine) -> N
 def on_postgres(postgres: PostgresServer, migrated: str) -> Iterator[Engine]:
     engine = connect(postgres.create_database(template=migrated))
     yield engine
-    engine.dispose()
+    close(engine)
 
 
 def cut_off(engine: Engine) -> None:
@@ -90,7 +90,7 @@ def test_so_is_one_that_goes_away_between_connecting_and_listening(on_postgres: 
 
     with pytest.raises(DATABASE_DOWN):
         waker_for(on_postgres)
-    other.dispose()
+    close(other)
 
 
 def test_so_is_one_that_goes_away_while_somebody_sleeps_and_a_new_waker_hears_again(on_postgres: Engine) -> None:
