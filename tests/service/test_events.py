@@ -239,7 +239,6 @@ def test_after_an_outage_of_the_database_the_same_connection_is_told_what_happen
         with listening(live, model) as heard:
             with postgres.away():
                 eventually(lambda: "events are not told until the database answers" in caplog.text)
-            live.house.engine.dispose()
             numbers = happen(live.house.engine, model, 2)
             eventually(lambda: len(heard.events) >= 2)
 

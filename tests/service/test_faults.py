@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from store.engine import close
 from tests.service.expected import expect_problem
 from tests.service.live import INPUTS, ROWS, Json, Live, running
 
@@ -106,6 +107,6 @@ def test_an_unexpected_error_is_answered_without_its_words(own: Live, monkeypatc
 def test_a_database_that_is_not_there_at_all_is_unavailable(tmp_path: Path) -> None:
     with running(tmp_path) as live:
         (tmp_path / "ledger.sqlite").unlink()
-        live.house.engine.dispose()
+        close(live.house.engine)
 
         expect_problem(live.client.get("/v1/models"), "unavailable")

@@ -416,7 +416,6 @@ def test_after_an_outage_of_the_database_webhooks_are_told_what_happened(
         with postgres.away():
             eventually(lambda: said in caplog.text)
             time.sleep(0.3)
-        live.house.engine.dispose()
         numbers = happen(live.house.engine, model, 2)
         eventually(lambda: to.took == numbers)
 
