@@ -25,6 +25,8 @@ HELD_MAX = 256
 """Events of a model that are held for those who are nearly at the newest."""
 LOOK_SECONDS = 0.5
 """How long nothing is looked at when nobody says that the ledger changed: on PostgreSQL, batches are not announced."""
+WAKE_SECONDS = 0.05
+"""How often a SQLite ledger is looked at for changes: a listener need not know as soon as a worker."""
 PROGRESS_SECONDS = 1.0
 AGAIN_SECONDS = 1.0
 STOP_SECONDS = 0.1
@@ -143,7 +145,7 @@ class Lookout:
         while not self._stopping.is_set():
             self._wanted.wait()
             try:
-                with waker_for(self._engine) as waker:
+                with waker_for(self._engine, look_seconds=WAKE_SECONDS) as waker:
                     self._watch(waker)
             except DATABASE_DOWN as error:
                 if not self._is_out:

@@ -24,8 +24,10 @@ from store.events import LIMIT, Events, Standing
 from store.keys import KeyRow
 from store.kinds import EventKind
 
-PAUSE_SECONDS = 0.003
-"""After each turn others have the event loop for so long: 333 turns a second are at most 6 % of a core."""
+PAUSE_SECONDS, CROWD_SECONDS = 0.003, 0.01
+"""After each turn others have the event loop for so long; for longer, where the turns were many without an end."""
+CROWD = 20
+"""From so many turns on: a hundred a second are at most 2 % of a core, and few listeners need not wait for that."""
 TICK_SECONDS = 1.0
 READERS = 2
 """Listeners that read the database at once."""
@@ -146,11 +148,13 @@ class Hub:
             self._begin(self._serve())
 
     async def _serve(self) -> None:
+        turns = 0
         while self._turns:
             waiting = next(iter(self._turns))
             del self._turns[waiting]
             waiting.call()
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(PAUSE_SECONDS if turns < CROWD else CROWD_SECONDS)
+            turns += 1
 
     async def _tick(self) -> None:
         while self._listening:

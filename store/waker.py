@@ -31,13 +31,15 @@ class Waker(Protocol):
     ) -> None: ...
 
 
-def waker_for(engine: Engine) -> Waker:
+def waker_for(engine: Engine, *, look_seconds: float = LOOK_SECONDS) -> Waker:
     """A waker with a connection of its own, which it gives back when it is left.
+
+    It looks at SQLite so often, and so late it may wake; PostgreSQL wakes it.
 
     Raises:
         OperationalError, PoolTimeout: the database is gone.
     """
-    return SqliteWaker(engine) if engine.dialect.name == "sqlite" else PostgresWaker(engine)
+    return SqliteWaker(engine, look_seconds) if engine.dialect.name == "sqlite" else PostgresWaker(engine)
 
 
 def announce(connection: Connection) -> None:
@@ -62,7 +64,8 @@ class _Closing:
 class SqliteWaker(_Closing):
     """Watches SQLite's own change counter, `PRAGMA data_version`, which moves when another connection commits."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, look_seconds: float) -> None:
+        self._look_seconds = look_seconds
         with driver_errors("connect"):
             self._connection = engine.raw_connection()
         try:
@@ -74,7 +77,7 @@ class SqliteWaker(_Closing):
     def wait(self, seconds: float) -> bool:
         until = time.monotonic() + seconds
         while (now := self._version()) == self._seen and (left := until - time.monotonic()) > 0:
-            time.sleep(min(LOOK_SECONDS, left))
+            time.sleep(min(self._look_seconds, left))
         before, self._seen = self._seen, now
         return now != before
 

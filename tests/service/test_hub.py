@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -90,3 +90,22 @@ def test_listeners_are_called_again_after_a_time_when_nobody_listened(
 
     assert ticking == 0  # The hub is closed, and waits for no tick.
     assert calls >= 1
+
+
+def test_a_crowd_has_its_turns_slowly_and_few_do_not(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hub, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(hub, "PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr(hub, "CROWD_SECONDS", 60.0)
+    monkeypatch.setattr(hub, "CROWD", 3)
+
+    async def turns(listeners: int) -> list[int]:
+        with opened(live) as made, ExitStack() as joined:
+            listening = [
+                joined.enter_context(made.joined("digits", STANDING, lambda _: Listening())) for _ in range(listeners)
+            ]
+            await asyncio.sleep(0.5)
+            return sorted(one.calls for one in listening)
+
+    # The fourth turn without an end is followed by the long pause; two at a time come to an end.
+    assert asyncio.run(turns(6)) == [0, 0, 1, 1, 1, 1]
+    assert min(asyncio.run(turns(2))) > 3

@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Engine, event, text
 
+from store import waker as waker_module
 from store.engine import DATABASE_DOWN, close, connect
 from store.ledger import Ledger
 from store.waker import waker_for
@@ -134,3 +136,16 @@ def test_a_sqlite_connection_that_breaks_while_somebody_sleeps_is_an_outage_too(
         waker._connection.driver_connection.close()  # type: ignore[attr-defined]
         with pytest.raises(DATABASE_DOWN):
             waker.wait(0.1)
+
+
+def test_who_need_not_know_at_once_has_sqlite_looked_at_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine, slept = connect(f"sqlite:///{tmp_path / 'ledger.sqlite'}"), list[float]()
+    monkeypatch.setattr(waker_module, "time", SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append))
+
+    with waker_for(engine, look_seconds=0.25) as waker:
+        assert not waker.wait(1.1)
+    close(engine)
+
+    assert slept == pytest.approx([0.25, 0.25, 0.25, 0.25, 0.1])
