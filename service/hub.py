@@ -24,10 +24,13 @@ from store.events import LIMIT, Events, Standing
 from store.keys import KeyRow
 from store.kinds import EventKind
 
-PAUSE_SECONDS, CROWD_SECONDS = 0.003, 0.01
-"""After each turn others have the event loop for so long; for longer, where the turns were many without an end."""
-CROWD = 20
-"""From so many turns on: a hundred a second are at most 2 % of a core, and few listeners need not wait for that."""
+PAUSE_SECONDS = 0.003
+"""After each turn others have the event loop for so long."""
+CROWD, TOGETHER, CROWD_SECONDS = 20, 5, 0.05
+"""After so many turns without an end come so many together, and then a longer pause.
+
+That is a hundred a second and at most 2 % of a core; one prediction in fifty meets them, and waits for half a millisecond.
+"""
 TICK_SECONDS = 1.0
 READERS = 2
 """Listeners that read the database at once."""
@@ -153,8 +156,11 @@ class Hub:
             waiting = next(iter(self._turns))
             del self._turns[waiting]
             waiting.call()
-            await asyncio.sleep(PAUSE_SECONDS if turns < CROWD else CROWD_SECONDS)
             turns += 1
+            if turns <= CROWD:
+                await asyncio.sleep(PAUSE_SECONDS)
+            elif turns % TOGETHER == 0:
+                await asyncio.sleep(CROWD_SECONDS)
 
     async def _tick(self) -> None:
         while self._listening:

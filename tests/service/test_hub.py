@@ -97,6 +97,7 @@ def test_a_crowd_has_its_turns_slowly_and_few_do_not(live: Live, monkeypatch: py
     monkeypatch.setattr(hub, "PAUSE_SECONDS", 0.0)
     monkeypatch.setattr(hub, "CROWD_SECONDS", 60.0)
     monkeypatch.setattr(hub, "CROWD", 3)
+    monkeypatch.setattr(hub, "TOGETHER", 5)
 
     async def turns(listeners: int) -> list[int]:
         with opened(live) as made, ExitStack() as joined:
@@ -106,6 +107,6 @@ def test_a_crowd_has_its_turns_slowly_and_few_do_not(live: Live, monkeypatch: py
             await asyncio.sleep(0.5)
             return sorted(one.calls for one in listening)
 
-    # The fourth turn without an end is followed by the long pause; two at a time come to an end.
-    assert asyncio.run(turns(6)) == [0, 0, 1, 1, 1, 1]
+    # The fourth and the fifth turn without an end come together, and then the long pause; two at a time come to an end.
+    assert asyncio.run(turns(7)) == [0, 0, 1, 1, 1, 1, 1]
     assert min(asyncio.run(turns(2))) > 3
