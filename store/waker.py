@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -64,8 +65,15 @@ class _Closing:
 class SqliteWaker(_Closing):
     """Watches SQLite's own change counter, `PRAGMA data_version`, which moves when another connection commits."""
 
-    def __init__(self, engine: Engine, look_seconds: float) -> None:
-        self._look_seconds = look_seconds
+    def __init__(
+        self,
+        engine: Engine,
+        look_seconds: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._look_seconds, self._clock, self._sleep = look_seconds, clock, sleep
         with driver_errors("connect"):
             self._connection = engine.raw_connection()
         try:
@@ -75,9 +83,9 @@ class SqliteWaker(_Closing):
             raise
 
     def wait(self, seconds: float) -> bool:
-        until = time.monotonic() + seconds
-        while (now := self._version()) == self._seen and (left := until - time.monotonic()) > 0:
-            time.sleep(min(self._look_seconds, left))
+        until = self._clock() + seconds
+        while (now := self._version()) == self._seen and (left := until - self._clock()) > 0:
+            self._sleep(min(self._look_seconds, left))
         before, self._seen = self._seen, now
         return now != before
 

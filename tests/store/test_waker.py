@@ -6,15 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Engine, event, text
 
-from store import waker as waker_module
 from store.engine import DATABASE_DOWN, close, connect
 from store.ledger import Ledger
-from store.waker import waker_for
+from store.waker import SqliteWaker, waker_for
 from tests.postgres import PostgresServer
 from tests.store.given import a_model, accept
 
@@ -138,13 +136,10 @@ def test_a_sqlite_connection_that_breaks_while_somebody_sleeps_is_an_outage_too(
             waker.wait(0.1)
 
 
-def test_who_need_not_know_at_once_has_sqlite_looked_at_less_often(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_need_not_know_at_once_has_sqlite_looked_at_less_often(tmp_path: Path) -> None:
     engine, slept = connect(f"sqlite:///{tmp_path / 'ledger.sqlite'}"), list[float]()
-    monkeypatch.setattr(waker_module, "time", SimpleNamespace(monotonic=lambda: sum(slept), sleep=slept.append))
 
-    with waker_for(engine, look_seconds=0.25) as waker:
+    with SqliteWaker(engine, 0.25, clock=lambda: sum(slept), sleep=slept.append) as waker:
         assert not waker.wait(1.1)
     close(engine)
 
