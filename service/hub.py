@@ -29,7 +29,7 @@ PAUSE_SECONDS = 0.003
 CROWD, TOGETHER, CROWD_SECONDS = 20, 5, 0.05
 """After so many turns without an end come so many together, and then a longer pause.
 
-That is a hundred a second, at most 2 % of a core; one prediction in fifty meets them, and waits for half a millisecond.
+That is a hundred a second, a per cent or two of a core, which few predictions meet. Measured by benchmarks.listeners.
 """
 TICK_SECONDS = 1.0
 READERS = 2
