@@ -30,7 +30,7 @@ def test_every_dependency_has_its_line_of_reason_and_every_line_its_dependency(
 ) -> None:
     table = REASONS.partition(heading)[2].partition("\n## ")[0]
 
-    reasons = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", table, flags=re.MULTILINE))
+    reasons = dict(re.findall(r"^\| `([a-z0-9-]+)` \| (.+) \|$", table, flags=re.MULTILINE))
 
     assert sorted(reasons) == sorted(requirement.name for requirement in requirements)
     assert all(reason.endswith(".") for reason in reasons.values())
