@@ -142,4 +142,4 @@ def _fit_tensor(case: Case[Any], rows: dict[str, Any]) -> None:
         datatype = "INT64" if array.dtype.kind == "i" else "FP64"
         x = {"name": "x", "datatype": datatype, "shape": list(array.shape), "data": array.tolist()}
         case.body = {name: value for name, value in case.body.items() if name != "model_name"} | {"inputs": [x]}
-        case.headers = {name: value for name, value in case.headers.items() if name.lower() != HEADER_LENGTH}
+        case.headers.pop(HEADER_LENGTH, None)
