@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from unittest.mock import patch
 
 import httpx
 import numpy as np
@@ -24,6 +27,7 @@ from tests.service.tensors import (
     with_a_version,
     with_bytes,
 )
+from tests.service.wire import answer_in, head, line_to, rest_of
 
 X: Json = {"name": "x", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4.5]}
 OF_BYTES: Json = {"name": "x", "shape": [2, 2], "datatype": "FP32", "parameters": {"binary_data_size": 16}}
@@ -298,3 +302,63 @@ def test_a_model_whose_bytes_are_gone_is_not_ready(live: Live) -> None:
 
     expect_error(live.client.get(f"/v2/models/{model}/ready"), "blob-missing")
     assert live.client.get(f"/v2/models/{model}/versions/0/ready").json() == {"name": model, "ready": True}
+
+
+def test_what_ends_a_connection_is_told_in_the_form_of_the_protocol(live: Live, classes: str) -> None:
+    path = f"/v2/models/{classes}/infer"
+    with line_to(live) as line:
+        line.sendall(head("POST", path, "Transfer-Encoding: chunked") + b"no length\r\n")
+        answer = answer_in(rest_of(line), path)
+
+    expect_error(answer, "request-invalid")
+    assert answer.headers["Connection"] == "close"
+
+
+def test_pages_of_others_and_faults_of_the_service_are_told_in_the_form_of_the_protocol(
+    live: Live, classes: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError
+
+    foreign = live.client.get(f"/v2/models/{classes}", headers={"Origin": "https://page.example"})
+    with patch.object(live.house.history, "version_numbers", fail):
+        failed = live.client.get(f"/v2/models/{classes}")
+    with patch.object(live.house.predicting, "ask", fail):
+        failed_too = infer(live, classes, asking())
+
+    expect_error(foreign, "origin-foreign")
+    expect_error(failed, "internal")
+    expect_error(failed_too, "internal")
+
+
+def test_requests_that_come_together_get_what_each_gets_alone(live: Live, classes: str) -> None:
+    of_rows = [{"inputs": [described(rows(CLASSES, 1 + index % 3, seed=index))]} for index in range(8)]
+    ways: list[Json] = [
+        {"parameters": {"samples": 3}},
+        {"parameters": {"samples": 3}, "outputs": [{"name": "samples"}]},
+        {"parameters": {"samples": 3, "binary_data_output": True}},
+    ]
+    bodies = [body | way for body in of_rows for way in ways]
+    alone = [infer(live, classes, body).content for body in bodies]
+
+    with ThreadPoolExecutor(12) as pool:
+        together = list(pool.map(lambda body: infer(live, classes, body).content, bodies * 3))
+
+    assert together == alone * 3
+
+
+def test_samples_of_a_graph_whose_nets_are_not_held_come_in_turn(tmp_path: Path) -> None:
+    net = {"kind": "torchvision", "name": "squeezenet1_1"}
+    with running(tmp_path, loaded_bytes_max=2 * 4 * 1_000_000) as small:
+        model = small.create(CLASSES | {"net": net, "input": {"shape": [3, 32, 32]}}).removeprefix("/v1/models/")
+        images = np.random.default_rng(1).standard_normal((2, 3, 32, 32)).astype(np.float32)
+        outputs = [{"name": "samples"}, {"name": "probabilities"}]
+        body = {"inputs": [described(images)], "outputs": outputs, "parameters": {"samples": 4}}
+
+        answer = infer(small, model, body).json()
+
+        samples, together = array_in(answer, "samples"), array_in(answer, "probabilities")
+        assert samples.shape == (2, 4, 3)
+        np.testing.assert_allclose(samples.mean(1), together, rtol=1e-14)
+        of_v1 = told_by_v1(small, model, images, ["probabilities"], samples=4)
+        assert together.tolist() == of_v1["probabilities"].tolist()
