@@ -37,6 +37,7 @@ from service import (
     webhooks,
 )
 from service.access import Access
+from service.console import routes as console
 from service.events import IS_HEAD
 from service.house import open_house
 from service.names import Names
@@ -142,4 +143,5 @@ def create_app(settings: Settings) -> FastAPI:
         health,
     ):
         app.include_router(part.router)
+    console.install(app)
     return app

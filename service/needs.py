@@ -15,12 +15,15 @@ PREDICT = ADMIN | {Scope.PREDICT}
 INGEST = ADMIN | {Scope.INGEST}
 ANY = PREDICT | INGEST
 OPEN: frozenset[Scope] = frozenset()
-"""For probes: nobody is asked for a key."""
+"""For probes, and for the pages of the console, which know nothing yet: nobody is asked for a key."""
 
 MODEL = "/v1/models/{model}"
 NEEDS: dict[str, frozenset[Scope]] = {
     "GET /livez": OPEN,
     "GET /readyz": OPEN,
+    "GET /": OPEN,
+    "GET /console": OPEN,
+    "GET /console/{path:path}": OPEN,
     "GET /openapi.json": ANY,
     "GET /docs": ANY,
     "POST /v1/models": ADMIN,

@@ -44,6 +44,14 @@ def told(method: str, said: Iterable[Header]) -> list[Header]:
     return missing
 
 
+def policy_with(script: str) -> str:
+    """The policy of a page of our own that has this one script in it; it may show pictures that it has made itself."""
+    return (
+        f"default-src 'none'; style-src 'self'; script-src 'self' 'sha256-{_digest(script)}'; "
+        f"img-src 'self' data: blob:; connect-src 'self'; {REST}"
+    )
+
+
 def documentation(openapi_url: str, title: str) -> HTMLResponse:
     """Swagger UI, which may load its own files from where they are published, and nothing else.
 
