@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 from fastapi import Depends, FastAPI
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import (
@@ -28,7 +26,6 @@ from service import (
     labels,
     metrics,
     models,
-    pages,
     parked,
     predictions,
     problems,
@@ -87,10 +84,6 @@ class Posterity(FastAPI):
         return document(self)
 
 
-async def documentation(_request: Request) -> Response:
-    return pages.documentation("/openapi.json", "Posterity")
-
-
 def create_app(settings: Settings) -> FastAPI:
     """The service on these settings; its database must be at the current migration when a request comes."""
     torch.set_num_threads(settings.thread_count)
@@ -115,7 +108,6 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_route("/docs", documentation, include_in_schema=False)
     app.state.house = house
     app.add_middleware(Quick, house=house)
     app.add_middleware(QuickBatches, house=house)

@@ -25,7 +25,7 @@ NEEDS: dict[str, frozenset[Scope]] = {
     "GET /console": OPEN,
     "GET /console/{path:path}": OPEN,
     "GET /openapi.json": ANY,
-    "GET /docs": ANY,
+    "GET /docs": OPEN,
     "POST /v1/models": ADMIN,
     "GET /v1/models": ANY,
     f"GET {MODEL}": ANY,

@@ -1,4 +1,7 @@
-"""Hands out the console: one page, whatever its path, and the files it is made of. Neither says anything of a model."""
+"""Hands out the console, one page whatever its path, the page of the API, and the files they are made of.
+
+None of these says anything of a model.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from service.pages import policy_with
+from service.pages import WITH_STYLES, policy_with
 
 ASSETS = Path(__file__).parent / "assets"
 AT = "/console/assets"
@@ -41,6 +44,7 @@ def install(app: FastAPI) -> None:
     """The application answers under /console, and sends browsers that ask for nothing there."""
     app.mount(AT, Assets(directory=ASSETS), name="console assets")
     app.add_route("/", _to_the_console, include_in_schema=False)
+    app.add_route("/docs", _documentation, include_in_schema=False)
     app.add_route("/console", _page, include_in_schema=False)
     app.add_route("/console/{path:path}", _page, include_in_schema=False)
 
@@ -52,6 +56,11 @@ async def _to_the_console(_request: Request) -> Response:
 async def _page(_request: Request) -> Response:
     page, policy = _the_page()
     return HTMLResponse(page, headers={"Content-Security-Policy": policy, "Cache-Control": "no-cache"})
+
+
+async def _documentation(_request: Request) -> Response:
+    headers = {"Content-Security-Policy": WITH_STYLES, "Cache-Control": "no-cache"}
+    return HTMLResponse((ASSETS / "docs.html").read_text(), headers=headers)
 
 
 @cache

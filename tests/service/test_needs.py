@@ -34,7 +34,7 @@ ALLOWED = {
     "GET /": "",
     "GET /console": "",
     "GET /console/{path:path}": "",
-    "GET /docs": "admin ingest predict",
+    "GET /docs": "",
     "GET /openapi.json": "admin ingest predict",
     "GET /v1/models": "admin ingest predict",
     "POST /v1/models": "admin",
