@@ -18,7 +18,6 @@ from service.rejected import BatchEmpty, BatchTooLarge
 from service.schemas import Body
 
 SHAPES = ("dataframe_split", "dataframe_records", "instances", "inputs")
-COLUMNS_BYTES_MAX = 2**20
 MEMBERS_MAX = 20_000
 """Of all records together."""
 
@@ -98,13 +97,15 @@ def rows_of_csv(raw: bytes, *, of: Input, rows_max: int) -> Posted:
         BodyInvalid: it is no such table.
         BatchEmpty, BatchTooLarge: it has no rows, or too many.
     """
-    names, _, lines = raw.partition(b"\n")
-    if len(names) > COLUMNS_BYTES_MAX:
-        raise invalid_body("body", f"has more than {COLUMNS_BYTES_MAX} bytes of names of columns")
-    if not lines.strip():
+    lines = raw.partition(b"\n")[2].strip()
+    if not lines:
         raise BatchEmpty
-    if (rows := lines.rstrip().count(b"\n") + 1) > rows_max:
+    rows, columns = lines.count(b"\n") + 1, math.prod(of.shape)
+    if rows > rows_max:
         raise BatchTooLarge(rows=rows, rows_max=rows_max)
+    # However it is written, a table is not read that is larger than the rows can be.
+    if lines.count(b",") > rows * (columns - 1):
+        raise invalid_body("body", f"has more columns than the {columns} numbers of the model's input")
     try:
         table = np.loadtxt(io.StringIO(lines.decode()), delimiter=",", comments=None, quotechar='"', ndmin=2)
     except ValueError as error:
