@@ -127,6 +127,9 @@ def _fit(case: Case[Any], rows: dict[str, Any]) -> None:
     if case.operation.path.endswith("/infer"):
         _fit_tensor(case, rows)
         return
+    if case.operation.path == "/invocations" and isinstance(case.body, dict):
+        case.body = {name: value for name, value in case.body.items() if name == "params"} | {"inputs": rows["inputs"]}
+        return
     if "inputs" in (query := case.query or {}):
         is_text = isinstance(query["inputs"], str)
         case.query = query | {"inputs": json.dumps(rows["inputs"]) if is_text else rows["inputs"]}
