@@ -11,6 +11,8 @@ import httpx
 import numpy as np
 import pytest
 
+from service.answers import Written
+from service.computing import Asked, Question
 from service.raw_tensors import DTYPES
 from tests.service.expected import expect_error
 from tests.service.keyed import make_key
@@ -295,13 +297,13 @@ def test_who_shows_no_key_or_the_wrong_one_is_refused_in_the_form_of_the_protoco
         assert [entry["name"] for entry in index] == [mine]
 
 
-def test_a_model_whose_bytes_are_gone_is_not_ready(live: Live) -> None:
-    model = with_a_version(live, CLASSES)
-    digest = live.client.get(f"/v1/models/{model}/versions/1").json()["digest"]
-    live.folder.delete(digest)
+def test_a_model_whose_bytes_are_gone_is_not_ready(tmp_path: Path) -> None:
+    with running(tmp_path) as own:
+        model = with_a_version(own, CLASSES)
+        own.folder.delete(own.client.get(f"/v1/models/{model}/versions/1").json()["digest"])
 
-    expect_error(live.client.get(f"/v2/models/{model}/ready"), "blob-missing")
-    assert live.client.get(f"/v2/models/{model}/versions/0/ready").json() == {"name": model, "ready": True}
+        expect_error(own.client.get(f"/v2/models/{model}/ready"), "blob-missing")
+        assert own.client.get(f"/v2/models/{model}/versions/0/ready").json() == {"name": model, "ready": True}
 
 
 def test_what_ends_a_connection_is_told_in_the_form_of_the_protocol(live: Live, classes: str) -> None:
@@ -345,6 +347,22 @@ def test_requests_that_come_together_get_what_each_gets_alone(live: Live, classe
         together = list(pool.map(lambda body: infer(live, classes, body).content, bodies * 3))
 
     assert together == alone * 3
+
+
+def test_a_small_request_is_shared_with_others_but_not_where_it_asks_for_samples(live: Live, classes: str) -> None:
+    shared, ask = list[bool](), live.house.predicting.ask
+
+    async def watched(
+        question: Question, asked: Asked, *, is_shared: bool, nbytes: int, seconds: float
+    ) -> bytes | Written:
+        shared.append(is_shared)
+        return await ask(question, asked, is_shared=is_shared, nbytes=nbytes, seconds=seconds)
+
+    with patch.object(live.house.predicting, "ask", watched):
+        for outputs in ([], [{"name": "samples"}]):
+            assert infer(live, classes, asking() | {"outputs": outputs}).status_code == 200
+
+    assert shared == [True, False]
 
 
 def test_samples_of_a_graph_whose_nets_are_not_held_come_in_turn(tmp_path: Path) -> None:

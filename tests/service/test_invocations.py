@@ -165,7 +165,7 @@ def test_a_body_that_cannot_be_answered_is_refused_with_the_reason(
         ("a,b\n1\n1,2,3\n", "body-invalid", "is no CSV of numbers"),
         ("a,b\n1,2é\n", "body-invalid", "is no CSV of numbers"),
         ("a,b\n1,nan\n", "input-not-finite", "holds nan"),
-        ("a,b\n" + "1,2\n" * 10_001, "batch-too-large", "10001 rows"),
+        ("a,b\n" + "not,read\n" * 10_001, "batch-too-large", "10001 rows"),
     ],
 )
 def test_a_csv_that_cannot_be_answered_is_refused_with_the_reason(
