@@ -49,8 +49,8 @@ from bayes.outputs import Categorical, Gaussian, Output
 from bayes.paired import Difference, paired
 from bayes.pooling import merge, unlearn
 from bayes.posterior import Posterior, digest_of
-from bayes.predict import ask, predict
-from bayes.prediction import CategoricalPrediction, GaussianPrediction, Method, Prediction
+from bayes.predict import ask, ask_each, predict, predict_each
+from bayes.prediction import CategoricalPrediction, Drawn, GaussianPrediction, Method, Prediction
 from bayes.priors import GaussianPrior, LaplacePrior, Prior, WeightsPrior
 from bayes.ready import Ready, ready, usable_method
 from bayes.recipe import Recipe
@@ -73,6 +73,7 @@ __all__ = [
     "Chunk",
     "Conv3Fc3",
     "Difference",
+    "Drawn",
     "Draws",
     "Export",
     "FamilyMismatch",
@@ -117,6 +118,7 @@ __all__ = [
     "absorb_on_grid",
     "accuracy",
     "ask",
+    "ask_each",
     "auroc",
     "bins_of",
     "brier",
@@ -138,6 +140,7 @@ __all__ = [
     "obstacle",
     "paired",
     "predict",
+    "predict_each",
     "ready",
     "reliability",
     "rmse",

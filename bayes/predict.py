@@ -10,22 +10,24 @@ from torch import Tensor
 
 from bayes.by_row import aligned
 from bayes.determinism import deterministic
-from bayes.draws import Draws, evaluate, in_turn
+from bayes.draws import Draws, draw, evaluate, in_turn
 from bayes.errors import InvalidInputs
 from bayes.families.parts import Tensors
 from bayes.layers import Network
 from bayes.moments import Moments, propagate
 from bayes.outputs import Output
 from bayes.posterior import Posterior
-from bayes.prediction import Method, Prediction, join
+from bayes.prediction import Drawn, Method, Prediction, join
 from bayes.ready import Ready, default_method, draws_meant, ready, usable_method
-from bayes.reduction import LOGIT_DRAWS, numbers_per_row, of_draws, of_moments
+from bayes.reduction import LOGIT_DRAWS, each_of_draws, numbers_per_row, of_draws, of_each, of_moments
 
 ACTIVATIONS_MAX = 2**22
 """The most numbers in a tensor made on the way, unless the draws of a single row need more: 32 MiB in float64."""
 SLICE_ROWS_MAX = 512
 OUTPUTS_MAX = 2**24
 """The most outputs kept while the draws of a graph come in turn: 128 MiB in float64."""
+Said = Iterator[tuple[Tensors, Tensor]]
+"""Of each slice of rows the likelihood's own tensors, and what all nets put out for it, [rows, draws, units]."""
 ROWS_ALONE_MAX = 4
 """Up to so many rows are always computed as if each were alone: no slower, and their company cannot be told."""
 
@@ -47,7 +49,7 @@ def ask(using: Ready, inputs: Tensor, *, by_row: bool = False, check: Callable[[
             case Moments():
                 return _by_moments(using, inputs, alone, check)
             case Draws():
-                return _by_draws(using, inputs, alone, check)
+                return _reduced(using.output, using.method, _by_draws(using, inputs, alone, check))
             case _:
                 assert_never(using)
 
@@ -83,7 +85,46 @@ def predict(
     turns = partial(in_turn, posterior, samples=samples, seed=seed, device=device)
     alone = len(inputs) <= ROWS_ALONE_MAX
     with torch.inference_mode(), deterministic(torch.device(device)):
-        return _by_turns(turns, posterior, samples, inputs, alone=alone, check=check)
+        said = _by_turns(turns, posterior, samples, inputs, alone=alone, check=check)
+        return _reduced(posterior.output, "ensemble", said)
+
+
+def ask_each(using: Draws, inputs: Tensor, *, samples: int, check: Callable[[], None] = lambda: None) -> Drawn:
+    """The bytes that `ask` gives, and what each of the so many nets says of each row; also nets that are all equal.
+
+    Raises:
+        InvalidInputs: as from `ask`.
+    """
+    using.input.check(inputs)
+    alone = len(inputs) <= ROWS_ALONE_MAX
+    with torch.inference_mode(), deterministic(using.device):
+        return _each(using.output, using.method, _by_draws(using, inputs, alone, check), samples=samples)
+
+
+def predict_each(
+    posterior: Posterior,
+    inputs: Tensor,
+    *,
+    samples: int | None = None,
+    seed: int | None = None,
+    device: torch.device | str = "cpu",
+    check: Callable[[], None] = lambda: None,
+) -> Drawn:
+    """What `predict` says by the ensemble, to the byte, and what each of its nets says.
+
+    Raises:
+        InvalidInputs: as from `predict`.
+    """
+    posterior.input.check(inputs)
+    samples, seed = draws_meant(samples, seed)
+    if posterior.network.is_chain:
+        using = draw(posterior, samples=samples, seed=seed, device=device)
+        return ask_each(using, inputs, samples=samples, check=check)
+    turns = partial(in_turn, posterior, samples=samples, seed=seed, device=device)
+    alone = len(inputs) <= ROWS_ALONE_MAX
+    with torch.inference_mode(), deterministic(torch.device(device)):
+        said = _by_turns(turns, posterior, samples, inputs, alone=alone, check=check)
+        return _each(posterior.output, "ensemble", said, samples=samples)
 
 
 def _by_moments(using: Moments, inputs: Tensor, alone: bool, check: Callable[[], None]) -> Prediction:
@@ -99,11 +140,10 @@ def _by_moments(using: Moments, inputs: Tensor, alone: bool, check: Callable[[],
     return join(answers)
 
 
-def _by_draws(using: Draws, inputs: Tensor, alone: bool, check: Callable[[], None]) -> Prediction:
+def _by_draws(using: Draws, inputs: Tensor, alone: bool, check: Callable[[], None]) -> Said:
     at_once = using.samples if using.is_side_by_side(1 if alone else len(inputs)) else 1
     rows = _slice_rows(using.network, using.output, at_once=at_once, nets=using.samples)
-    parts = torch.split(inputs, rows)
-    return join(list(_reduced(using.output, using.method, _outputs([using], parts, alone, check))))
+    return _outputs([using], torch.split(inputs, rows), alone, check)
 
 
 def _by_turns(
@@ -114,15 +154,12 @@ def _by_turns(
     *,
     alone: bool,
     check: Callable[[], None],
-) -> Prediction:
+) -> Said:
     """By nets of which few are held at a time, for as many rows at once as may keep what all of them put out."""
     rows = _slice_rows(posterior.network, posterior.output, at_once=1, nets=samples)
     block_rows = rows * max(1, OUTPUTS_MAX // (rows * samples * posterior.output.units))
-    answers: list[Prediction] = []
-    for index, block in enumerate(torch.split(inputs, block_rows)):
-        outputs = _outputs(turns(), torch.split(block, rows), alone, check)
-        answers += _reduced(posterior.output, "ensemble", outputs, first_row=index * block_rows)
-    return join(answers)
+    for block in torch.split(inputs, block_rows):
+        yield from _outputs(turns(), torch.split(block, rows), alone, check)
 
 
 def _scaled(using: Ready, rows: Tensor) -> Tensor:
@@ -141,7 +178,7 @@ def _outputs(
     slices: Sequence[Tensor],
     alone: bool,
     check: Callable[[], None],
-) -> Iterator[tuple[Tensors, Tensor]]:
+) -> Said:
     """For each slice of rows the likelihood's own tensors, and what all nets put out, [rows, draws, units]."""
     said: list[list[Tensor]] = [[] for _ in slices]
     own: Tensors = {}
@@ -154,13 +191,32 @@ def _outputs(
         yield own, torch.cat(outputs, 1)
 
 
-def _reduced(
-    output: Output, method: Method, said: Iterable[tuple[Tensors, Tensor]], first_row: int = 0
-) -> Iterator[Prediction]:
+def _reduced(output: Output, method: Method, said: Said) -> Prediction:
+    return join([of_draws(output, own, outputs, method) for own, outputs in _finite(said)])
+
+
+def _each(output: Output, method: Method, said: Said, *, samples: int) -> Drawn:
+    answers: list[Prediction] = []
+    draws: list[Tensor] = []
+    for own, outputs in _finite(said):
+        each = each_of_draws(output, own, outputs)
+        answers.append(of_each(output, own, each, method))
+        draws.append(each)
+    # A family whose draws are all equal gives one that stands for all.
+    return Drawn(join(answers), torch.cat(draws).expand(-1, samples, -1))
+
+
+def _finite(said: Said) -> Said:
+    """The same, as far as the outputs are numbers.
+
+    Raises:
+        InvalidInputs: the inputs of a row are so large that its outputs are not.
+    """
+    first_row = 0
     for own, outputs in said:
         _check_finite(outputs, first_row, of="the net's outputs")
         first_row += len(outputs)
-        yield of_draws(output, own, outputs, method)
+        yield own, outputs
 
 
 def _check_finite(outputs: Tensor, first_row: int, *, of: str) -> None:

@@ -50,6 +50,17 @@ class GaussianPrediction:
 Prediction = CategoricalPrediction | GaussianPrediction
 
 
+@dataclass(frozen=True, eq=False)
+class Drawn:
+    """What drawn nets say together, and what each of them says: float64 on the CPU, [rows, draws, classes or dims].
+
+    draws are class probabilities, or means in label units; their mean over the draws is that of the prediction.
+    """
+
+    prediction: Prediction
+    draws: Tensor
+
+
 def join(answers: Sequence[Prediction]) -> Prediction:
     """The answers of one method as one, their rows in order."""
     first = answers[0]

@@ -24,11 +24,26 @@ PAIRED_CLASSES_MAX = 64
 
 def of_draws(output: Output, own: Tensors, outputs: Tensor, method: Method) -> Prediction:
     """What nets say together that put out [rows, nets, units]."""
+    return of_each(output, own, each_of_draws(output, own, outputs), method)
+
+
+def each_of_draws(output: Output, own: Tensors, outputs: Tensor) -> Tensor:
+    """What each net says that put out [rows, nets, units]: probabilities of the classes, or means in label units."""
     match output:
         case Categorical():
-            return _together(softmax(outputs), method)
+            return softmax(outputs)
         case Gaussian():
-            each = likelihoods.location_of(_double(own), outputs)
+            return likelihoods.location_of(_double(own), outputs)
+        case _:
+            assert_never(output)
+
+
+def of_each(output: Output, own: Tensors, each: Tensor, method: Method) -> Prediction:
+    """What nets say together that say this each, as from `each_of_draws`."""
+    match output:
+        case Categorical():
+            return _together(each, method)
+        case Gaussian():
             mean = each.mean(1)
             return _gaussian(output, own, Moment(mean, (each - mean.unsqueeze(1)).square_().mean(1)), method)
         case _:

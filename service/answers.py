@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from collections.abc import Callable
+from typing import NamedTuple, assert_never
 
 import torch
 from pydantic_core import to_json
 
-from bayes import Categorical, CategoricalPrediction, GaussianPrediction, Prediction
+from bayes import Categorical, CategoricalPrediction, Drawn, GaussianPrediction, Prediction
 from service.known import Known
 from service.loaded import Chosen
 from store.values import Resolved
 
 
+class Written(NamedTuple):
+    """An answer of another form than the JSON of /v1; `json_length`: of the JSON that begins it, if more follows."""
+
+    body: bytes
+    json_length: int | None = None
+
+
+Answered = bytes | Written
+Write = Callable[[Resolved, Prediction | Drawn], Written]
+
+
 def answer_of(
-    resolved: Resolved, known: Known, chosen: Chosen, prediction: Prediction, *, level: float | None, is_instead: bool
+    resolved: Resolved,
+    known: Known,
+    chosen: Chosen,
+    prediction: Prediction,
+    *,
+    level: float | None,
+    is_instead: bool,
+    rows: str = "outputs",
 ) -> bytes:
-    """The JSON of a `PredictionResource`; `is_instead`: moments were asked for, and could not be had."""
+    """The JSON of a `PredictionResource`; `is_instead`: moments were asked for, and could not be had.
+
+    `rows` is the name of the list that has an answer for each row.
+    """
     output = known.model.output
     names = output.names if isinstance(output, Categorical) else None
     return to_json(
@@ -29,7 +51,7 @@ def answer_of(
             "seed": chosen.seed,
             **({"instead_of": "moments", "because": known.obstacle} if is_instead else {}),
             **({} if level is None else {"interval": level}),
-            "outputs": _outputs(prediction, names, level),
+            rows: _outputs(prediction, names, level),
         }
     )
 

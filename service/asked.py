@@ -108,6 +108,18 @@ def rows_answered_max(known: Known, settings: Settings) -> int:
     return max(1, min(settings.rows_predict_max, settings.numbers_predict_max // _numbers_of_a_row(known.model.output)))
 
 
+def rows_drawn_max(known: Known, settings: Settings, draws: int) -> int:
+    """How many rows are predicted at once where the answer has what each of so many draws says of them.
+
+    Raises:
+        SamplesTooMany: what all of them say of one row is more than an answer may have.
+    """
+    units = known.model.output.units
+    if draws > (draws_max := max(1, settings.numbers_predict_max // units)):
+        raise SamplesTooMany(samples=draws, samples_max=draws_max)
+    return max(1, min(rows_answered_max(known, settings), settings.numbers_predict_max // (draws * units)))
+
+
 def _numbers_of_a_row(output: Output) -> int:
     return output.units if isinstance(output, Categorical) else len(ARRAYS_OF_NUMBERS) * output.units
 

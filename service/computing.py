@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from bayes import InvalidInputs, Posterior, Prediction, Ready, ask, predict
+from bayes import Drawn, Draws, InvalidInputs, Posterior, Prediction, Ready, ask, ask_each, predict, predict_each
 from bayes.prediction import rows_of
-from service.answers import answer_of
+from service.answers import Answered, Write, answer_of
 from service.bodies import Array
 from service.gathering import Waiting
 from service.known import Known
@@ -44,6 +44,10 @@ class Asked:
     """True where the ensemble stands for moments that cannot be had."""
     is_kept: bool = False
     """True where the inputs are to be kept for later labels."""
+    is_each: bool = False
+    """True where what each drawn net says is asked for too; such a request is not shared with others."""
+    write: Write | None = None
+    """What makes the answer of the prediction, where that is not the JSON of a `PredictionResource`."""
 
 
 class Computing:
@@ -64,7 +68,9 @@ class Computing:
         self._remember = remember
         self._clock = clock
 
-    def answer(self, question: Question, waiting: Sequence[Waiting[Asked, bytes]]) -> Sequence[bytes | BaseException]:
+    def answer(
+        self, question: Question, waiting: Sequence[Waiting[Asked, Answered]]
+    ) -> Sequence[Answered | BaseException]:
         """An answer, or why there is none, for each.
 
         All are of the version that answers at this moment, after all of them were asked.
@@ -91,26 +97,17 @@ class Computing:
         resolved: Resolved,
         using: Ready | Posterior,
         question: Question,
-        waiting: Sequence[Waiting[Asked, bytes]],
-    ) -> Sequence[bytes | BaseException]:
+        waiting: Sequence[Waiting[Asked, Answered]],
+    ) -> Sequence[Answered | BaseException]:
         said = self._said(using, question, waiting)
         return [
-            one
-            if isinstance(one, BaseException)
-            else answer_of(
-                resolved,
-                question.known,
-                question.chosen,
-                one,
-                level=asked.item.level,
-                is_instead=asked.item.is_instead,
-            )
+            one if isinstance(one, BaseException) else _written(resolved, question, asked.item, one)
             for asked, one in zip(waiting, said, strict=True)
         ]
 
     def _said(
-        self, using: Ready | Posterior, question: Question, waiting: Sequence[Waiting[Asked, bytes]]
-    ) -> list[Prediction | BaseException]:
+        self, using: Ready | Posterior, question: Question, waiting: Sequence[Waiting[Asked, Answered]]
+    ) -> list[Prediction | Drawn | BaseException]:
         """What each request's rows get: computed together where that is known to change no byte, else by itself."""
         rows = sum(len(asked.item.rows) for asked in waiting)
         steady = question.known.is_steady
@@ -131,8 +128,8 @@ class Computing:
         return alone
 
     def _alone(
-        self, using: Ready | Posterior, question: Question, asked: Waiting[Asked, bytes]
-    ) -> Prediction | BaseException:
+        self, using: Ready | Posterior, question: Question, asked: Waiting[Asked, Answered]
+    ) -> Prediction | Drawn | BaseException:
         def check() -> None:
             self._must_go_on()
             if self._clock() > asked.until:
@@ -140,6 +137,8 @@ class Computing:
 
         rows, chosen = torch.from_numpy(asked.item.rows), question.chosen
         try:
+            if asked.item.is_each:
+                return _each(using, rows, chosen, check)
             if isinstance(using, Posterior):
                 return predict(using, rows, method=chosen.method, samples=chosen.samples, seed=chosen.seed, check=check)
             return ask(using, rows, check=check)
@@ -149,12 +148,28 @@ class Computing:
             return error
 
 
+def _each(using: Ready | Posterior, rows: torch.Tensor, chosen: Chosen, check: Callable[[], None]) -> Drawn:
+    """What drawn nets say together and each, or the one of the mean weights."""
+    if isinstance(using, Posterior):
+        return predict_each(using, rows, samples=chosen.samples, seed=chosen.seed, check=check)
+    assert isinstance(using, Draws)
+    return ask_each(using, rows, samples=chosen.samples or 1, check=check)
+
+
+def _written(resolved: Resolved, question: Question, asked: Asked, said: Prediction | Drawn) -> Answered:
+    if asked.write is not None:
+        return asked.write(resolved, said)
+    assert not isinstance(said, Drawn)
+    known, chosen = question.known, question.chosen
+    return answer_of(resolved, known, chosen, said, level=asked.level, is_instead=asked.is_instead)
+
+
 def _split(together: Prediction, rows: Sequence[int]) -> list[Prediction]:
     ends = np.cumsum(rows).tolist()
     return [rows_of(together, slice(end - count, end)) for end, count in zip(ends, rows, strict=True)]
 
 
-def _is_same(one: Prediction, other: Prediction | BaseException) -> bool:
+def _is_same(one: Prediction, other: Prediction | Drawn | BaseException) -> bool:
     if isinstance(other, BaseException):
         return False
     parts = {name: part for name, part in vars(one).items() if isinstance(part, torch.Tensor)}

@@ -10,6 +10,7 @@ from anyio import CapacityLimiter
 from sqlalchemy import Engine
 
 from service.accepting import Accepting
+from service.answers import Answered
 from service.at_once import AtOnce
 from service.bodies_at_once import Bodies
 from service.computing import Asked, Computing, Question
@@ -67,7 +68,7 @@ class House:
     keys: Keys
     known_keys: KnownKeys
     accepting: Accepting
-    predicting: AtOnce[Question, Asked, bytes]
+    predicting: AtOnce[Question, Asked, Answered]
     kept: KeptPredictions
     keeping: Keeping
     labeling: Labeling

@@ -33,11 +33,17 @@ OF_MODELS = (
         "list_forgets",
         "get_metrics",
         "list_branches",
+        "get_model_metadata",
+        "is_model_ready",
+        "infer",
     ),
 )
 """Calls that need no more than the name of a model, and perhaps a body; not the one whose answer has no end."""
 
-OF_VERSIONS = ("get_version", "predict_with_version", "download_posterior", "export_version")
+OF_VERSIONS = (
+    *("get_version", "predict_with_version", "download_posterior", "export_version"),
+    *("get_model_metadata_of_version", "is_model_version_ready", "infer_with_version"),
+)
 CALIBRATION = ("get_calibration", "calibrate")
 OF_ALIASES = ("get_alias", "get_alias_history")
 
@@ -86,6 +92,19 @@ LEADS = (
         (200,),
         ("compare_versions", "compare_predictions"),
         VERSION | {"other": "$response.body#/version"},
+    ),
+    Leads("get_model_metadata", (200,), ("infer",), NAMED),
+    Leads(
+        "get_model_metadata",
+        (200,),
+        ("infer_with_version",),
+        NAMED | {"version": "$response.body#/versions/0"},
+    ),
+    Leads(
+        "infer",
+        (200,),
+        ("get_version", "infer_with_version"),
+        {"model": "$response.body#/model_name", "version": "$response.body#/model_version"},
     ),
     Leads("list_aliases", (200,), OF_ALIASES, ASKED | {"alias": "$response.body#/aliases/0/alias"}),
     Leads("move_alias", (200,), (*OF_ALIASES, "remove_alias"), ALIAS),

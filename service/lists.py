@@ -16,7 +16,7 @@ from service.schemas import AXES_MAX, BatchBody, ComparisonBody, Encoded, Predic
 
 OfRows = TypeVar("OfRows", BatchBody, PredictionBody, ComparisonBody)
 
-JSON_NAMES = {bool: "booleans", str: "strings", type(None): "null", dict: "objects"}
+JSON_NAMES = {bool: "booleans", str: "strings", type(None): "null", dict: "objects", int: "numbers", float: "numbers"}
 
 
 class NoArrayError(Exception):
@@ -41,8 +41,10 @@ def expecting(body: type[OfRows], axes: int, dtype: Dtype) -> type[OfRows]:
     return create_model(body.__name__, __base__=body, inputs=(inputs, ...))
 
 
-def array_of_lists(nested: list[Any]) -> NDArray[Any]:
+def array_of_lists(nested: list[Any], *, of_booleans: bool = False) -> NDArray[Any]:
     """int64 where all numbers are whole and fit, else float64, where a number beyond float64 is infinite.
+
+    Of booleans it is uint8, 0 or 1.
 
     Looks at every node once, level by level, so that no shape of the lists makes it slow.
 
@@ -60,8 +62,10 @@ def array_of_lists(nested: list[Any]) -> NDArray[Any]:
         level = list(chain.from_iterable(level))
     if list in kinds:
         raise NoArrayError(f"lists beside other values at depth {len(shape) - 1}")
-    if others := kinds - {int, float}:
-        raise NotNumbersError(" and ".join(sorted(JSON_NAMES[kind] for kind in others)))
+    if others := kinds - ({bool} if of_booleans else {int, float}):
+        raise NotNumbersError(" and ".join(sorted({JSON_NAMES[kind] for kind in others})))
+    if of_booleans:
+        return np.array(level, np.uint8).reshape(shape)
     return _numbers(level, is_whole=kinds == {int}).reshape(shape)
 
 

@@ -18,6 +18,7 @@ OPEN: frozenset[Scope] = frozenset()
 """For probes, and for the pages of the console, which know nothing yet: nobody is asked for a key."""
 
 MODEL = "/v1/models/{model}"
+INFERENCE = "/v2/models/{model}"
 NEEDS: dict[str, frozenset[Scope]] = {
     "GET /livez": OPEN,
     "GET /readyz": OPEN,
@@ -77,6 +78,15 @@ NEEDS: dict[str, frozenset[Scope]] = {
     f"GET {MODEL}/webhooks": ADMIN,
     f"GET {MODEL}/webhooks/{{webhook}}": ADMIN,
     f"DELETE {MODEL}/webhooks/{{webhook}}": ADMIN,
+    "GET /v2": ANY,
+    "GET /v2/health/live": OPEN,
+    "GET /v2/health/ready": OPEN,
+    f"GET {INFERENCE}": ANY,
+    f"GET {INFERENCE}/ready": ANY,
+    f"GET {INFERENCE}/versions/{{version}}": ANY,
+    f"GET {INFERENCE}/versions/{{version}}/ready": ANY,
+    f"POST {INFERENCE}/infer": PREDICT,
+    f"POST {INFERENCE}/versions/{{version}}/infer": PREDICT,
     "POST /v1/keys": ADMIN,
     "GET /v1/keys": ADMIN,
     "DELETE /v1/keys/{name}": ADMIN,

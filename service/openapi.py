@@ -11,11 +11,12 @@ from pydantic.json_schema import models_json_schema
 
 from service.description import ModelBody
 from service.encodings import HEADER_LENGTH, Encoding
+from service.inference.schemas import InferenceRequest
 from service.label_bodies import LabelsBody
 from service.links import link
 from service.needs import need_of
 from service.parameters import tidy_parameters
-from service.problems import ProblemBody
+from service.problem_forms import InferenceErrorBody, InvocationErrorBody, ProblemBody
 from service.requests import BYTES, JSON, SAFETENSORS, ZIP
 from service.schemas import (
     AliasBody,
@@ -46,7 +47,10 @@ READ_RAW: tuple[type[BaseModel], ...] = (
     KeyBody,
     LabelsBody,
     WebhookBody,
+    InferenceRequest,
     ProblemBody,
+    InferenceErrorBody,
+    InvocationErrorBody,
 )
 """Schemas that FastAPI does not see, because the service reads these bodies itself."""
 

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
+from service.answers import Answered
 from service.asked import (
     Patience,
     Target,
@@ -146,7 +147,7 @@ async def predict_small(
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The same for a few rows in the query; the ETag names the version, the way and the inputs. Nothing is kept."""
-    raw, known = inputs.encode(), await _known(house, model)
+    raw, known = inputs.encode(), await known_of(house, model)
     resolved = await run_in_threadpool(house.resolver.resolve, model, version=target.version, alias=target.alias)
 
     def reading() -> tuple[Question, Asked]:
@@ -171,7 +172,7 @@ async def _answer(house: House, question: Question, asked: Asked, patience: floa
 async def _read_body(
     house: House, model: str, target: Target, way: Way, *, kind: BodyKind, raw: bytes
 ) -> tuple[Question, Asked]:
-    known = await _known(house, model)
+    known = await known_of(house, model)
     return await _read(house, kind, raw, partial(read, house, known, (model, target), way, kind=kind, raw=raw))
 
 
@@ -189,7 +190,12 @@ def _lists(raw: bytes) -> list[Any]:
         raise JsonInvalid(reason=f"inputs: {error.errors()[0]['msg']}") from None
 
 
-async def _known(house: House, model: str) -> Known:
+async def known_of(house: House, model: str) -> Known:
+    """The model.
+
+    Raises:
+        ModelNotFound: there is none of this name.
+    """
     at_hand = house.known.at_hand(model)
     return at_hand if at_hand is not None else await run_in_threadpool(house.known.find, model)
 
@@ -216,16 +222,34 @@ def _asked(
     """What is asked of which posterior, as far as it can be said before that is known."""
     (name, target), settings = asked_of, house.settings
     rows = inputs_of(posted, of=known.model.input, rows_max=rows_answered_max(known, settings))
-    level, chosen = way.level(known.model.output), way.chosen(known, settings)
-    in_turn = chosen.samples is not None and chosen.samples > draws_held_max(known, settings)
-    question = Question(known, name, target.version, target.alias, chosen, in_turn)
-    return question, Asked(rows, level, way.is_instead(chosen), known.keeps if way.keep is None else way.keep)
+    level, question = way.level(known.model.output), question_of(house, known, name, target, way=way)
+    is_kept = known.keeps if way.keep is None else way.keep
+    return question, Asked(rows, level, way.is_instead(question.chosen), is_kept)
+
+
+def question_of(house: House, known: Known, name: str, target: Target, *, way: Way) -> Question:
+    """What is asked, but for the rows.
+
+    Raises:
+        SamplesTooMany: an ensemble of so many draws cannot be had.
+    """
+    chosen = way.chosen(known, house.settings)
+    in_turn = chosen.samples is not None and chosen.samples > draws_held_max(known, house.settings)
+    return Question(known, name, target.version, target.alias, chosen, in_turn)
 
 
 async def answer_bytes(house: House, question: Question, asked: Asked, patience: float) -> bytes:
     """The JSON that answers."""
+    answer = await answered(house, question, asked, patience)
+    assert isinstance(answer, bytes)
+    return answer
+
+
+async def answered(house: House, question: Question, asked: Asked, patience: float) -> Answered:
+    """The answer, in the form that is asked for."""
     is_small = len(asked.rows) <= ROWS_SHARED_MAX and question.known.model.network.is_chain and not question.in_turn
-    return await house.predicting.ask(question, asked, is_shared=is_small, nbytes=asked.rows.nbytes, seconds=patience)
+    is_shared, nbytes = is_small and not asked.is_each, asked.rows.nbytes
+    return await house.predicting.ask(question, asked, is_shared=is_shared, nbytes=nbytes, seconds=patience)
 
 
 async def kept_answer(house: House, question: Question, asked: Asked, patience: float, *, predicted_by: str) -> bytes:

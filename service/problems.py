@@ -1,4 +1,4 @@
-"""Every error leaves the service as RFC 9457 `application/problem+json` with a stable `code`."""
+"""Every error leaves the service as a problem with a stable code, in the form that belongs to its path."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from service.faults import DETAIL_MAX, FAULTS_MAX, faults_of, in_words, shortened
+from service.faults import faults_of, in_words
+from service.problem_forms import AS_PROBLEM, Form, form_at
 from service.rejected import (
     BodyTooLarge,
     Internal,
@@ -29,15 +29,12 @@ from service.rejected import (
     PredictionLate,
     QueryInvalid,
     RateLimited,
-    Rejected,
     RequestInvalid,
     Unavailable,
 )
 from store.engine import DATABASE_DOWN, sign_of
 from store.errors import BlobBuried, BlobStoreError, Problem
 
-MEDIA_TYPE = "application/problem+json"
-TYPE_PREFIX = "urn:posterity:problem:"
 REQUEST_ID = "X-Request-Id"
 OF_LOAD = (Overloaded, PredictionLate)
 GONE = 499
@@ -46,47 +43,14 @@ GONE = 499
 logger = logging.getLogger("posterity.service")
 
 
-class FaultBody(BaseModel):
-    where: str = Field(examples=["labels[7]"])
-    message: str = Field(examples=["is 12, the model has classes 0 to 9"])
-
-
-class ProblemBody(BaseModel):
-    """What went wrong (RFC 9457). Programs branch on `code`, people read `detail`."""
-
-    type: str = Field(description="`code` as a URI.", examples=[f"{TYPE_PREFIX}model-not-found"])
-    title: str = Field(description="The kind of problem, the same text every time.", examples=["No such model"])
-    status: int = Field(examples=[404])
-    detail: str = Field(description="What happened, to which thing, and what to do next.")
-    instance: str = Field(description="The path that was asked.", examples=["/v1/models/digits"])
-    code: str = Field(description="Stable name of the kind of problem.", examples=["model-not-found"])
-    errors: list[FaultBody] | None = Field(
-        None, description=f"What is wrong where, of at most {FAULTS_MAX} things; `detail` counts the others."
-    )
-
-
 def respond(problem: Problem, instance: str, headers: dict[str, str] | None = None) -> JSONResponse:
     """The problem as an answer; a 5xx is also in the log, as an error unless there was only too much to do."""
     if problem.status >= 500:
         level = logging.WARNING if isinstance(problem, OF_LOAD) else logging.ERROR
         logger.log(level, "%s at %s: %s", problem.code, instance, problem)
-    said = dict(headers or {}) | headers_of(problem)
-    return JSONResponse(body_of(problem, instance), problem.status, said, MEDIA_TYPE)
-
-
-def body_of(problem: Problem, instance: str) -> dict[str, object]:
-    """The problem as RFC 9457 has it."""
-    body: dict[str, object] = {
-        "type": f"{TYPE_PREFIX}{problem.code}",
-        "title": problem.title,
-        "status": problem.status,
-        "detail": shortened(str(problem), DETAIL_MAX),
-        "instance": instance,
-        "code": problem.code,
-    }
-    if isinstance(problem, Rejected) and problem.faults:
-        body["errors"] = [{"where": fault.where, "message": fault.message} for fault in problem.faults]
-    return body
+    form = form_at(instance)
+    said = dict(headers or {}) | headers_of(problem) | form.headers(problem.code)
+    return JSONResponse(form.body(problem, instance), problem.status, said, form.media_type)
 
 
 def headers_of(problem: Problem) -> dict[str, str]:
@@ -99,13 +63,15 @@ def headers_of(problem: Problem) -> dict[str, str]:
 
 def as_bytes(problem: Problem, instance: str, *, request_id: str) -> bytes:
     """The problem as the last answer on a connection, for where no application is there to send it."""
-    body = json.dumps(body_of(problem, instance)).encode()
+    form = form_at(instance)
+    body = json.dumps(form.body(problem, instance)).encode()
     headers = {
-        "Content-Type": MEDIA_TYPE,
+        "Content-Type": form.media_type,
         "Content-Length": str(len(body)),
         REQUEST_ID: request_id,
         "X-Content-Type-Options": "nosniff",
         **headers_of(problem),
+        **form.headers(problem.code),
         "Connection": "close",
     }
     lines = [
@@ -166,11 +132,14 @@ def install(app: FastAPI) -> None:
 
 
 def declared(
-    *problems: type[Problem], also: dict[int | str, dict[str, Any]] | None = None, is_open: bool = False
+    *problems: type[Problem],
+    also: dict[int | str, dict[str, Any]] | None = None,
+    is_open: bool = False,
+    form: Form = AS_PROBLEM,
 ) -> dict[int | str, dict[str, Any]]:
     """These problems as OpenAPI responses, one per status, each code with its example; and the other responses.
 
-    `is_open` says that nobody is asked for a key.
+    `is_open` says that nobody is asked for a key, `form` in which form the call tells of problems.
     """
     by_status: dict[int, list[type[Problem]]] = {}
     always: tuple[type[Problem], ...] = (QueryInvalid, Unavailable, Internal)
@@ -178,7 +147,7 @@ def declared(
     for problem in dict.fromkeys(problems + at_the_door + always):
         by_status.setdefault(problem.status, []).append(problem)
     responses: dict[int | str, dict[str, Any]] = also or {}
-    return responses | {status: _declared(kinds) for status, kinds in sorted(by_status.items())}
+    return responses | {status: _declared(kinds, form) for status, kinds in sorted(by_status.items())}
 
 
 def _methods_at(request: Request) -> set[str]:
@@ -204,22 +173,13 @@ def _from_validation(error: RequestValidationError, request: Request) -> Problem
     return QueryInvalid(faults=faults, reason=in_words(faults, found=len(errors)))
 
 
-def _declared(kinds: list[type[Problem]]) -> dict[str, Any]:
-    examples = {
-        kind.code: {
-            "summary": kind.title,
-            "value": {
-                "type": f"{TYPE_PREFIX}{kind.code}",
-                "title": kind.title,
-                "status": kind.status,
-                "detail": kind.message,
-                "instance": "/v1/…",
-                "code": kind.code,
-            },
-        }
-        for kind in kinds
-    }
-    return {
+def _declared(kinds: list[type[Problem]], form: Form) -> dict[str, Any]:
+    examples = {kind.code: {"summary": kind.title, "value": form.example(kind)} for kind in kinds}
+    schema = {"$ref": f"#/components/schemas/{form.schema.__name__}"}
+    response = {
         "description": " or ".join(f"`{kind.code}`" for kind in kinds),
-        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemBody"}, "examples": examples}},
+        "content": {form.media_type: {"schema": schema, "examples": examples}},
     }
+    codes = {"type": "string", "enum": [kind.code for kind in kinds]}
+    headers = {name: {"schema": codes, "description": "Which problem it is."} for name in form.headers("")}
+    return response | ({"headers": headers} if headers else {})

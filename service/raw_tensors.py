@@ -27,6 +27,8 @@ DTYPES: dict[Datatype, np.dtype[np.generic]] = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
+HELD = DTYPES | {"BOOL": np.dtype("<u1"), "BF16": np.dtype("<u2")}
+"""How numpy holds the bytes of all types; a BF16 is the upper half of a float32."""
 
 
 def split(raw: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
@@ -60,10 +62,20 @@ def tensors_in(
             raise invalid_body(where, "is described twice")
         if end > len(view):
             raise invalid_body(where, f"ends at byte {end} of {len(view)} bytes of tensors")
-        dtype, data_of_it = DTYPES[tensor.datatype], view[start:end]
-        tensors[tensor.name] = filled(data_of_it, dtype, tensor.shape, where=where, holder="binary_data_size")
+        dtype, data_of_it = HELD[tensor.datatype], view[start:end]
+        held = filled(data_of_it, dtype, tensor.shape, where=where, holder="binary_data_size")
+        tensors[tensor.name] = _meant(held, tensor.datatype, where)
         start = end
     if start < len(view):
         raise invalid_body("body", f"has {len(view) - start} bytes behind the last tensor")
     must_be_these(tensors, required=required, optional=optional)
     return tensors
+
+
+def _meant(held: Array, datatype: Datatype, where: str) -> Array:
+    """The numbers of this type that the bytes stand for."""
+    if datatype == "BF16":
+        return (held.astype(np.uint32) << 16).view(np.float32)
+    if datatype == "BOOL" and held.size and held.max() > 1:
+        raise invalid_body(where, f"holds the byte {held.max()}, and a BOOL is 0 or 1")
+    return held

@@ -105,16 +105,25 @@ def media_type(request: Request, *accepted: str) -> str:
     Raises:
         MediaTypeUnsupported: it is another, or the request does not say; or the body is compressed.
     """
-    coding = request.headers.get("content-encoding", "identity").strip().lower()
-    if coding != "identity":
-        found = f"Content-Encoding: {coding[:100]}"
-        raise MediaTypeUnsupported(accepted=f"{' or '.join(accepted)}, not compressed", found=found)
+    must_be_plain(request, *accepted)
     found = request.headers.get("content-type", "nothing")
     plain = found.partition(";")[0].strip().lower()
     charset = CHARSET.search(found)
     if plain not in accepted or (plain == JSON and charset and charset[1].lower() != "utf-8"):
         raise MediaTypeUnsupported(accepted=" or ".join(accepted), found=f"Content-Type: {found[:100]}")
     return plain
+
+
+def must_be_plain(request: Request, *accepted: str) -> None:
+    """Nothing happens where the body is not compressed.
+
+    Raises:
+        MediaTypeUnsupported: it is.
+    """
+    coding = request.headers.get("content-encoding", "identity").strip().lower()
+    if coding != "identity":
+        found = f"Content-Encoding: {coding[:100]}"
+        raise MediaTypeUnsupported(accepted=f"{' or '.join(accepted)}, not compressed", found=found)
 
 
 RawBody = Annotated[bytes, Depends(_raw_body)]

@@ -21,7 +21,9 @@ Reason = Annotated[
     str, Field(max_length=1000, pattern=r"^[^\x00]*$", description="Why; kept in the history of the alias.")
 ]
 Side = Annotated[int, Field(ge=0, le=SIDE_MAX)]
-Datatype = Literal["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64"]
+Whole = Literal["UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64"]
+Datatype = Literal[Whole, "BOOL", "FP16", "BF16", "FP32", "FP64"]
+"""The types of numbers of the Open Inference Protocol, and BOOL, which is 0 or 1."""
 Shape = Annotated[list[Side], Field(max_length=AXES_MAX)]
 Method = Literal["moments", "ensemble", "mean"]
 METHOD_NAMES: tuple[Method, ...] = get_args(Method)
@@ -91,8 +93,8 @@ class KeyBody(Body):
     expires_at: AwareDatetime | None = Field(None, description="Absent: it counts until it is revoked.")
 
 
-class WayBody(Body):
-    """How to predict, and whether to keep it."""
+class DrawsBody(Body):
+    """How to predict."""
 
     samples: int | None = Field(None, ge=1, description="Weight draws the prediction is averaged over.")
     seed: int | None = Field(None, ge=0, le=SEED_MAX, description="Which draws; the same seed, the same answer.")
@@ -100,6 +102,11 @@ class WayBody(Body):
     interval: float | None = Field(
         None, gt=0, lt=1, description="Probability that an interval holds its number; absent: 0.9. Not for classes."
     )
+
+
+class WayBody(DrawsBody):
+    """How to predict, and whether to keep it."""
+
     keep: bool | None = Field(None, description=KEEP)
 
 

@@ -150,6 +150,13 @@ class History:
         with self.engine.begin() as connection:
             return _page(connection, find_model(connection, name), after, limit)
 
+    def version_numbers(self, name: str) -> list[int]:
+        """The numbers of all versions of the model."""
+        with self.engine.begin() as connection:
+            model = find_model(connection, name)
+            query = select(versions.c.number).where(versions.c.model_id == model.id).order_by(versions.c.number)
+            return list(connection.execute(query).scalars())
+
     def version_facts(self, name: str, number: int) -> VersionFacts:
         """The version, and all that is told of it."""
         with self.engine.begin() as connection:

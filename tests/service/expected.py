@@ -18,6 +18,23 @@ def all_problems() -> list[type[Problem]]:
     return sorted(kinds, key=lambda kind: kind.code)
 
 
+def code_of(answer: httpx.Response) -> str:
+    """The code of the refusal, in whichever form the call tells of it."""
+    return str(answer.headers["Posterity-Code"] if "Posterity-Code" in answer.headers else answer.json()["code"])
+
+
+def expect_error(answer: httpx.Response, code: str) -> str:
+    """The answer is the problem with this code, as the Open Inference Protocol has it; its text."""
+    kind = next(kind for kind in all_problems() if kind.code == code)
+    body = dict(answer.json())
+    assert answer.headers["Content-Type"] == "application/json"
+    assert (answer.status_code, answer.headers["Posterity-Code"]) == (kind.status, code), body
+    assert body.keys() == {"error"}
+    assert body["error"].strip()
+    assert "{reason}" not in body["error"]
+    return str(body["error"])
+
+
 def expect_problem(answer: httpx.Response, code: str) -> Json:
     """The answer is the problem with this code, as its class declares it."""
     kind = next(kind for kind in all_problems() if kind.code == code)

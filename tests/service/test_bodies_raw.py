@@ -61,6 +61,14 @@ def test_the_types_are_those_of_the_protocol_and_as_wide_as_their_names_say() ->
         assert datatype.endswith(str(8 * dtype.itemsize))
 
 
+def test_booleans_are_0_and_1_and_a_bf16_is_the_upper_half_of_a_float32() -> None:
+    truths, _ = inputs(raw_of({"inputs": [tensor(datatype="BOOL", size=2)]}, b"\0\1"))
+    numbers, _ = inputs(raw_of({"inputs": [tensor(datatype="BF16", size=4)]}, b"\x80\x3f\x20\xc0"))
+
+    assert truths.tolist() == [[0, 1]]
+    assert numbers.tolist() == [[1, -2.5]]
+
+
 def test_the_tensor_is_a_view_of_the_body_where_it_lies_aligned() -> None:
     described = json.dumps({"inputs": [tensor(datatype="UINT8", size=2)]}).encode()
     body = described + b"\x01\x02"
@@ -141,9 +149,9 @@ REFUSED: list[tuple[object, bytes, type[Rejected], str]] = [
     ({"inputs": [tensor(size=2**40)]}, DATA, BodyInvalid, "x ends at byte 1099511627776 of 8"),
     ({"inputs": [tensor()]}, DATA[:-1], BodyInvalid, "x ends at byte 8 of 7"),
     ({"inputs": [tensor()]}, DATA + b"\0", BodyInvalid, "1 bytes behind the last tensor"),
-    ({"inputs": [tensor(datatype="BOOL", size=2)]}, b"\0\0", BodyInvalid, "inputs.0.datatype: "),
+    ({"inputs": [tensor(datatype="BOOL", size=2)]}, b"\0\2", BodyInvalid, "x holds the byte 2, and a BOOL is 0 or 1"),
     ({"inputs": [tensor(datatype="BYTES")]}, DATA, BodyInvalid, "inputs.0.datatype: "),
-    ({"inputs": [tensor(datatype="BF16", size=4)]}, DATA[:4], BodyInvalid, "inputs.0.datatype: "),
+    ({"inputs": [tensor(datatype="BF16")]}, DATA, BodyInvalid, "x of uint16 [1, 2] is 4 bytes, but"),
     ({"inputs": [tensor() | {"data": [1, 2]}]}, DATA, BodyInvalid, "inputs.0.data: Extra"),
     ({"inputs": [tensor() | {"parameters": {}}]}, DATA, BodyInvalid, "binary_data_size: Field required"),
     (HEAD, np.array([1, np.nan], "float32").tobytes(), InputNotFinite, "Row 0 of the inputs holds nan"),

@@ -14,6 +14,7 @@ import torch
 
 import bayes
 from service import computing
+from service.answers import Answered
 from service.computing import Asked, Computing, Question
 from service.gathering import Waiting
 from service.loaded import Chosen
@@ -27,7 +28,7 @@ ODD = MODELS["an mlp of odd sizes"]
 MOMENTS = Chosen("moments")
 SIZES = (1, 3, 1, 2, 1)
 
-Requests = list[Waiting[Asked, bytes]]
+Requests = list[Waiting[Asked, Answered]]
 
 
 @dataclass
@@ -97,7 +98,7 @@ def asked(loop: asyncio.AbstractEventLoop, described: Json, sizes: Sequence[int]
     ]
 
 
-def alone(of: Computing, about: Question, requests: Requests) -> list[bytes | BaseException]:
+def alone(of: Computing, about: Question, requests: Requests) -> list[Answered | BaseException]:
     return [of.answer(about, [one])[0] for one in requests]
 
 

@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import save
 
 from bayes import Ready
+from service.answers import Answered
 from service.computing import Asked, Computing, Question
 from service.gathering import Waiting
 from service.loaded import Chosen
@@ -91,8 +92,8 @@ def test_a_long_prediction_is_given_up_in_time_and_its_thread_stops_at_the_next_
     has_stopped, answer = threading.Event(), Computing.answer
 
     def computing(
-        self: Computing, question: Question, waiting: Sequence[Waiting[Asked, bytes]]
-    ) -> Sequence[bytes | BaseException]:
+        self: Computing, question: Question, waiting: Sequence[Waiting[Asked, Answered]]
+    ) -> Sequence[Answered | BaseException]:
         try:
             return answer(self, question, waiting)
         finally:

@@ -28,7 +28,10 @@ LINKS = sorted(
     for link in response.get("links", {}).values()
 )
 ROWS: Json = {"inputs": [[1, 2]], "labels": [0]}
+TENSORS: Json = {"inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP32", "data": [1, 2]}]}
 BODIES: dict[str, Json] = {
+    "infer": TENSORS,
+    "infer_with_version": TENSORS,
     "post_batch": ROWS,
     "predict": {"inputs": [[1, 2]], "keep": True},
     "predict_with_version": {"inputs": [[1, 2]]},

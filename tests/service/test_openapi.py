@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from service.app import create_app
-from service.problems import MEDIA_TYPE
+from service.problem_forms import form_at
 from service.rejected import IdempotencyKeyInvalid, IdempotencyKeyMissing
 from service.requests import key_of
 from store.settings import Settings
+from tests.service.expected import all_problems
 from tests.service.live import Live
 
 Json = dict[str, Any]
@@ -37,12 +38,17 @@ def test_an_operation_has_a_name_a_tag_a_description_and_its_problems_with_examp
     assert operation["tags"]
     assert operation["description"]
     problems = {status: response for status, response in operation["responses"].items() if int(status) >= 400}
+    form = form_at(call.partition(" ")[2])
+    kinds = {kind.code: kind for kind in all_problems()}
     assert {"500", "503"} <= problems.keys()
     for status, response in problems.items():
-        content = response["content"][MEDIA_TYPE]
-        assert content["schema"] == {"$ref": "#/components/schemas/ProblemBody"}
+        content = response["content"][form.media_type]
+        assert content["schema"] == {"$ref": f"#/components/schemas/{form.schema.__name__}"}
+        assert {str(kinds[code].status) for code in content["examples"]} == {status}
         for code, example in content["examples"].items():
-            assert (example["value"]["code"], str(example["value"]["status"])) == (code, status)
+            assert example["value"] == form.example(kinds[code])
+        if "code" not in form.schema.model_fields:
+            assert response["headers"]["Posterity-Code"]["schema"]["enum"] == list(content["examples"])
 
 
 @pytest.mark.parametrize(("call", "operation"), OPERATIONS, ids=[call for call, _ in OPERATIONS])
@@ -60,7 +66,7 @@ def test_a_body_has_a_schema_and_examples() -> None:
 
     assert set(blob) == {"application/x-safetensors", "application/octet-stream"}
     assert set(bodies.pop("POST /v1/imports")["content"]) == {"application/zip", "application/octet-stream"}
-    assert len(bodies) == 16
+    assert len(bodies) == 18
     for body in bodies.values():
         as_json = body["content"]["application/json"]
         assert as_json["schema"]["$ref"].removeprefix("#/components/schemas/") in DOCUMENT["components"]["schemas"]

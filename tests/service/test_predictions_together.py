@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from service.answers import Answered
 from service.computing import Asked as Rows
 from service.computing import Computing, Question
 from service.gathering import Waiting
@@ -30,8 +31,8 @@ def calls() -> Iterator[list[int]]:
     answer = Computing.answer
 
     def counting(
-        self: Computing, question: Question, waiting: Sequence[Waiting[Rows, bytes]]
-    ) -> Sequence[bytes | BaseException]:
+        self: Computing, question: Question, waiting: Sequence[Waiting[Rows, Answered]]
+    ) -> Sequence[Answered | BaseException]:
         found.append(len(waiting))
         return answer(self, question, waiting)
 

@@ -312,7 +312,13 @@ def test_a_request_that_cannot_be_answered_gets_a_problem_with_its_code(narrow: 
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1/models/a%00b", "/v1/models/" + "x" * 200, "/v1/models/m/versions/99999999999999999999", "/v1/models/", "/v2"],
+    [
+        "/v1/models/a%00b",
+        "/v1/models/" + "x" * 200,
+        "/v1/models/m/versions/99999999999999999999",
+        "/v1/models/",
+        "/v20",
+    ],
 )
 def test_a_path_that_cannot_name_anything_is_not_found(live: Live, path: str) -> None:
     expect_problem(live.client.get(path), "not-found")
