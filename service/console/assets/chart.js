@@ -96,8 +96,8 @@ function drawBars(plot, series) {
   const { ctx } = plot;
   ctx.save();
   ctx.lineWidth = devicePixelRatio;
-  for (const [index, { low, high, isDots, colour: own }] of series.entries()) {
-    if (!isDots || !low) continue;
+  for (const [index, { low, high, isDots, hasBars = isDots, colour: own }] of series.entries()) {
+    if (!hasBars || !low) continue;
     ctx.strokeStyle = `${colour(own ?? `--series-${(index % 4) + 1}`)}88`;
     ctx.beginPath();
     for (const [at, bottom] of low.entries()) {
@@ -123,6 +123,7 @@ function drawMarks(plot, marks) {
   ctx.strokeStyle = ctx.fillStyle = colour("--ink-soft");
   ctx.font = `${11 * devicePixelRatio}px system-ui`;
   ctx.setLineDash([3 * devicePixelRatio, 3 * devicePixelRatio]);
+  let free = -Infinity;
   for (const { at, word } of marks) {
     const left = plot.valToPos(at, "x", true);
     const isNearEnd = left + ctx.measureText(word).width + 8 * devicePixelRatio > bbox.left + bbox.width;
@@ -131,6 +132,9 @@ function drawMarks(plot, marks) {
     ctx.moveTo(left, bbox.top);
     ctx.lineTo(left, bbox.top + bbox.height);
     ctx.stroke();
+    // Where marks are dense, a word that would cover the one before is left out; the line stays.
+    if (left < free) continue;
+    free = left + ctx.measureText(word).width + 12 * devicePixelRatio;
     ctx.fillText(word, left + (isNearEnd ? -4 : 4) * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
   }
   ctx.restore();

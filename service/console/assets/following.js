@@ -2,7 +2,7 @@
 
 import { useCallback, useEffect, useId, useRef, useState } from "preact/hooks";
 import { of, get } from "./api.js";
-import { Told, html } from "./ui.js";
+import { Told, html, to } from "./ui.js";
 
 const PAUSE_MILLISECONDS = 300;
 
@@ -94,4 +94,9 @@ export function Pager({ pages, first, newest, word, size }) {
     <button type="button" class="plain" disabled=${first <= 1} onClick=${() => setUntil(first - 1)}>Earlier</button>
     ${until !== null && html`<button type="button" class="plain" onClick=${() => setUntil(null)}>Newest</button>`}
   </nav>`;
+}
+
+/** The model that a page within it is about. */
+export function Crumbs({ model, here }) {
+  return html`<nav class="crumbs small" aria-label="Where this is"><a href=${to(model)}>${model}</a> <span aria-hidden="true">/</span> <span aria-current="page">${here}</span></nav>`;
 }

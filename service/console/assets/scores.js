@@ -9,6 +9,7 @@ import { many } from "./words.js";
 export const WINDOW = 10;
 const SHOWN = 200;
 const BAND = 1.96;
+const BARS_MOST = 60;
 
 const MEASURES = {
   categorical: [
@@ -76,9 +77,9 @@ function overBatches({ batches, first, window }, moves) {
   const isOrdered = batches.every((one, index) => index === 0 || one.batch > batches[index - 1].batch);
   const x = batches.map((one, index) => (isOrdered ? one.batch : first + index));
   const series = (measure) => [
-    { name: `last ${window} batches`, ...banded(batches, measure, "windowed", (_, index) => rowsOf(batches, index, window)) },
+    { name: `last ${window} batches`, ...banded(batches, measure, "windowed") },
     { name: "all so far", values: batches.map((one) => one.running?.[measure.name] ?? null), dash: [6, 4] },
-    { name: "each batch", ...banded(batches, measure, "metrics", (one) => one.rows), isDots: true, colour: "--series-3" },
+    { name: "each batch", ...banded(batches, measure, "metrics"), isDots: true, hasBars: batches.length <= BARS_MOST, colour: "--series-3" },
     ...surprising(batches, measure),
   ];
   return { x, xName: isOrdered ? "batch" : "place", series, marks: marksOf(batches, x, moves) };
@@ -92,29 +93,19 @@ function surprising(batches, measure) {
 
 function overVersions({ versions }) {
   const x = versions.map(({ version }) => version);
-  const series = (measure) => [{ name: "while it was head", ...banded(versions, measure, "metrics", (one) => one.rows) }];
+  const series = (measure) => [{ name: "while it was head", ...banded(versions, measure, "metrics") }];
   return { x, xName: "version", series, marks: [] };
 }
 
-const rowsOf = (batches, index, window) => batches.slice(Math.max(0, index - window + 1), index + 1).reduce((sum, one) => sum + one.rows, 0);
+const ERRORS = { metrics: "standard_errors", windowed: "windowed_standard_errors" };
 
-/** The values with their bands, cut where the measure ends. */
-function banded(entries, { name, range = [-Infinity, Infinity] }, part, rows) {
+/** The values with their bands of standard errors, cut where the measure ends. */
+function banded(entries, { name, range = [-Infinity, Infinity] }, part) {
   const values = entries.map((one) => one[part]?.[name] ?? null);
-  const errors = entries.map((one, index) => errorOf(one, part, name, values[index], rows(one, index)));
+  const errors = entries.map((one) => one[ERRORS[part]]?.[name] ?? null);
   if (!errors.some((one) => one !== null)) return { values };
   const edge = (sign) => values.map((value, index) => (value === null || errors[index] === null ? null : Math.min(range[1], Math.max(range[0], value + sign * BAND * errors[index]))));
   return { values, low: edge(-1), high: edge(1) };
-}
-
-const PARTS = { metrics: "standard_errors", windowed: "windowed_standard_errors", running: "running_standard_errors" };
-
-/** The standard error that the API states, else the one that a share of so many rows has. */
-function errorOf(entry, part, name, value, rows) {
-  const stated = entry[PARTS[part]]?.[name];
-  if (stated !== undefined) return stated;
-  const isShare = name === "accuracy" || name === "coverage";
-  return isShare && value !== null && rows > 0 ? Math.sqrt((value * (1 - value)) / rows) : null;
 }
 
 /** Where head was moved by somebody, at the first batch that was predicted after it. */

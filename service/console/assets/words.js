@@ -73,3 +73,17 @@ const ADVICE = {
 
 /** What to do about an update that failed for good. */
 export const adviceOf = (code) => ADVICE[code] ?? "The worker's log says more. When the cause is gone, replay the chunk: it is learned on top of head, and nothing of it is lost.";
+
+const RANGES_SHOWN = 24;
+
+/** “1–3, 5, 8–12”: numbers in their order, runs of them drawn together. */
+export function ranges(numbers, most = RANGES_SHOWN) {
+  const runs = [];
+  for (const one of [...numbers].sort((left, right) => left - right)) {
+    const last = runs.at(-1);
+    if (last && one === last[1] + 1) last[1] = one;
+    else runs.push([one, one]);
+  }
+  const said = runs.slice(0, most).map(([first, last]) => (first === last ? number(first) : `${number(first)}–${number(last)}`));
+  return `${said.join(", ")}${runs.length > most ? ` and ${number(runs.length - most)} more runs` : ""}`;
+}

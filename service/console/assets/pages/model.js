@@ -121,9 +121,9 @@ const NOTICES_SHOWN = 30;
 /** What updates had to say, the newest first. */
 function Notices({ model, notices }) {
   if (notices.length === 0) return html`<p class="quiet-state">The updates had nothing to say: no warnings, nothing held back, no surprise.</p>`;
-  return html`<ul class="notices">${notices.slice(-NOTICES_SHOWN).reverse().map(({ kind, message, version, batch, update }) => {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="What updates had to say"><ul class="notices">${notices.slice(-NOTICES_SHOWN).reverse().map(({ kind, message, version, batch, update }) => {
     const [word, tone] = SIGNS[kind] ?? [kind, ""];
     return html`<li><span class=${`badge ${tone}`}>${word}</span> <span>${batch !== null && `Batch ${batch}: `}${message}
       <span class="small">· update ${update}, ${versionLink(model, version)}</span></span></li>`;
-  })}</ul>`;
+  })}</ul></div>`;
 }
