@@ -84,7 +84,7 @@ export function asCurl(method, parts, { query, body, headers = {} } = {}) {
 
 /**
  * Calls `on` with each event of the model until the signal ends it; a broken stream goes on behind the last event.
- * `said` hears whether the stream is open, `seen` the number of the newest event, also of the one before the first.
+ * `said` hears whether the stream is open (null: it was refused, for good), `seen` the number of the newest event, also of the one before the first.
  */
 export async function listen(model, on, { signal, after, said = () => {}, seen = () => {} }) {
   let last = after;
@@ -103,7 +103,8 @@ export async function listen(model, on, { signal, after, said = () => {}, seen =
         if (event.data) on({ ...JSON.parse(event.data), kind: event.kind });
       }
     } catch (error) {
-      if (signal.aborted || (error.status >= 400 && error.status < 500 && error.status !== 429)) return;
+      if (signal.aborted) return;
+      if (error.status >= 400 && error.status < 500 && error.status !== 429) return said(null);
     }
     said(false);
     await new Promise((resolve) => setTimeout(resolve, pause));

@@ -28,7 +28,7 @@ function Row({ model, batch, score, isChosen, onChoose, isOpen, onOpen, onDone }
       <td class="nowrap"><span class=${`badge ${tone}`}>${word}</span>${batch.deleted_at && html`<span class="badge warn">rows deleted</span>`}</td>
       <td class="right">${number(batch.rows)}</td>
       <td>${batch.chunk === null ? "–" : number(batch.chunk)}</td>
-      <td><${Absorbed} model=${model} batch=${batch} /></td>
+      <td class="nowrap"><${Absorbed} model=${model} batch=${batch} /></td>
       <td class="nowrap"><${Surprise} score=${score} /></td>
       <td class="nowrap"><${When} at=${batch.accepted_at} /></td>
       <td class="key"><code title=${batch.key}>${batch.key}</code></td>

@@ -19,8 +19,10 @@ export function Chart({ title, x, xName, series, places = 3, height = 220, marks
     addEventListener("posterity-theme", turned);
     return () => removeEventListener("posterity-theme", turned);
   }, []);
+  const [pointed, setPointed] = useState(null);
   useEffect(() => {
-    const options = optionsOf({ x, xName, series, places, height, marks, yRange, width: element.current.clientWidth });
+    const onPoint = ({ cursor, bbox }) => setPointed(cursor.idx === null || cursor.idx === undefined ? null : { index: cursor.idx, left: cursor.left + bbox.left / devicePixelRatio });
+    const options = optionsOf({ onPoint, x, xName, series, places, height, marks, yRange, width: element.current.clientWidth });
     const data = [x, ...series.flatMap((one) => (one.low ? [one.values, one.high, one.low] : [one.values]))];
     const plot = new uPlot(options, data, element.current);
     if (onPick) plot.over.addEventListener("click", () => plot.cursor.idx !== null && onPick(plot.cursor.idx));
@@ -34,7 +36,8 @@ export function Chart({ title, x, xName, series, places = 3, height = 220, marks
   return html`<figure class="chart">
     <figcaption>${title}</figcaption>
     ${series.length > 1 && html`<p class="keys small">${series.map((one, index) => html`<${Key} series=${one} index=${index} />`)}</p>`}
-    <div ref=${element} aria-hidden="true"></div>
+    <div class="chart-plot" aria-hidden="true"><div ref=${element}></div>
+      ${pointed && html`<${Tip} ...${{ ...pointed, x, xName, series, places }} width=${element.current.clientWidth} />`}</div>
     <${Numbers} title=${title} x=${x} xName=${xName} series=${series} places=${places} />
   </figure>`;
 }
@@ -44,6 +47,14 @@ function Key({ series: { name, colour: own, dash, isDots }, index }) {
   const stroke = `var(${own ?? `--series-${(index % 4) + 1}`})`;
   return html`<span><svg width="22" height="10" aria-hidden="true">
     ${isDots ? html`<circle cx="11" cy="5" r="4" style=${{ fill: stroke }} />` : html`<path d="M0 5H22" style=${{ stroke, strokeWidth: 2, strokeDasharray: dash?.join(" ") }} />`}</svg>${name}</span>`;
+}
+
+/** What the lines are where the pointer is; the table has the same. */
+function Tip({ index, left, width, x, xName, series, places }) {
+  const style = left > width / 2 ? { right: `${width - left + 10}px` } : { left: `${left + 10}px` };
+  const there = series.filter(({ values }) => values[index] !== null && values[index] !== undefined);
+  return html`<div class="tip small" style=${style}><strong>${xName} ${x[index]}</strong>
+    <dl>${there.map((one) => html`<dt>${one.name}</dt><dd>${cell(one, index, places)}</dd>`)}</dl></div>`;
 }
 
 function Numbers({ title, x, xName, series, places }) {
@@ -60,7 +71,7 @@ function cell(one, index, places) {
   return hasBand ? `${value} (${number(one.low[index], places)} to ${number(one.high[index], places)})` : value;
 }
 
-function optionsOf({ xName, series, places, height, marks, yRange, width }) {
+function optionsOf({ onPoint, xName, series, places, height, marks, yRange, width }) {
   const drawn = [{ label: xName }];
   const bands = [];
   for (const [index, one] of series.entries()) {
@@ -84,10 +95,10 @@ function optionsOf({ xName, series, places, height, marks, yRange, width }) {
     cursor: { y: false },
     scales: { x: { time: false }, ...(yRange ? { y: { range: yRange } } : {}) },
     axes: [
-      { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] },
+      { ...axis, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] },
       { ...axis, size: 56 },
     ],
-    hooks: { draw: [(plot) => drawBars(plot, series), (plot) => drawMarks(plot, marks)] },
+    hooks: { setCursor: [onPoint], draw: [(plot) => drawBars(plot, series), (plot) => drawMarks(plot, marks)] },
   };
 }
 
@@ -133,8 +144,9 @@ function drawMarks(plot, marks) {
     ctx.lineTo(left, bbox.top + bbox.height);
     ctx.stroke();
     // Where marks are dense, a word that would cover the one before is left out; the line stays.
-    if (left < free) continue;
-    free = left + ctx.measureText(word).width + 12 * devicePixelRatio;
+    const wide = ctx.measureText(word).width + 12 * devicePixelRatio;
+    if ((isNearEnd ? left - wide : left) < free) continue;
+    free = isNearEnd ? left : left + wide;
     ctx.fillText(word, left + (isNearEnd ? -4 : 4) * devicePixelRatio, bbox.top + 12 * devicePixelRatio);
   }
   ctx.restore();

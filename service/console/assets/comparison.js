@@ -4,18 +4,18 @@ import { useState } from "preact/hooks";
 import { get, of } from "./api.js";
 import { Part } from "./following.js";
 import { html, number, useLoaded } from "./ui.js";
-import { many, versionLink } from "./words.js";
+import { many, nats, versionLink } from "./words.js";
 
 const BAND = 1.96;
 const HIGHER_IS_BETTER = new Set(["accuracy"]);
 
 /** Bars of what each layer has, and the sum. */
-export function Layers({ layers, unit = "nats" }) {
+export function Layers({ layers }) {
   const entries = Object.entries(layers);
   const most = Math.max(...entries.map(([, value]) => value), 1e-12);
   return html`<ul class="bars">${entries.map(([name, value]) => html`<li><span class="bar-name">${name}</span>
     <span class="bar-track" aria-hidden="true"><span style=${{ width: `${Math.max(0.5, (100 * value) / most)}%` }}></span></span>
-    <span class="bar-value">${number(value, 1)} ${unit}</span></li>`)}</ul>`;
+    <span class="bar-value">${nats(value)}</span></li>`)}</ul>`;
 }
 
 export function Comparison({ model, version, parent, head }) {
@@ -48,7 +48,7 @@ function Result({ model, value }) {
   const { kl_nats: kl, predictions } = value;
   const only = (rows, batches) => `${many(rows, "row")}${batches.length ? ` of ${many(batches.length, "batch", "batches")}` : ""}`;
   return html`<dl class="terms">
-      <div><dt>KL(version ${value.version} ‖ version ${value.other})</dt><dd>${number(kl.total, 1)} nats</dd></div>
+      <div><dt>KL(version ${value.version} ‖ version ${value.other})</dt><dd>${nats(kl.total)}</dd></div>
       <div><dt>Newest common ancestor</dt><dd>${versionLink(model, value.common_ancestor)}</dd></div>
       <div><dt>Only version ${value.version} has learned</dt><dd>${only(value.rows_only_in_version, value.batches_only_in_version)}</dd></div>
       <div><dt>Only version ${value.other} has learned</dt><dd>${only(value.rows_only_in_other, value.batches_only_in_other)}</dd></div>

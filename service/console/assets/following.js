@@ -1,6 +1,6 @@
 // How the pages that show a model follow it: parts that load by themselves, and load again when something happened.
 
-import { useCallback, useEffect, useId, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useId, useRef } from "preact/hooks";
 import { of, get } from "./api.js";
 import { Told, html, to } from "./ui.js";
 
@@ -38,11 +38,10 @@ export function useCaughtUp(isConnected, catchUp) {
   }, [isConnected]);
 }
 
-/** Whether the page hears what happens. */
+/** Whether the page hears what happens; null: it was refused, and is not tried again. */
 export function Connection({ isConnected }) {
-  return html`<p class=${`connection ${isConnected ? "on" : "off"}`} role="status">
-    <span class="dot" aria-hidden="true"></span>${isConnected ? "Connected: this page follows what happens" : "Not connected: trying again"}
-  </p>`;
+  const words = isConnected ? "Connected: this page follows what happens" : isConnected === null ? "Not connected: what you see was read when the page was opened" : "Not connected: trying again";
+  return html`<p class=${`connection ${isConnected ? "on" : "off"}`} role="status"><span class="dot" aria-hidden="true"></span>${words}</p>`;
 }
 
 /** A part of a page that loads by itself. `children` is called with the value; what may not be seen is said calmly. */
@@ -77,23 +76,6 @@ export function Bar({ value, most, label, said }) {
     <progress max=${most || 1} value=${most ? Math.min(value, most) : undefined} aria-label=${label}></progress>
     <span class="small">${said}${share !== null && html` · ${share} %`}</span>
   </div>`;
-}
-
-/** A number of a list that is paged by number: its newest page, or the one that ends at `until`. */
-export function usePages(top) {
-  const [until, setUntil] = useState(null);
-  return { top: until === null ? top : Math.min(until, top), until, setUntil };
-}
-
-/** Buttons to what is older and newer, for a list that shows the newest first. */
-export function Pager({ pages, first, newest, word, size }) {
-  const { until, setUntil, top } = pages;
-  if (first <= 1 && until === null) return null;
-  return html`<nav class="pager" aria-label=${`Pages of ${word}`}>
-    <button type="button" class="plain" disabled=${until === null} onClick=${() => setUntil(top + size >= newest ? null : top + size)}>Later</button>
-    <button type="button" class="plain" disabled=${first <= 1} onClick=${() => setUntil(first - 1)}>Earlier</button>
-    ${until !== null && html`<button type="button" class="plain" onClick=${() => setUntil(null)}>Newest</button>`}
-  </nav>`;
 }
 
 /** The model that a page within it is about. */

@@ -5,7 +5,7 @@ import { CancelUpdateButton } from "./changes.js";
 import { asCurl, get, of } from "./api.js";
 import { Bar, Part, Refusal } from "./following.js";
 import { Sparkline } from "./scale.js";
-import { SameByHand, When, html, number } from "./ui.js";
+import { SameByHand, When, html, number, to } from "./ui.js";
 import { adviceOf, batchesOf, many, versionLink } from "./words.js";
 
 const BEFORE = 50;
@@ -43,11 +43,16 @@ export function Now({ model, resource, updates, heard, onDone }) {
     <div class="title"><h2 id="now">Now</h2>${running && html`<${CancelUpdateButton} model=${model} update=${running.update} onDone=${onDone} />`}</div>
     ${count > 0
       ? html`<${Running} model=${model} update=${running} name=${number_} said=${heard[number_] ?? running?.progress} />`
-      : html`<p class="quiet-state">${queued > 0 ? "No worker has taken the next update yet." : "Nothing is being learned."}</p>`}
+      : html`<p class="quiet-state">${idleIn(resource)}${resource.batches === 0 && html` <a href=${to(model, "post")}>Post rows</a> and a version is learned from them.`}</p>`}
     ${count === 0 && html`<${Last} model=${model} updates=${updates.value} />`}
     <${Refusal} problem=${updates.problem} />
     <${Queue} model=${model} queued=${open.filter(({ state }) => state === "queued")} count=${queued} onDone=${onDone} />
   </section>`;
+}
+
+function idleIn({ undecided, updates }) {
+  if (undecided !== null) return `Nothing is learned until it is decided about version ${undecided}.`;
+  return updates.queued > 0 ? "No worker has taken the next update yet." : "Nothing is being learned.";
 }
 
 /** The update that ended last. */

@@ -55,7 +55,7 @@ function merged(pages) {
 export function Scores({ scores, moves, kind, window, onWindow }) {
   const [over, setOver] = useState("batches");
   if (scores.batches.length === 0) return html`<p class="quiet-state">No batch has been predicted and learned yet. Each one is predicted by head before anything learns from it, and that is shown here.</p>`;
-  const data = over === "batches" ? overBatches(scores, moves) : overVersions(scores);
+  const data = over === "batches" ? overBatches(scores, moves) : overVersions(scores, moves);
   return html`<div class="switches">
       <fieldset class="switch"><legend class="unseen">Over</legend>
         ${["batches", "versions"].map((one) => html`<label><input type="radio" name="over" checked=${over === one} onChange=${() => setOver(one)} />Over ${one}</label>`)}
@@ -91,10 +91,11 @@ function surprising(batches, measure) {
   return values.some((one) => one !== null) ? [{ name: "surprising", values, isDots: true, size: 10, colour: "--bad" }] : [];
 }
 
-function overVersions({ versions }) {
+function overVersions({ versions }, moves) {
   const x = versions.map(({ version }) => version);
   const series = (measure) => [{ name: "while it was head", ...banded(versions, measure, "metrics") }];
-  return { x, xName: "version", series, marks: [] };
+  const marks = moves.filter((move) => x.includes(move.version)).map((move) => ({ at: move.version, word: `from ${move.previous}` }));
+  return { x, xName: "version", series, marks: marks.sort((one, other) => one.at - other.at) };
 }
 
 const ERRORS = { metrics: "standard_errors", windowed: "windowed_standard_errors" };

@@ -2,7 +2,7 @@
 
 import { WINDOW } from "./lines.js";
 import { When, html, number, to } from "./ui.js";
-import { PUBLICATIONS, many } from "./words.js";
+import { PUBLICATIONS, many, nats } from "./words.js";
 
 const ROW = 38;
 const GAP = 26;
@@ -90,5 +90,5 @@ function Row({ model, row, isHead }) {
 function factsOf({ facts, isFork, version }) {
   if (version === 0) return "root prior";
   if (!facts) return isFork ? "where a branch starts" : "";
-  return `+${many(facts.rows, "row")} · ${number(facts.kl_nats, 1)} nats from its parent`;
+  return `+${many(facts.rows, "row")} · ${nats(facts.kl_nats)} from its parent`;
 }

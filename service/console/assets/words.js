@@ -25,8 +25,11 @@ export const PUBLICATIONS = {
 
 export const many = (count, one, more = `${one}s`) => `${number(count)} ${count === 1 ? one : more}`;
 
-export const versionLink = (model, version) =>
-  version === null || version === undefined ? html`<span>–</span>` : html`<a href=${to(model, "versions", version)}>version ${version}</a>`;
+/** Nats with as many places as tell something. */
+export const nats = (value) => (value === null || value === undefined ? "–" : `${number(value, Math.abs(value) < 10 ? 3 : 1)} nats`);
+
+export const versionLink = (model, version, word = "version") =>
+  version === null || version === undefined ? html`<span>–</span>` : html`<a href=${to(model, "versions", version)}>${word} ${version}</a>`;
 
 const by = ({ by, reason }) => html`${by && ` by ${by}`}${reason && html`: “${reason}”`}`;
 
@@ -34,12 +37,12 @@ const SENTENCES = {
   accepted: (model, one) => html`Batch ${one.batch} was accepted, ${many(one.rows, "row")}`,
   closed: (model, one) => html`Chunk ${one.chunk} was closed ${CLOSED[one.reason] ?? ""}: ${batchesOf(one.batches)}, ${many(one.rows, "row")}`,
   started: (model, one) => html`Update ${one.update} started from ${versionLink(model, one.prior)}, attempt ${one.attempt}`,
-  published: (model, one) => html`${versionLink(model, one.version)} was published: ${many(one.rows, "row")} learned on ${versionLink(model, one.parent)}${warned(one)}`,
-  held: (model, one) => html`${versionLink(model, one.version)} was held back: ${one.reason}`,
+  published: (model, one) => html`${versionLink(model, one.version, "Version")} was published: ${many(one.rows, "row")} learned on ${versionLink(model, one.parent)}${warned(one)}`,
+  held: (model, one) => html`${versionLink(model, one.version, "Version")} was held back: ${one.reason}`,
   moved: (model, one) =>
     one.to === null
       ? html`Alias ${one.alias} was removed${by(one)}`
-      : html`${one.alias} moved ${one.from === null ? "" : html`from ${versionLink(model, one.from)} `}to ${versionLink(model, one.to)}${by(one)}`,
+      : html`<strong>${one.alias}</strong> moved ${one.from === null ? "" : html`from ${versionLink(model, one.from)} `}to ${versionLink(model, one.to)}${by(one)}`,
   failed: (model, one) => html`${what(one)} failed${one.is_final ? "" : " and is tried again"}: ${one.message} (<code>${one.code}</code>)`,
   cancelled: (model, one) => html`${what(one)} was cancelled${one.message && `: ${one.message}`}`,
   parked: (model, one) => html`Batch ${one.batch} was parked${by(one)}`,

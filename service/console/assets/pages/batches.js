@@ -37,7 +37,7 @@ function Shown({ model, loaded }) {
     ${!isRefused && html`<${Parked} model=${model} loaded=${parked} onDone=${changed} />`}
     <${Forgets} model=${model} loaded=${forgets} onDone=${changed} />
     <${Part} title="All batches" loaded=${listed} aside=${html`<${Pending} model=${model} resource=${resource} onDone=${changed} />`}>
-      ${(value) => html`<${List} model=${model} value=${value} resource=${resource} onDone=${changed} />
+      ${(value) => html`<${List} model=${model} value=${withParked(value, parked.value)} resource=${resource} onDone=${changed} />
         <${Pages} value=${value} newest=${resource.batches} isAtEnd=${until === null} onUntil=${setUntil} />`}
     <//>`;
 }
@@ -47,6 +47,12 @@ async function loadBatches(model, top, signal) {
   const { batches } = await get(of(model, "batches"), { after: Math.max(0, top - SIZE), limit: SIZE }, signal);
   const shown = batches.filter(({ batch }) => batch <= top).reverse();
   return { batches: shown, surprises: await surprisesOf(model, shown, signal) };
+}
+
+/** How parked batches surprised is in no series of scores: nothing learned from them. */
+function withParked(value, waiting) {
+  const known = Object.fromEntries((waiting?.parked ?? []).map((one) => [one.batch, one]));
+  return { ...value, surprises: { ...known, ...value.surprises } };
 }
 
 function List({ model, value, resource, onDone }) {

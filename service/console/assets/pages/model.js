@@ -107,7 +107,7 @@ function Undecided({ model, resource, onDone }) {
   const { undecided, head, aliases } = resource;
   if (undecided === null) return null;
   return html`<section class="notice warn" aria-label="A decision is waited for">
-    <p><strong>${versionLink(model, undecided)} waits for a decision.</strong> No further chunk is learned until head is moved: to it, or, to decline it, to where head is (version ${head}).</p>
+    <p><strong>${versionLink(model, undecided, "Version")} waits for a decision.</strong> No further chunk is learned until head is moved: to it, or, to decline it, to where head is (version ${head}).</p>
     <div class="actions">
       <${AliasButton} model=${model} version=${undecided} name="head" aliases=${aliases} onDone=${onDone} label=${`Accept: head to version ${undecided}`} className="" />
       <${AliasButton} model=${model} version=${head} name="head" aliases=${aliases} onDone=${onDone} label=${`Decline: head stays at ${head}`} />
@@ -121,9 +121,9 @@ const NOTICES_SHOWN = 30;
 /** What updates had to say, the newest first. */
 function Notices({ model, notices }) {
   if (notices.length === 0) return html`<p class="quiet-state">The updates had nothing to say: no warnings, nothing held back, no surprise.</p>`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="What updates had to say"><ul class="notices">${notices.slice(-NOTICES_SHOWN).reverse().map(({ kind, message, version, batch, update }) => {
+  return html`<div class="scroll" tabindex="0" role="region" aria-label="What updates had to say"><ul class="notices">${notices.slice(-NOTICES_SHOWN).reverse().map(({ kind, message, version, update }) => {
     const [word, tone] = SIGNS[kind] ?? [kind, ""];
-    return html`<li><span class=${`badge ${tone}`}>${word}</span> <span>${batch !== null && `Batch ${batch}: `}${message}
+    return html`<li><span class=${`badge ${tone}`}>${word}</span> <span>${message}${" "}
       <span class="small">· update ${update}, ${versionLink(model, version)}</span></span></li>`;
   })}</ul></div>`;
 }

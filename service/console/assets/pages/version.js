@@ -7,7 +7,7 @@ import { AliasButton, RollbackButton } from "../changes.js";
 import { Comparison, Layers } from "../comparison.js";
 import { Connection, Crumbs, Refusal, loadModel, useCaughtUp, useDue } from "../following.js";
 import { Frame, Told, When, html, number, to, useEvents, useLoaded } from "../ui.js";
-import { PUBLICATIONS, many, ranges, versionLink } from "../words.js";
+import { PUBLICATIONS, many, nats, ranges, versionLink } from "../words.js";
 
 export default function Version({ model, version }) {
   const loaded = useLoaded((signal) => get(of(model, "versions", String(version)), {}, signal), [model, version]);
@@ -94,7 +94,7 @@ function Distance({ value }) {
   return html`<section class="card part" aria-labelledby="distance"><div class="title"><h2 id="distance">KL from its parent</h2></div>
     ${parent === null
       ? html`<p class="quiet-state">The root prior has no parent.</p>`
-      : html`<p class="large">${number(total, 1)} <span class="small">nats in total: how much was learned</span></p>
+      : html`<p class="large">${nats(total)} <span class="small">in total: how much was learned</span></p>
         ${Object.keys(layers).length > 0 ? html`<${Layers} layers=${layers} />` : html`<p class="quiet-state">It is not told by layer here: compare it with its parent below.</p>`}`}
   </section>`;
 }
@@ -102,9 +102,9 @@ function Distance({ value }) {
 function Report({ value: { report, seconds, recipe } }) {
   const { elbo, steps, epochs, rows, device, threads, torch, warnings = [], choice, gate } = report;
   const terms = [
-    elbo && ["ELBO", `${number(elbo.elbo, 2)} nats over the chunk`],
-    elbo && ["Of it, the data", `${number(elbo.data_nats, 2)} nats`],
-    elbo && ["Of it, KL × β", `${number(elbo.kl_nats, 1)} nats × ${number(elbo.beta, 4)}`],
+    elbo && ["ELBO", `${nats(elbo.elbo)} over the chunk`],
+    elbo && ["Of it, the data", nats(elbo.data_nats)],
+    elbo && ["Of it, KL × β", `${nats(elbo.kl_nats)} × ${number(elbo.beta, 4)}`],
     steps !== undefined && ["Steps", `${number(steps)}, ${many(epochs, "pass", "passes")} over ${many(rows, "row")}`],
     seconds !== null && ["Took", `${number(seconds, 2)} s on ${device}${threads ? `, ${many(threads, "thread")}` : ""}`],
     ["Recipe", `${recipe.optimizer}, rate ${recipe.lr}, ${many(recipe.batch_rows, "row")} a step`],
