@@ -4,12 +4,12 @@ import { useState } from "preact/hooks";
 import { CancelUpdateButton } from "./changes.js";
 import { asCurl, get, of } from "./api.js";
 import { Bar, Part, Refusal } from "./following.js";
-import { Sparkline } from "./scale.js";
+import { Sparkline } from "./sparkline.js";
 import { SameByHand, When, html, number, to } from "./ui.js";
 import { adviceOf, batchesOf, many, versionLink } from "./words.js";
 
 const BEFORE = 50;
-const QUEUE_SHOWN = 6;
+const QUEUE_SHOWN = 3;
 const POINTS_MOST = 600;
 
 /** The updates that have not ended, and those just before them. */

@@ -17,6 +17,6 @@ export function Sparkline({ points, most, label }) {
   const [endX, endY] = at(finite.at(-1));
   return html`<svg class="spark" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img"
       aria-label=${`${label}: from ${number(finite[0].y, 1)} to ${number(finite.at(-1).y, 1)} so far`}>
-    <polyline points=${places.join(" ")} /><circle cx=${endX} cy=${endY} r="3" />
+    <polyline points=${places.join(" ")} /><path d=${`M${endX.toFixed(1)} ${endY.toFixed(1)}h0.01`} />
   </svg>`;
 }
