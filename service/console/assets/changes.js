@@ -80,7 +80,7 @@ export function AliasButton({ model, version, aliases = {}, onDone, label, class
 }
 
 function AliasFields({ form, set, aliases, isFixed }) {
-  return html`<label>Name <input list="aliases" required pattern=${NAME} autocomplete="off" spellcheck="false" value=${form.name}
+  return html`<label>Name <input list="aliases" required pattern=${NAME} autocomplete="off" spellcheck=${false} value=${form.name}
       title="1 to 64 of a-z, 0-9, - and _, beginning with a letter" onInput=${(e) => set({ name: e.target.value.trim() })} /></label>
     <datalist id="aliases">${Object.keys(aliases).map((name) => html`<option value=${name} />`)}</datalist>
     ${!isFixed && !form.isRemoved && html`<${Version} label="Version" value=${form.to} onChange=${(to) => set({ to })} />`}
