@@ -34,15 +34,15 @@ function Bars({ model, answer }) {
   const { probabilities, spread, label: best } = answer;
   const shown = shownOf(probabilities);
   const rest = probabilities.length - shown.length;
-  return html`<table class="bars"><caption class="small">Probabilities; the dark line holds 9 in 10 of the drawn nets${rest > 0 && `; ${number(rest)} less likely classes are left out`}</caption>
-    <colgroup><col class="of-class" /><col /><col class="of-value" /></colgroup>
+  return html`<table class="bars"><caption class="small">Probabilities; the line spans 9 in 10 of the drawn nets${rest > 0 && `; ${number(rest)} less likely classes are left out`}</caption>
+    <colgroup><col style=${{ width: `${Math.min(14, 2 + Math.max(...shown.map((label) => nameOf(model, label).length)))}ch` }} /><col /><col class="of-value" /></colgroup>
     <thead class="unseen"><tr><th scope="col">Class</th><th scope="col">Probability</th><th scope="col">5 to 95 %</th></tr></thead>
     <tbody>${shown.map((label) => {
       const [low, high] = spread[label];
       return html`<tr key=${label} class=${label === best ? "best" : ""}>
         <th scope="row" title=${nameOf(model, label)}>${nameOf(model, label)}</th>
         <td class="bar"><span class="track" aria-hidden="true"><span class="fill" style=${{ width: share(probabilities[label]) }}></span>
-          <span class="range" style=${{ left: share(low), width: share(high - low) }}></span></span></td>
+          <span class="range" style=${{ left: `min(${share(low)}, calc(100% - 3px))`, width: share(high - low) }}></span></span></td>
         <td class="value">${percent(probabilities[label])}<span class="unseen">, ${percent(low)} to ${percent(high)}</span></td></tr>`;
     })}</tbody></table>`;
 }

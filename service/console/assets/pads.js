@@ -116,9 +116,9 @@ export function NumbersPad({ input, mean, onRows }) {
   const faults = values.map((value) => faultOf(value, input.dtype));
   useEffect(() => onRows(faults.some(Boolean) ? [] : [{ values, said: "the numbers as typed", name: "the numbers" }]), [cells.join()]);
   return html`<div class="numbers">${cells.map(
-    (cell, place) => html`<label>${`Number ${place + 1}`}<input inputmode="decimal" value=${cell} aria-invalid=${Boolean(faults[place])}
+    (cell, place) => html`<label>${`Number ${place + 1}`}<input inputmode="decimal" aria-label=${`Number ${place + 1}`} value=${cell} aria-invalid=${Boolean(faults[place])} aria-describedby=${faults[place] ? `fault-${place}` : null}
       onInput=${(e) => setCells((before) => before.map((one, at) => (at === place ? e.target.value : one)))} />
-      ${faults[place] && html`<span class="small fault">${faults[place]}</span>`}</label>`,
+      ${faults[place] && html`<span class="small fault" id=${`fault-${place}`} role="alert">${faults[place]}</span>`}</label>`,
   )}</div>`;
 }
 

@@ -128,7 +128,7 @@ function Columns({ table, roles, setRoles, input, model }) {
 
 function Roles({ table, roles, set, isOpen }) {
   return html`<details open=${isOpen}><summary>What each column is</summary><div class="roles">${roles.map(
-    (role, place) => html`<label>${table.header ? table.header[place] : `Column ${place + 1}`}<select value=${role} onChange=${(e) => set(place, e.target.value)}>
+    (role, place) => html`<label>${table.header ? table.header[place] : `Column ${place + 1}`}<select aria-label=${table.header ? table.header[place] : `Column ${place + 1}`} value=${role} onChange=${(e) => set(place, e.target.value)}>
       <option value="input">input</option><option value="label">label</option><option value="weight">weight</option><option value="out">left out</option></select></label>`,
   )}</div></details>`;
 }

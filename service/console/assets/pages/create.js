@@ -1,6 +1,6 @@
 // A new model: a form for the common case that shows the JSON it will post, or the JSON itself.
 
-import { useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { asCurl, post } from "../api.js";
 import { tableOf } from "../csv.js";
 import { FAMILIES, FIRST, NETS, PUBLISH, descriptionOf, faultsOf, inputsOf, saysClasses } from "../describing.js";
@@ -22,6 +22,8 @@ export default function Create() {
   const [problem, setProblem] = useState(null);
   const [isBusy, setBusy] = useState(false);
   const [created, setCreated] = useState(null);
+  const element = useRef(null);
+  useEffect(() => element.current?.querySelector('[aria-invalid="true"]')?.focus(), [problem]);
   const set = (part) => { setForm((before) => ({ ...before, ...part })); setProblem(null); };
   const faults = text === null && form.rows === "csv" && form.table ? faultsOf(form) : [];
   const isMissing = text === null && form.rows === "csv" && !form.table;
@@ -39,7 +41,7 @@ export default function Create() {
   if (created) return html`<${Created} model=${created} />`;
   const at = text === null ? byField(problem) : { fields: {}, rest: problem };
   return html`<${Frame} title="New model" tab="models">
-    <form class="create" onSubmit=${go} novalidate>
+    <form ref=${element} class="create" onSubmit=${go} novalidate>
       <div class="card">${text === null
         ? html`<${Form} ...${{ form, set, wrong: at.fields, faults }} />`
         : html`<${Json} ...${{ text, setText, back: () => { setText(null); setProblem(null); } }} />`}
@@ -93,7 +95,7 @@ function Form({ form, set, wrong, faults }) {
     <${Field} ...${common} name="name" label="Name" hint="letters, digits, “.”, “_” and “-”" autocomplete="off" spellcheck=${false} />
     <fieldset><legend>Rows</legend>
       <div class="ways" role="group" aria-label="What a row is">${[["csv", "From a CSV"], ["pictures", "Pictures"]].map(
-        ([one, word]) => html`<button type="button" class="plain" aria-pressed=${form.rows === one} onClick=${() => set({ rows: one, net: one === "csv" ? "mlp" : "lenet5" })}>${word}</button>`,
+        ([one, word]) => html`<button type="button" class="plain" aria-pressed=${form.rows === one} onClick=${() => set({ rows: one, label: "classes", table: null, net: one === "csv" ? "mlp" : "lenet5" })}>${word}</button>`,
       )}</div>
       ${form.rows === "csv" ? html`<${Table} ...${common} faults=${faults} />` : html`<${Pictures} ...${common} />`}</fieldset>
     <fieldset><legend>Net</legend>
@@ -102,7 +104,7 @@ function Form({ form, set, wrong, faults }) {
       <${Choice} ...${common} name="family" label="Posterior" of=${FAMILIES} /></fieldset>
     <fieldset><legend>When it learns</legend>
       <div class="pair"><${Field} ...${common} name="chunkRows" label="Rows of a chunk" inputmode="numeric" />
-      <${Field} ...${common} name="chunkSeconds" label="Seconds at most" hint="empty: wait for the rows" inputmode="decimal" /></div>
+      <${Field} ...${common} name="chunkSeconds" label="Seconds at most" hint="or empty" inputmode="decimal" /></div>
       <${Choice} ...${common} name="publish" label="Head moves" of=${PUBLISH} /></fieldset>`;
 }
 
@@ -162,7 +164,7 @@ function Pictures({ form, set, wrong }) {
     <div class="pair"><${Choice} ...${common} name="colours" label="Colours" of=${{ 1: "grey", 3: "red, green, blue" }} />
       <${Field} ...${common} name="full" label="Brightest pixel" hint="divides all" inputmode="decimal" /></div>
     <label>Classes <span class="small">(their names, one a line; or only how many)</span>
-      <textarea class="short" spellcheck=${false} value=${form.names} placeholder="cat&#10;dog" onInput=${(e) => set({ names: e.target.value, label: "classes" })}></textarea></label>
+      <textarea class="short" spellcheck=${false} value=${form.names} placeholder=${"cat\ndog"} onInput=${(e) => set({ names: e.target.value, label: "classes" })}></textarea></label>
     ${!form.names.trim() && html`<${Field} ...${common} name="count" label="How many classes" inputmode="numeric" />`}
     <${Wrong} ...${{ wrong, name: "classes" }} />`;
 }

@@ -71,11 +71,15 @@ function Sides({ model, input, rows, at, setAt, isOpen }) {
   return html`<section class="sides" aria-label="Answers">
     ${rows.length > 1 && html`<${RowPicker} ...${{ rows, at, setAt, model, answer: after.answer }} />`}
     <div class="two">${side(left, setLeft, "First version", before, answers[0])}${side(right, setRight, "Second version", after, answers[1])}</div>
-    ${answers[0] && answers[1] && html`<p class="card difference" aria-live="polite"><strong>What differs.</strong> ${differenceOf(model, { version: before.answer.version, answer: answers[0] }, { version: after.answer.version, answer: answers[1] })}</p>`}
-    ${answers[0] && answers[1] && before.answer.version < model.head && html`<p><${RollbackButton} model=${model.name} head=${model.head} version=${before.answer.version} /></p>`}
+    ${answers[0] && answers[1] && html`<${Difference} ...${{ model, before: { version: before.answer.version, answer: answers[0] }, after: { version: after.answer.version, answer: answers[1] } }} />`}
     <p class="small">${isOpen ? "Answers follow head when it moves." : "Not connected to the model's events: answers follow head after a reload."}</p>
     ${rows[at] && html`<${SameByHand} command=${commandOf(model, versionOf(model, right), input, rows[at].values)} />`}
   </section>`;
+}
+
+function Difference({ model, before, after }) {
+  return html`<section class="card difference" aria-label="What differs"><p aria-live="polite"><strong>What differs.</strong> ${differenceOf(model, before, after)}</p>
+    ${before.version < model.head && html`<div class="actions"><${RollbackButton} model=${model.name} head=${model.head} version=${before.version} /></div>`}</section>`;
 }
 
 const commandOf = (model, version, input, values) => {
@@ -142,7 +146,7 @@ function RowPicker({ rows, at, setAt, model, answer }) {
     const one = answer?.rows[row];
     return one ? `: ${one.kind === "classes" ? nameOf(model, one.label) : one.dims.map((dim) => dim.mean.toPrecision(4)).join(", ")}` : "";
   };
-  return html`<label class="card rows">Row <select value=${at} onChange=${(e) => setAt(Number(e.target.value))}>
+  return html`<label class="card rows">Row <select aria-label="Row" value=${at} onChange=${(e) => setAt(Number(e.target.value))}>
     ${rows.map((row, index) => html`<option value=${index}>${row.name}${saysOf(index)}</option>`)}</select></label>`;
 }
 
