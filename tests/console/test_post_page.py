@@ -253,7 +253,7 @@ def test_a_file_that_is_no_picture_is_named(browser: Browser, live: Live) -> Non
         page = visit.go(console(model, "post"))
 
         page.get_by_label("PNG or JPEG files").set_input_files(
-            [{"name": "3_broken.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\nnothing"}]
+            FilePayload(name="3_broken.png", mimeType="image/png", buffer=b"\x89PNG\r\n\x1a\nnothing")
         )
 
         expect(page.get_by_role("alert")).to_contain_text("3_broken.png: is damaged, or no picture")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,7 +31,7 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 
 
 @pytest.fixture(scope="module")
-def model(live: Live) -> Iterator[str]:
+def model(live: Live) -> str:
     """Digits in two versions; tests that move its head move it back."""
     return learned(live, DIGITS, [digits(0, 60), digits(60, 400)])
 

@@ -44,7 +44,7 @@ export async function call(method, parts, { query, body, headers = {}, signal } 
     throw new Problem({ detail: "The service does not answer. Is it running, and is this machine connected to it?" });
   }
   if (!response.ok) throw await problemOf(response);
-  const isJson = (response.headers.get("content-type") ?? "").startsWith("application/json");
+  const isJson = response.status !== 204 && (response.headers.get("content-type") ?? "").startsWith("application/json");
   return isJson ? response.json() : response;
 }
 
