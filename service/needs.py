@@ -64,6 +64,8 @@ NEEDS: dict[str, frozenset[Scope]] = {
     f"GET {MODEL}/versions/{{version}}/export": ADMIN,
     f"GET {MODEL}/versions/{{version}}/compare/{{other}}": PREDICT,
     f"POST {MODEL}/versions/{{version}}/compare/{{other}}": PREDICT,
+    f"GET {MODEL}/versions/{{version}}/calibration": PREDICT,
+    f"POST {MODEL}/versions/{{version}}/calibration": PREDICT,
     f"GET {MODEL}/aliases": PREDICT,
     f"GET {MODEL}/aliases/{{alias}}": PREDICT,
     f"PUT {MODEL}/aliases/{{alias}}": ADMIN,

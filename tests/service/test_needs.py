@@ -73,6 +73,8 @@ ALLOWED = {
     "GET /v1/models/{model}/versions/{version}/export": "admin",
     "GET /v1/models/{model}/versions/{version}/compare/{other}": "admin predict",
     "POST /v1/models/{model}/versions/{version}/compare/{other}": "admin predict",
+    "GET /v1/models/{model}/versions/{version}/calibration": "admin predict",
+    "POST /v1/models/{model}/versions/{version}/calibration": "admin predict",
     "GET /v1/models/{model}/branches": "admin predict",
     "GET /v1/models/{model}/aliases": "admin predict",
     "GET /v1/models/{model}/aliases/{alias}": "admin predict",

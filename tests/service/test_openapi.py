@@ -66,7 +66,7 @@ def test_a_body_has_a_schema_and_examples() -> None:
 
     assert set(blob) == {"application/x-safetensors", "application/octet-stream"}
     assert set(bodies.pop("POST /v1/imports")["content"]) == {"application/zip", "application/octet-stream"}
-    assert len(bodies) == 17
+    assert len(bodies) == 18
     for body in bodies.values():
         as_json = body["content"]["application/json"]
         assert as_json["schema"]["$ref"].removeprefix("#/components/schemas/") in DOCUMENT["components"]["schemas"]
@@ -75,6 +75,7 @@ def test_a_body_has_a_schema_and_examples() -> None:
     assert binary == {
         "POST /v1/models/{model}/batches",
         "POST /v1/models/{model}/predictions",
+        "POST /v1/models/{model}/versions/{version}/calibration",
         "POST /v1/models/{model}/versions/{version}/compare/{other}",
         "POST /v1/models/{model}/versions/{version}/predictions",
     }

@@ -51,12 +51,14 @@ export async function call(method, parts, { query, body, headers = {}, signal } 
 export const get = (parts, query, signal) => call("GET", parts, { query, signal });
 export const post = (parts, body, more = {}) => call("POST", parts, { body, ...more });
 
-/** Everything in a list, page by page, up to `most`. */
-export async function all(parts, name, { query = {}, most = 10_000, signal } = {}) {
+/** Everything in a list, page by page, up to `most`; `collect` hears each page. */
+export async function all(parts, name, { query = {}, most = 10_000, signal, collect = () => {} } = {}) {
   const found = [];
   let cursor = null;
   do {
-    const page = await get(parts, { limit: 100, ...query, cursor }, signal);
+    const { after, ...rest } = query;
+    const page = await get(parts, { limit: 100, ...rest, ...(cursor ? { cursor } : { after }) }, signal);
+    collect(page);
     found.push(...page[name]);
     cursor = page.next_cursor;
   } while (cursor && found.length < most);
@@ -82,9 +84,9 @@ export function asCurl(method, parts, { query, body, headers = {} } = {}) {
 
 /**
  * Calls `on` with each event of the model until the signal ends it; a broken stream goes on behind the last event.
- * `said` hears whether the stream is open.
+ * `said` hears whether the stream is open, `seen` the number of the newest event, also of the one before the first.
  */
-export async function listen(model, on, { signal, after, said = () => {} }) {
+export async function listen(model, on, { signal, after, said = () => {}, seen = () => {} }) {
   let last = after;
   let pause = 500;
   while (!signal.aborted) {
@@ -94,7 +96,10 @@ export async function listen(model, on, { signal, after, said = () => {} }) {
       said(true);
       pause = 500;
       for await (const event of eventsIn(response)) {
-        if (event.id !== undefined) last = event.id;
+        if (event.id !== undefined) {
+          last = event.id;
+          seen(Number(last));
+        }
         if (event.data) on({ ...JSON.parse(event.data), kind: event.kind });
       }
     } catch (error) {

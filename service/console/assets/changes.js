@@ -61,15 +61,15 @@ function saysWaiting({ updates, pending }, version) {
   ];
 }
 
-/** Points a name at `version` (or at one chosen in the dialog), or removes a name; `aliases` are those there are. */
-export function AliasButton({ model, version, aliases = {}, onDone, label, className }) {
+/** Points a name (`name` to begin with) at `version` or at one chosen in the dialog, or removes a name; `aliases` are those there are. */
+export function AliasButton({ model, version, name, aliases = {}, onDone, label, className }) {
   const ofVersion = Object.entries(aliases).filter(([name, at]) => at !== version && name !== HEAD);
   return html`<${ChangeButton}
     label=${label ?? (version === undefined ? "Move an alias" : "Point an alias here")}
     className=${className}
     title=${() => "Move an alias"}
     verb=${(form) => (form.isRemoved ? "Remove it" : "Point it there")}
-    form=${{ name: ofVersion[0]?.[0] ?? "", to: version ?? aliases[HEAD] ?? 0, isRemoved: false }}
+    form=${{ name: name ?? ofVersion[0]?.[0] ?? "", to: version ?? aliases[HEAD] ?? 0, isRemoved: false }}
     asks=${(form, set) => html`<${AliasFields} ...${{ form, set, aliases, isFixed: version !== undefined }} />`}
     load=${(signal, form) => aboutAlias(model, form, signal)}
     reload=${(form) => [form.to]}

@@ -1,64 +1,102 @@
-// A batch as it is followed, from when it was accepted until a version has learned from it.
+// How the pages that show a model follow it: parts that load by themselves, and load again when something happened.
 
-import { useEffect, useState } from "preact/hooks";
-import { get, of } from "./api.js";
-import { CloseNowButton } from "./changes.js";
-import { many } from "./changing.js";
-import { html, number, to, useEvents, useLoaded } from "./ui.js";
+import { useCallback, useEffect, useId, useRef, useState } from "preact/hooks";
+import { of, get } from "./api.js";
+import { Told, html, to } from "./ui.js";
 
-const POLL_MS = 2000;
+const PAUSE_MILLISECONDS = 300;
 
-export function Following({ model: name, batch, rows, isReplay }) {
-  const [running, setRunning] = useState(null);
-  const { value, again } = useLoaded((signal) => aboutBatch(name, batch, signal), [name, batch]);
-  const isOpen = useEvents(name, (event) => {
-    if (event.kind === "progress") setRunning((before) => ({ ...before, ...event }));
-    else {
-      if (event.kind === "started") setRunning({ update: event.update, chunk: event.chunk });
-      again();
-    }
-  });
+/**
+ * A function that has `loaded` loaded again soon. However often it is called, one load is over before the next one
+ * begins, and a pause lies between them.
+ */
+export function useDue({ isLoading, again }) {
+  const state = useRef({ isDue: false, timer: null });
+  Object.assign(state.current, { isLoading, again });
+  const look = useCallback(() => {
+    const { isDue, timer } = state.current;
+    if (!isDue || timer !== null || state.current.isLoading) return;
+    state.current.timer = setTimeout(() => {
+      state.current.timer = null;
+      if (state.current.isLoading) return;
+      state.current.isDue = false;
+      state.current.again();
+    }, PAUSE_MILLISECONDS);
+  }, []);
+  useEffect(look, [isLoading]);
+  useEffect(() => () => clearTimeout(state.current.timer), []);
+  return useCallback(() => {
+    state.current.isDue = true;
+    look();
+  }, []);
+}
+
+/** Calls `catchUp` whenever the stream was opened: what happened before that was told to nobody here. */
+export function useCaughtUp(isConnected, catchUp) {
   useEffect(() => {
-    if (isOpen) return undefined;
-    const polling = setInterval(again, POLL_MS);
-    return () => clearInterval(polling);
-  }, [isOpen]);
-  return html`<section class="card following" aria-label=${`Batch ${batch}`}>
-    <h2>Batch ${batch} <span class="small">${many(rows, "row")}${isReplay ? ", posted before: counted once" : ""}</span></h2>
-    ${value && html`<ol class="steps">${stepsOf(name, value, running, again)}</ol>`}
+    if (isConnected) catchUp();
+  }, [isConnected]);
+}
+
+/** Whether the page hears what happens. */
+export function Connection({ isConnected }) {
+  return html`<p class=${`connection ${isConnected ? "on" : "off"}`} role="status">
+    <span class="dot" aria-hidden="true"></span>${isConnected ? "Connected: this page follows what happens" : "Not connected: trying again"}
+  </p>`;
+}
+
+/** A part of a page that loads by itself. `children` is called with the value; what may not be seen is said calmly. */
+export function Part({ title, loaded, aside, children, className = "" }) {
+  const id = useId();
+  const { value, problem, isLoading } = loaded;
+  const isShown = value !== undefined && problem?.status !== 403;
+  return html`<section class=${`card part ${className}`} aria-labelledby=${id} aria-busy=${isLoading}>
+    <div class="title"><h2 id=${id}>${title}</h2>${isShown && aside}</div>
+    <${Refusal} problem=${problem} />
+    ${isShown ? children(value) : !problem && html`<p class="small" role="status">Loading …</p>`}
   </section>`;
 }
 
-async function aboutBatch(name, number_, signal) {
-  const [model, batch] = await Promise.all([get(of(name), {}, signal), get(of(name, "batches", String(number_)), {}, signal)]);
-  return { model, batch };
+/** Told as a problem, unless it is only that the key in use does not allow to see this. */
+export function Refusal({ problem }) {
+  if (problem?.code !== "key-not-allowed") return html`<${Told} problem=${problem} />`;
+  return html`<p class="locked"><strong>Not with this key.</strong> ${problem.detail}</p>`;
 }
 
-function stepsOf(name, { model, batch }, running, again) {
-  const [version] = batch.absorbed_in.slice(-1);
-  const isAside = ["parked", "discarded", "forgotten"].includes(batch.state);
-  const isChunk = batch.chunk !== null;
-  const isLearned = version !== undefined;
-  const step = (state, title, said) => html`<li class=${state} aria-current=${state === "now" ? "step" : null}><strong>${title}</strong> ${said}</li>`;
-  if (isAside) return [step("done", "Accepted.", ""), step("now", `${batch.state[0].toUpperCase()}${batch.state.slice(1)}.`, html`Nothing learns from it; <a href=${to(name, "batches")}>the batches</a> say why.`)];
-  return [
-    step("done", "Accepted.", "It is stored, and counts once."),
-    step(isChunk ? "done" : "now", isChunk ? `In chunk ${batch.chunk}.` : "Waits for its chunk.", !isChunk && html`<${Waiting} ...${{ name, model, again }} />`),
-    step(isLearned ? "done" : isChunk ? "now" : "", isLearned ? "Learned." : "Being learned.", isChunk && !isLearned && html`<${Learning} running=${running?.chunk === batch.chunk || running?.step !== undefined ? running : null} />`),
-    step(isLearned ? "done" : "", isLearned ? html`Absorbed in <a href=${to(name, "versions", String(version))}>version ${version}</a>.` : "Absorbed in a version.",
-      isLearned && html`${batch.on_head ? "Head has learned from it." : `Head is at version ${model.head}, which has not learned from it.`} <a href=${to(name, "predict")}>Predict</a>`),
-  ];
+/** Who looks at a page that is about one model, and cannot: the reason, in place of everything. */
+export function isHidden(loaded) {
+  return loaded.value === undefined && loaded.problem !== null;
 }
 
-function Waiting({ name, model, again }) {
-  const { pending, chunk } = model;
-  return html`<p>${many(pending.rows, "row")} of ${number(chunk.rows)} are pending${chunk.seconds ? `; a chunk closes ${number(chunk.seconds)} seconds after its first row at the latest` : ""}.</p>
-    <${CloseNowButton} model=${name} pending=${pending} onDone=${again} />`;
+export const loadModel = (model) => (signal) => get(of(model), {}, signal);
+
+/** How far something is: a bar, and the same in words. */
+export function Bar({ value, most, label, said }) {
+  const share = most ? Math.min(100, Math.round((100 * value) / most)) : null;
+  return html`<div class="bar">
+    <progress max=${most || 1} value=${most ? Math.min(value, most) : undefined} aria-label=${label}></progress>
+    <span class="small">${said}${share !== null && html` · ${share} %`}</span>
+  </div>`;
 }
 
-function Learning({ running }) {
-  if (!running) return html`<p>A worker takes it up when what came before is done.</p>`;
-  const { step, steps } = running;
-  return html`<p>${step ? `Step ${number(step)}${steps ? ` of ${number(steps)}` : ""}` : "A worker has taken it up"}.</p>
-    <progress aria-label="How far the update is" value=${steps ? step : undefined} max=${steps ?? undefined}></progress>`;
+/** A number of a list that is paged by number: its newest page, or the one that ends at `until`. */
+export function usePages(top) {
+  const [until, setUntil] = useState(null);
+  return { top: until === null ? top : Math.min(until, top), until, setUntil };
+}
+
+/** Buttons to what is older and newer, for a list that shows the newest first. */
+export function Pager({ pages, first, newest, word, size }) {
+  const { until, setUntil, top } = pages;
+  if (first <= 1 && until === null) return null;
+  return html`<nav class="pager" aria-label=${`Pages of ${word}`}>
+    <button type="button" class="plain" disabled=${until === null} onClick=${() => setUntil(top + size >= newest ? null : top + size)}>Later</button>
+    <button type="button" class="plain" disabled=${first <= 1} onClick=${() => setUntil(first - 1)}>Earlier</button>
+    ${until !== null && html`<button type="button" class="plain" onClick=${() => setUntil(null)}>Newest</button>`}
+  </nav>`;
+}
+
+/** The model that a page within it is about. */
+export function Crumbs({ model, here }) {
+  return html`<nav class="crumbs small" aria-label="Where this is"><a href=${to(model)}>${model}</a> <span aria-hidden="true">/</span> <span aria-current="page">${here}</span></nav>`;
 }

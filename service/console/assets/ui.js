@@ -171,14 +171,14 @@ export function useLoaded(load, reasons) {
   return { ...state, again };
 }
 
-/** Calls `on` for each event of the model while the page is open; true while the stream is. */
-export function useEvents(model, on) {
+/** Calls `on` for each event of the model while the page is open, `seen` with the newest number; true while the stream is. */
+export function useEvents(model, on, seen) {
   const [isOpen, setOpen] = useState(false);
   const latest = useRef(on);
   latest.current = on;
   useEffect(() => {
     const stop = new AbortController();
-    listen(model, (event) => latest.current(event), { signal: stop.signal, said: setOpen });
+    listen(model, (event) => latest.current(event), { signal: stop.signal, said: setOpen, seen });
     return () => stop.abort();
   }, [model]);
   return isOpen;

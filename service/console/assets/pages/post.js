@@ -2,7 +2,7 @@
 
 import { useCallback, useState } from "preact/hooks";
 import { get, of } from "../api.js";
-import { Following } from "../following.js";
+import { Following } from "../batch_followed.js";
 import { many } from "../changing.js";
 import { inputOf, sizeSaid } from "../inputs.js";
 import { CsvRows } from "../post_csv.js";
