@@ -34,14 +34,14 @@ function Bars({ model, answer }) {
   const { probabilities, spread, label: best } = answer;
   const shown = shownOf(probabilities);
   const rest = probabilities.length - shown.length;
-  return html`<table class="bars"><caption class="small">Probabilities; the line spans 9 in 10 of the drawn nets${rest > 0 && `; ${number(rest)} less likely classes are left out`}</caption>
+  return html`<table class="chances"><caption class="small">Probabilities; the line spans 9 in 10 of the drawn nets${rest > 0 && `; ${number(rest)} less likely classes are left out`}</caption>
     <colgroup><col style=${{ width: `${Math.min(14, 2 + Math.max(...shown.map((label) => nameOf(model, label).length)))}ch` }} /><col /><col class="of-value" /></colgroup>
     <thead class="unseen"><tr><th scope="col">Class</th><th scope="col">Probability</th><th scope="col">5 to 95 %</th></tr></thead>
     <tbody>${shown.map((label) => {
       const [low, high] = spread[label];
       return html`<tr key=${label} class=${label === best ? "best" : ""}>
         <th scope="row" title=${nameOf(model, label)}>${nameOf(model, label)}</th>
-        <td class="bar"><span class="track" aria-hidden="true"><span class="fill" style=${{ width: share(probabilities[label]) }}></span>
+        <td><span class="track" aria-hidden="true"><span class="fill" style=${{ width: share(probabilities[label]) }}></span>
           <span class="range" style=${{ left: `min(${share(low)}, calc(100% - 3px))`, width: share(high - low) }}></span></span></td>
         <td class="value">${percent(probabilities[label])}<span class="unseen">, ${percent(low)} to ${percent(high)}</span></td></tr>`;
     })}</tbody></table>`;
@@ -58,8 +58,8 @@ function Doubt({ answer, classes }) {
     <div class="stack" role="img" aria-label=${`Of at most ${number(most, 3)} nats, ${number(aleatoric, 3)} from the data and ${number(mutual, 3)} from the model`}>
       <span class="of-data" style=${{ width: share(aleatoric / most) }}></span><span class="of-model" style=${{ width: share(mutual / most) }}></span></div>
     <dl>
-      <div><dt><span class="key of-data" aria-hidden="true"></span>Data ${number(aleatoric, 3)}</dt><dd>${saysData(aleatoric / most)}</dd></div>
-      <div><dt><span class="key of-model" aria-hidden="true"></span>Model ${number(mutual, 3)}</dt><dd>${saysModel(mutual / most)}</dd></div>
+      <div><dt><span class="swatch of-data" aria-hidden="true"></span>Data ${number(aleatoric, 3)}</dt><dd>${saysData(aleatoric / most)}</dd></div>
+      <div><dt><span class="swatch of-model" aria-hidden="true"></span>Model ${number(mutual, 3)}</dt><dd>${saysModel(mutual / most)}</dd></div>
     </dl></section>`;
 }
 
@@ -77,7 +77,7 @@ function saysModel(part) {
 
 function Numbers({ answer, scale }) {
   return answer.dims.map(
-    (one, dim) => html`<section class="number" key=${dim} aria-label=${answer.dims.length > 1 ? `Number ${dim + 1}` : "The number"}>
+    (one, dim) => html`<section class="predicted" key=${dim} aria-label=${answer.dims.length > 1 ? `Number ${dim + 1}` : "The number"}>
       <p class="says-class"><strong class="winner">${short(one.mean)}</strong>
         <span>${answer.dims.length > 1 && `number ${dim + 1}, `}between <strong>${short(one.lower)}</strong> and <strong>${short(one.upper)}</strong><br />
         <span class="small">with probability 90 %; standard deviation ${short(one.std)}</span></span></p>
@@ -91,7 +91,7 @@ function Interval({ one, scale: [low, high] }) {
   const at = (value) => (value - low) / (high - low);
   return html`<div class="interval" role="img" aria-label=${`Mean ${short(one.mean)}, 90 % interval from ${short(one.lower)} to ${short(one.upper)}`}>
     <span class="track"><span class="range" style=${{ left: share(at(one.lower)), width: share(at(one.upper) - at(one.lower)) }}></span>
-    <span class="mark" style=${{ left: share(at(one.mean)) }}></span></span>
+    <span class="mean" style=${{ left: share(at(one.mean)) }}></span></span>
     <span class="small ends"><span>${short(low)}</span><span>${short(high)}</span></span></div>`;
 }
 
@@ -101,8 +101,8 @@ function Variance({ one }) {
     <div class="stack" role="img" aria-label=${`${percent(1 - model)} from the data, ${percent(model)} from the model`}>
       <span class="of-data" style=${{ width: share(1 - model) }}></span><span class="of-model" style=${{ width: share(model) }}></span></div>
     <dl>
-      <div><dt><span class="key of-data" aria-hidden="true"></span>Data ${percent(1 - model)}</dt><dd>Noise of the labels, ±${short(one.noise_std)}: more rows will not take it away.</dd></div>
-      <div><dt><span class="key of-model" aria-hidden="true"></span>Model ${percent(model)}</dt><dd>Doubt about the weights, ±${short(one.epistemic_std)}: more rows like this would.</dd></div>
+      <div><dt><span class="swatch of-data" aria-hidden="true"></span>Data ${percent(1 - model)}</dt><dd>Noise of the labels, ±${short(one.noise_std)}: more rows will not take it away.</dd></div>
+      <div><dt><span class="swatch of-model" aria-hidden="true"></span>Model ${percent(model)}</dt><dd>Doubt about the weights, ±${short(one.epistemic_std)}: more rows like this would.</dd></div>
     </dl></section>`;
 }
 

@@ -39,12 +39,12 @@ function stepsOf(name, { model, batch }, running, again) {
   const isAside = ["parked", "discarded", "forgotten"].includes(batch.state);
   const isChunk = batch.chunk !== null;
   const isLearned = version !== undefined;
-  const step = (state, title, said) => html`<li class=${state} aria-current=${state === "now" ? "step" : null}><strong>${title}</strong> ${said}</li>`;
-  if (isAside) return [step("done", "Accepted.", ""), step("now", `${batch.state[0].toUpperCase()}${batch.state.slice(1)}.`, html`Nothing learns from it; <a href=${to(name, "batches")}>the batches</a> say why.`)];
+  const step = (state, title, said) => html`<li class=${state} aria-current=${state === "current" ? "step" : null}><strong>${title}</strong> ${said}</li>`;
+  if (isAside) return [step("done", "Accepted.", ""), step("current", `${batch.state[0].toUpperCase()}${batch.state.slice(1)}.`, html`Nothing learns from it; <a href=${to(name, "batches")}>the batches</a> say why.`)];
   return [
     step("done", "Accepted.", "It is stored, and counts once."),
-    step(isChunk ? "done" : "now", isChunk ? `In chunk ${batch.chunk}.` : "Waits for its chunk.", !isChunk && html`<${Waiting} ...${{ name, model, again }} />`),
-    step(isLearned ? "done" : isChunk ? "now" : "", isLearned ? "Learned." : "Being learned.", isChunk && !isLearned && html`<${Learning} running=${running?.chunk === batch.chunk || running?.step !== undefined ? running : null} />`),
+    step(isChunk ? "done" : "current", isChunk ? `In chunk ${batch.chunk}.` : "Waits for its chunk.", !isChunk && html`<${Waiting} ...${{ name, model, again }} />`),
+    step(isLearned ? "done" : isChunk ? "current" : "", isLearned ? "Learned." : "Being learned.", isChunk && !isLearned && html`<${Learning} running=${running?.chunk === batch.chunk || running?.step !== undefined ? running : null} />`),
     step(isLearned ? "done" : "", isLearned ? html`Absorbed in <a href=${to(name, "versions", String(version))}>version ${version}</a>.` : "Absorbed in a version.",
       isLearned && html`${batch.on_head ? "Head has learned from it." : `Head is at version ${model.head}, which has not learned from it.`} <a href=${to(name, "predict")}>Predict</a>`),
   ];

@@ -170,7 +170,7 @@ function Pictures({ form, set, wrong }) {
 }
 
 function Json({ text, setText, back }) {
-  return html`<label>The description, as JSON<textarea class="tall" spellcheck=${false} value=${text} onInput=${(e) => setText(e.target.value)}></textarea></label>
+  return html`<label>The description, as JSON<textarea class="of-json" spellcheck=${false} value=${text} onInput=${(e) => setText(e.target.value)}></textarea></label>
     <p><button type="button" class="plain" onClick=${back}>Back to the form</button> <span class="small">The form does not take over what was changed here.</span></p>`;
 }
 
