@@ -44,7 +44,7 @@ export async function call(method, parts, { query, body, headers = {}, signal } 
     throw new Problem({ detail: "The service does not answer. Is it running, and is this machine connected to it?" });
   }
   if (!response.ok) throw await problemOf(response);
-  const isJson = (response.headers.get("content-type") ?? "").startsWith("application/json");
+  const isJson = response.status !== 204 && (response.headers.get("content-type") ?? "").startsWith("application/json");
   return isJson ? response.json() : response;
 }
 
@@ -146,4 +146,22 @@ async function problemOf(response) {
     // What is no JSON is told by its status.
   }
   return new Problem({ status: response.status, code: "unexpected", title: `HTTP ${response.status}` });
+}
+
+/** As `call`, for large bodies: `said(sent, all)` hears how many bytes are on their way. {answer, isReplay}. */
+export function upload(parts, body, headers, said) {
+  const request = new XMLHttpRequest();
+  request.open("POST", path(parts));
+  if (key.get()) request.setRequestHeader("Authorization", `Bearer ${key.get()}`);
+  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+  request.upload.onprogress = (event) => said(event.loaded, event.total);
+  return new Promise((resolve, reject) => {
+    request.onerror = () => reject(new Problem({ detail: "The connection broke before the service answered." }));
+    request.onload = () => {
+      const text = request.responseText;
+      if (request.status < 300) return resolve({ answer: JSON.parse(text), isReplay: request.getResponseHeader("Idempotent-Replayed") === "true" });
+      problemOf(new Response(text, { status: request.status })).then(reject);
+    };
+    request.send(body);
+  });
 }

@@ -72,7 +72,7 @@ export function AliasButton({ model, version, name, aliases = {}, onDone, label,
     form=${{ name: name ?? ofVersion[0]?.[0] ?? "", to: version ?? aliases[HEAD] ?? 0, isRemoved: false }}
     asks=${(form, set) => html`<${AliasFields} ...${{ form, set, aliases, isFixed: version !== undefined }} />`}
     load=${(signal, form) => aboutAlias(model, form, signal)}
-    reload=${(form) => [form.name, form.to]}
+    reload=${(form) => [form.to]}
     says=${saysAlias}
     request=${(facts, form) => requestOfAlias(model, facts, form)}
     onDone=${onDone}
@@ -80,7 +80,7 @@ export function AliasButton({ model, version, name, aliases = {}, onDone, label,
 }
 
 function AliasFields({ form, set, aliases, isFixed }) {
-  return html`<label>Name <input list="aliases" required pattern=${NAME} autocomplete="off" spellcheck="false" value=${form.name}
+  return html`<label>Name <input list="aliases" required pattern=${NAME} autocomplete="off" spellcheck=${false} value=${form.name}
       title="1 to 64 of a-z, 0-9, - and _, beginning with a letter" onInput=${(e) => set({ name: e.target.value.trim() })} /></label>
     <datalist id="aliases">${Object.keys(aliases).map((name) => html`<option value=${name} />`)}</datalist>
     ${!isFixed && !form.isRemoved && html`<${Version} label="Version" value=${form.to} onChange=${(to) => set({ to })} />`}
@@ -88,17 +88,23 @@ function AliasFields({ form, set, aliases, isFixed }) {
     html`<label class="choice"><input type="checkbox" checked=${form.isRemoved} onChange=${(e) => set({ isRemoved: e.target.checked })} />Remove it instead</label>`}`;
 }
 
-async function aboutAlias(model, { name, to }, signal) {
-  const isName = new RegExp(`^${NAME}$`).test(name);
-  const [resource, target, alias] = await Promise.all([
+async function aboutAlias(model, { to }, signal) {
+  const [resource, { aliases }, target] = await Promise.all([
     get(of(model), {}, signal),
+    get(of(model, "aliases"), {}, signal),
     to === "" ? null : get(of(model, "versions", String(to)), {}, signal),
-    isName ? get(of(model, "aliases", name), {}, signal).catch((error) => (error.code === "alias-not-found" ? null : Promise.reject(error))) : null,
   ]);
-  return { resource, target, alias, name: isName ? name : null };
+  return { resource, aliases, target };
 }
 
-function saysAlias({ resource, target, alias, name }, form) {
+/** The name that the form says, null where it is none; and where it points, null where it points nowhere. */
+function named({ aliases }, { name }) {
+  return new RegExp(`^${NAME}$`).test(name) ? { name, alias: aliases.find((one) => one.alias === name) ?? null } : { name: null, alias: null };
+}
+
+function saysAlias(facts, form) {
+  const { resource, target } = facts;
+  const { name, alias } = named(facts, form);
   if (!name) return html`<p class="small">A name says who uses the version: <code>stable</code>, <code>shop-floor</code>. The name <code>head</code> is what predictions default to.</p>`;
   const query = html`<code>?alias=${name}</code>`;
   if (form.isRemoved && alias) {
@@ -122,8 +128,10 @@ function saysAlias({ resource, target, alias, name }, form) {
   );
 }
 
-function requestOfAlias(model, { resource, target, alias, name }, form) {
-  if (!name || name !== form.name) return null;
+function requestOfAlias(model, facts, form) {
+  const { resource, target } = facts;
+  const { name, alias } = named(facts, form);
+  if (!name) return null;
   const parts = of(model, "aliases", name);
   if (form.isRemoved) return alias && { method: "DELETE", parts, headers: ifAt(alias) };
   if (!target || (alias?.version === target.version && !(name === HEAD && resource.undecided !== null))) return null;

@@ -79,7 +79,7 @@ export function KeyDialog({ onClose }) {
   return html`<${Dialog} title="Key" onClose=${onClose}>
     <form onSubmit=${use}>
       <p>Calls are made with this key until this tab is closed. It says what you may do; <code>posterity keys create</code> makes one.</p>
-      <label>API key <input type="password" autocomplete="off" spellcheck="false" value=${word} onInput=${(e) => setWord(e.target.value)} /></label>
+      <label>API key <input type="password" autocomplete="off" spellcheck=${false} value=${word} onInput=${(e) => setWord(e.target.value)} /></label>
       <div class="actions"><button type="submit">Use it</button>
       <button type="button" class="plain" onClick=${() => { key.set(""); location.reload(); }}>Forget it</button></div>
     </form>
