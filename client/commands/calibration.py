@@ -49,4 +49,4 @@ def calibration(
             print_json(found.raw)
         else:
             for part in calibration_of(found):
-                console().print(part, markup=False) if isinstance(part, str) else console().print(part)
+                console().print(part, markup=False)

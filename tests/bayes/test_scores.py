@@ -268,9 +268,20 @@ def test_what_the_numbers_of_json_cannot_hold_has_no_standard_error_and_one_row_
     assert alone["nll"] is None
 
 
-def test_equal_rows_have_a_standard_error_of_nothing_whatever_is_rounded() -> None:
-    sure = torch.tensor([[0.7, 0.3]], dtype=torch.float64).expand(1_000, 2)
+@pytest.mark.parametrize("confidence", [0.51, 0.53, 0.57, 0.7])
+def test_equal_rows_have_a_standard_error_of_nothing_whatever_is_rounded(confidence: float) -> None:
+    sure = torch.tensor([[confidence, 1 - confidence]], dtype=torch.float64).expand(1_000, 2)
 
     found = Scores.of(of_classes(sure), torch.zeros(1_000, dtype=torch.int64)).standard_errors()
 
     assert found["nll"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_numbers_of_a_row_count_as_one_trial_of_the_coverage_as_they_may_be_inside_together() -> None:
+    zeros = torch.zeros(8, 5, dtype=torch.float64)
+    labels = zeros.clone()
+    labels[6:] = 9.0
+
+    found = Scores.of(of_numbers(zeros, torch.ones_like(zeros)), labels).standard_errors()
+
+    assert found["coverage"] == pytest.approx(math.sqrt(0.75 * 0.25 / 8))

@@ -118,6 +118,18 @@ def test_batches_are_predicted_now_and_said_to_be_learned_where_they_are(live: L
     assert [one["batch"] for one in asked(live, model, 2, batch=3)["batches"] if one["learned"]] == [3]
 
 
+def test_a_batch_that_was_left_out_of_its_chunk_is_not_said_to_be_learned(live: Live, model: str) -> None:
+    draws = np.random.default_rng(5)
+    numbers = [live.post_rows(model, rows(draws, 4))["batch"] for _ in range(2)]
+    assert live.client.post(f"{model}/batches/{numbers[1]}/park", json={}).status_code == 200
+    live.close(model)
+    live.work()
+
+    found = asked(live, model, 1, batch="1,2")
+
+    assert [(one["batch"], one["learned"]) for one in found["batches"]] == [(1, True), (2, False)]
+
+
 def test_rows_of_one_s_own_give_what_the_batch_of_them_gives(live: Live) -> None:
     model, batches = three_batches(live)
 
