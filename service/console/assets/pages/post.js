@@ -27,7 +27,7 @@ export default function Post({ model: name }) {
 
 function Posting({ model }) {
   const declared = inputOf(model.input);
-  const isPictures = declared.height !== null;
+  const isPictures = declared.height !== null && (model.output.dims ?? 1) === 1;
   const [range, setRange] = useState({ paper: declared.paper, ink: declared.ink });
   const [way, setWay] = useState(isPictures ? "pictures" : "csv");
   const [ready, setReady] = useState(null);
