@@ -77,11 +77,12 @@ def branched(live: Live) -> str:
 
 
 def parking(live: Live) -> str:
-    """A model with an absorbed batch, one that is parked, one that is discarded, and one that is pending."""
+    """A model with an absorbed batch, one that is parked, one that is discarded and deleted, and one that is pending."""
     model = live.create(TINY)
     learned(live, model)
     for _ in range(3):
         live.post_rows(model, OTHER)
     for batch, how, why in ((2, "park", "looks odd"), (3, "discard", "labels of another day")):
         live.client.post(f"{model}/batches/{batch}/{how}", json={"reason": why}).raise_for_status()
+    live.client.delete(f"{model}/batches/3").raise_for_status()
     return model

@@ -30,6 +30,7 @@ def test_every_batch_stands_where_the_api_says(browser: Browser, live: Live, the
             row = row_of(page, one["batch"])
             expect(row).to_contain_text(WORDS.get(one["state"], one["state"]))
             expect(row).to_contain_text(one["key"])
+            expect(row.get_by_text("rows deleted")).to_have_count(0 if one["deleted_at"] is None else 1)
             expect(row.get_by_role("cell").nth(2)).to_have_text(str(one["rows"]))
             for version in one["absorbed_in"]:
                 expect(row.get_by_role("link", name=f"version {version}")).to_be_visible()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
@@ -9,7 +11,7 @@ from store.scoring import BEGINNING
 from store.values import Progress, Scored
 from tests.console.browsing import THEMES, WIDTHS, Theme
 from tests.console.seen import FIVE, at, branched, claimed, connected, learned, looking, name_of, parking
-from tests.service.live import REAL, TINY, Live
+from tests.service.live import REAL, TINY, Live, running
 
 NUMBERS = {"inputs": [[1, 2], [3, 4.5]], "labels": [[0.5, 1.0], [2.0, -1.0]]}
 
@@ -147,6 +149,34 @@ def test_the_page_follows_what_happens_without_being_loaded_again(browser: Brows
 
         expect(page.get_by_role("link", name="Version 0", exact=True)).to_have_attribute("aria-current", "true")
         assert page.evaluate("window.isTheSamePage")
+        visit.check()
+
+
+def test_a_page_whose_service_goes_away_says_that_it_is_not_connected(browser: Browser, tmp_path: Path) -> None:
+    with running(tmp_path) as own, looking(browser, own) as (visit, page):
+        visit.go(at(own.create()))
+        connected(page)
+        own.server.should_exit = True
+
+        expect(page.get_by_text("Not connected: trying again")).to_be_visible()
+        expect(page.get_by_role("link", name="Version 0", exact=True)).to_be_visible()
+
+
+def test_the_numbers_of_a_chart_are_told_where_the_pointer_is(browser: Browser, live: Live) -> None:
+    model = live.create()
+    for _ in range(3):
+        learned(live, model)
+    last = live.client.get(f"{model}/metrics").json()["batches"][-1]
+    with looking(browser, live) as (visit, page):
+        visit.go(at(model))
+        plot = page.locator("figure").filter(has_text="NLL, nats per row").locator(".u-over")
+        plot.scroll_into_view_if_needed()
+        box = plot.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] - 3, box["y"] + 30)
+
+        expect(page.locator(".tip")).to_contain_text("batch 3")
+        expect(page.locator(".tip")).to_contain_text(f"{last['running']['nll']:.3f}")
         visit.check()
 
 

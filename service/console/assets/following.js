@@ -4,24 +4,25 @@ import { useCallback, useEffect, useId, useRef } from "preact/hooks";
 import { of, get } from "./api.js";
 import { Told, html, to } from "./ui.js";
 
-const PAUSE_MILLISECONDS = 300;
+const SOON_MILLISECONDS = 300;
+const BETWEEN_MILLISECONDS = 2000;
 
 /**
- * A function that has `loaded` loaded again soon. However often it is called, one load is over before the next one
- * begins, and a pause lies between them.
+ * A function that has `loaded` loaded again: soon, where nothing happened of late. However often it is called, one load
+ * is over before the next one begins, and a pause lies between them, as keys may have a rate.
  */
 export function useDue({ isLoading, again }) {
-  const state = useRef({ isDue: false, timer: null });
+  const state = useRef({ isDue: false, timer: null, last: -Infinity });
   Object.assign(state.current, { isLoading, again });
   const look = useCallback(() => {
-    const { isDue, timer } = state.current;
+    const { isDue, timer, last } = state.current;
     if (!isDue || timer !== null || state.current.isLoading) return;
     state.current.timer = setTimeout(() => {
       state.current.timer = null;
       if (state.current.isLoading) return;
-      state.current.isDue = false;
+      Object.assign(state.current, { isDue: false, last: performance.now() });
       state.current.again();
-    }, PAUSE_MILLISECONDS);
+    }, Math.max(SOON_MILLISECONDS, BETWEEN_MILLISECONDS - (performance.now() - last)));
   }, []);
   useEffect(look, [isLoading]);
   useEffect(() => () => clearTimeout(state.current.timer), []);

@@ -63,7 +63,7 @@ function Last({ model, updates = [] }) {
   return html`<dl class="facts">
     <div><dt>Last</dt><dd>update ${last.update}, ${last.state}</dd></div>
     ${last.version !== null && html`<div><dt>Became</dt><dd>${versionLink(model, last.version)}</dd></div>`}
-    <div><dt>Rows</dt><dd>${number(last.rows)}</dd></div>
+    <div><dt>Rows</dt><dd>${number(last.report?.rows ?? last.rows)}</dd></div>
     ${steps !== undefined && html`<div><dt>Steps</dt><dd>${number(steps)}</dd></div>`}
     ${seconds !== undefined && html`<div><dt>Took</dt><dd>${number(seconds, 1)} s</dd></div>`}
     <div><dt>Ended</dt><dd><${When} at=${last.finished_at} /></dd></div>

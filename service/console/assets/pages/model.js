@@ -12,7 +12,7 @@ import { Tree } from "../tree.js";
 import { Frame, html, number, to, useEvents, useLoaded } from "../ui.js";
 import { many, versionLink } from "../words.js";
 
-const OF_THE_TREE = new Set(["published", "held", "moved", "forgotten"]);
+const OF_ATTEMPTS = new Set(["started", "failed"]);
 const OF_PARKING = new Set(["parked", "released", "discarded", "forgotten"]);
 const MOVES_SHOWN = 100;
 
@@ -37,10 +37,10 @@ function Overview({ model, loaded }) {
   const due = { parked: useDue(parked), resource: useDue(loaded), updates: useDue(updates), lines: useDue(lines) };
   const isConnected = useEvents(model, (event) => {
     if (event.kind === "progress") return hear(event);
+    // What else is shown is loaded again where the model's own counters and aliases have changed.
     due.resource();
-    due.updates();
+    if (OF_ATTEMPTS.has(event.kind)) due.updates();
     if (OF_PARKING.has(event.kind)) due.parked();
-    if (OF_THE_TREE.has(event.kind)) due.lines();
   });
   const changed = () => Object.values(due).forEach((again) => again());
   useCaughtUp(isConnected, changed);

@@ -28,8 +28,10 @@ export default function Version({ model, version }) {
 
 function Shown({ model, value, resource }) {
   return html`
-    <div class="grid"><${Origin} model=${model} value=${value} /><${Distance} model=${model} value=${value} /></div>
-    <div class="grid of-their-own-height"><${Report} value=${value} /><${Before} model=${model} value=${value} /></div>
+    <div class="grid of-their-own-height">
+      <div class="column"><${Origin} model=${model} value=${value} /><${Before} model=${model} value=${value} /></div>
+      <div class="column"><${Distance} value=${value} /><${Report} value=${value} /></div>
+    </div>
     <${Calibration} model=${model} version=${value.version} />
     <${Comparison} model=${model} version=${value.version} parent=${value.parent} head=${resource?.head ?? value.version} />
     <${Neighbours} model=${model} value=${value} newest=${resource?.versions} />`;
