@@ -96,6 +96,18 @@ def test_the_same_file_posted_twice_and_by_the_command_line_counts_once(browser:
     assert live.post_rows(model, by_hand, key=batch["key"])["batch"] == batch["batch"]
 
 
+def test_a_file_that_begins_with_a_byte_order_mark_has_the_key_of_its_bytes(browser: Browser, live: Live) -> None:
+    model = live.create(NUMBERS)
+    content = "\ufeff" + GOOD
+    with visiting(browser, url_of(live)) as visit:
+        page = visit.go(console(model, "post"))
+        choose(page, content)
+        page.get_by_role("button", name="Post 3 rows").click()
+        expect(page.get_by_role("region", name="Batch 1")).to_be_visible()
+        visit.check()
+    assert [one["key"] for one in batches(live, model)] == [key_of(content.encode())]
+
+
 def test_a_batch_whose_answer_was_lost_is_sent_again_and_counts_once(browser: Browser, live: Live) -> None:
     model = live.create(NUMBERS)
     with visiting(browser, url_of(live)) as visit:

@@ -25,7 +25,7 @@ from tests.console.acting import (
     url_of,
 )
 from tests.console.browsing import THEMES, WIDTHS, Theme, visiting
-from tests.service.live import INPUTS, NAMED, REAL, Json, Live
+from tests.service.live import INPUTS, NAMED, REAL, TINY, Json, Live
 
 SHAPE = (1, 8, 8)
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -256,6 +256,15 @@ def test_a_number_that_the_model_does_not_take_is_told_at_its_field(browser: Bro
         expect(page.get_by_role("textbox", name="Number 2")).to_have_attribute("aria-invalid", "true")
         expect(page.get_by_text("is no whole number from 0 to 255")).to_be_visible()
         expect(second(page)).to_contain_text("Give an input")
+        visit.check()
+
+
+def test_a_model_that_learned_nothing_yet_answers_with_its_prior(browser: Browser, live: Live) -> None:
+    model = live.create(TINY)
+    with visiting(browser, url_of(live)) as visit:
+        page = visit.go(console(model, "predict"))
+        page.get_by_role("textbox", name="Number 1").fill("0.5")
+        expect(page.get_by_role("region", name="What differs")).to_contain_text("Both sides are version 0")
         visit.check()
 
 

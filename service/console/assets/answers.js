@@ -34,7 +34,7 @@ function Bars({ model, answer }) {
   const { probabilities, spread, label: best } = answer;
   const shown = shownOf(probabilities);
   const rest = probabilities.length - shown.length;
-  return html`<table class="chances"><caption class="small">Probabilities; the line spans 9 in 10 of the drawn nets${rest > 0 && `; ${number(rest)} less likely classes are left out`}</caption>
+  return html`<table class="chances"><caption class="small">Probabilities; a line spans 9 in 10 nets${rest > 0 && `; ${number(rest)} less likely classes are left out`}</caption>
     <colgroup><col style=${{ width: `${Math.min(14, 2 + Math.max(...shown.map((label) => nameOf(model, label).length)))}ch` }} /><col /><col class="of-value" /></colgroup>
     <thead class="unseen"><tr><th scope="col">Class</th><th scope="col">Probability</th><th scope="col">5 to 95 %</th></tr></thead>
     <tbody>${shown.map((label) => {

@@ -9,15 +9,15 @@ export { CancelUpdateButton, CloseNowButton, DiscardButton, ForgetButton, ParkBu
 const HEAD = "head";
 const NAME = "[a-z][a-z0-9_\\-]{0,63}";
 
-/** Moves head back along its line to `version`, or, where none is given, to one that is chosen in the dialog. */
-export function RollbackButton({ model, head, version, onDone, label, className }) {
+/** Moves head back along its line to `version`, or, where none is given, to one chosen in the dialog: its parent at first. */
+export function RollbackButton({ model, version, onDone, label, className }) {
   return html`<${ChangeButton}
     label=${label ?? (version === undefined ? "Roll back" : `Roll back to version ${version}`)}
     className=${className}
     title=${() => "Roll back"}
-    verb=${(form) => (form.to === "" ? "Roll back" : `Roll back to version ${form.to}`)}
-    form=${{ to: version ?? Math.max(0, (head ?? 1) - 1) }}
-    asks=${version === undefined && ((form, set) => html`<${Version} label="To version" value=${form.to} onChange=${(to) => set({ to })} />`)}
+    verb=${(_form, facts) => (facts?.target ? `Roll back to version ${facts.target.version}` : "Roll back")}
+    form=${{ to: version }}
+    asks=${version === undefined && ((form, set, facts) => html`<${Version} label="To version" value=${form.to ?? facts?.target?.version} onChange=${(to) => set({ to })} />`)}
     load=${(signal, form) => aboutRollback(model, form.to, signal)}
     reload=${(form) => [form.to]}
     says=${saysRollback}
@@ -32,7 +32,8 @@ export function RollbackButton({ model, head, version, onDone, label, className 
 async function aboutRollback(model, to, signal) {
   const [resource, alias] = await Promise.all([get(of(model), {}, signal), get(of(model, "aliases", HEAD), {}, signal)]);
   const head = await get(of(model, "versions", String(alias.version)), {}, signal);
-  const target = to === "" ? null : await get(of(model, "versions", String(to)), {}, signal);
+  const asked = to ?? head.parent ?? head.version;
+  const target = asked === "" ? null : await get(of(model, "versions", String(asked)), {}, signal);
   return { resource, alias, head, target };
 }
 

@@ -71,7 +71,7 @@ function Change({ title, verb, danger, form: first = {}, hasReason = true, load,
       <${Refused} problem=${refused ?? problem} />
       ${asked && html`<${SameByHand} command=${asCurl(asked.method, asked.parts, asked)} />`}
       <div class="actions">
-        <button type="submit" class=${danger ? "danger" : ""} disabled=${isBusy || isLoading || !asked}>${isBusy ? "…" : verb(form)}</button>
+        <button type="submit" class=${danger ? "danger" : ""} disabled=${isBusy || isLoading || !asked}>${isBusy ? "…" : verb(form, facts)}</button>
         <button type="button" class="plain" onClick=${onClose}>Leave it</button>
       </div>
     </form>

@@ -18,26 +18,27 @@ const MAPPED_MOST = 60;
 /** Calls `onReady({rows, faults, content, isAsClients} | null)`; faulty lines are named and are not among the rows. */
 export function CsvRows({ model, input, onReady }) {
   const [file, setFile] = useState(null);
-  const [text, setText] = useState("");
+  const [bytes, setBytes] = useState(new Uint8Array());
+  const text = useMemo(() => new TextDecoder().decode(bytes), [bytes]);
   const table = useMemo(() => tableOf(text), [text]);
   const [roles, setRoles] = useState([]);
   const [words, setWords] = useState({});
   const read = useMemo(() => (table.rows.length && roles.length ? rowsOf(model, input, table, roles, words) : null), [table, roles, words]);
   const use = (content, name) => {
-    const found = tableOf(content);
-    setText(content);
+    const found = tableOf(new TextDecoder().decode(content));
+    setBytes(content);
     setFile(name);
     setRoles(rolesOf(found, model));
     setWords({});
   };
   useEffect(() => {
     const isAsClients = read && clientsRead(table, roles) && !Object.keys(words).length;
-    onReady(read && { ...read, content: new TextEncoder().encode(text), isAsClients });
+    onReady(read && { ...read, content: bytes, isAsClients });
   }, [read]);
   return html`
-    <${FileDrop} label="A CSV file" accept=".csv,text/csv,text/plain" onFiles=${async ([one]) => one && use(await one.text(), one.name)} />
+    <${FileDrop} label="A CSV file" accept=".csv,text/csv,text/plain" onFiles=${async ([one]) => one && use(new Uint8Array(await one.arrayBuffer()), one.name)} />
     <details open=${!file && text !== ""}><summary>or paste its lines</summary>
-      <label>Lines<textarea spellcheck=${false} value=${file ? "" : text} onInput=${(e) => use(e.target.value, null)}></textarea></label></details>
+      <label>Lines<textarea spellcheck=${false} value=${file ? "" : text} onInput=${(e) => use(new TextEncoder().encode(e.target.value), null)}></textarea></label></details>
     ${table.rows.length > 0 && roles.length > 0 && html`<h3>${file ?? "What was pasted"}: ${many(table.rows.length, "row")}${table.header ? " below a header" : ", no header"}</h3>
       <${Columns} ...${{ table, roles, setRoles, input, model }} />
       <${Preview} ...${{ table, roles, read }} />

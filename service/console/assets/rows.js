@@ -5,17 +5,15 @@ import { sha256 } from "./sha256.js";
 
 const TYPES = { F32: Float32Array, U8: Uint8Array, I64: BigInt64Array };
 
-/** A safetensors file of these tensors: {name: [dtype, shape, numbers]}. */
+/** A safetensors file of these tensors: {name: {dtype, shape, values}}, the last a typed array. */
 export function safetensors(tensors) {
   const header = {};
   const parts = [];
   let at = 0;
-  for (const [name, [dtype, shape, numbers]] of Object.entries(tensors)) {
-    const values = dtype === "I64" ? BigInt64Array.from(numbers, BigInt) : TYPES[dtype].from(numbers);
-    const bytes = new Uint8Array(values.buffer);
-    header[name] = { dtype, shape, data_offsets: [at, at + bytes.length] };
-    parts.push(bytes);
-    at += bytes.length;
+  for (const [name, { dtype, shape, values }] of Object.entries(tensors)) {
+    header[name] = { dtype, shape, data_offsets: [at, at + values.byteLength] };
+    parts.push(new Uint8Array(values.buffer));
+    at += values.byteLength;
   }
   const text = JSON.stringify(header);
   const json = new TextEncoder().encode(text.padEnd(Math.ceil(text.length / 8) * 8));
@@ -31,12 +29,20 @@ export function safetensors(tensors) {
 
 /** The body of labeled rows: each {values, label, weight?}; labels are class numbers, or lists of numbers. */
 export function bodyOf(model, input, rows) {
-  const isClasses = model.output.kind === "categorical";
-  const dims = model.output.dims ?? 1;
-  const tensors = { x: [input.dtype === "uint8" ? "U8" : "F32", [rows.length, ...input.shape], rows.flatMap((row) => Array.from(row.values))] };
-  tensors.y = isClasses ? ["I64", [rows.length], rows.map((row) => row.label)] : ["F32", [rows.length, dims], rows.flatMap((row) => row.label)];
-  if (rows.some((row) => row.weight !== undefined)) tensors.weights = ["F32", [rows.length], rows.map((row) => row.weight ?? 1)];
+  const count = rows.length;
+  const tensors = { x: tensorOf(input.dtype === "uint8" ? "U8" : "F32", [count, ...input.shape], rows, (row) => row.values) };
+  tensors.y = model.output.kind === "categorical"
+    ? tensorOf("I64", [count], rows, (row) => [BigInt(row.label)])
+    : tensorOf("F32", [count, model.output.dims ?? 1], rows, (row) => row.label);
+  if (rows.some((row) => row.weight !== undefined)) tensors.weights = tensorOf("F32", [count], rows, (row) => [row.weight ?? 1]);
   return safetensors(tensors);
+}
+
+function tensorOf(dtype, shape, rows, of) {
+  const each = shape.slice(1).reduce((all, side) => all * side, 1);
+  const values = new TYPES[dtype](rows.length * each);
+  for (const [at, row] of rows.entries()) values.set(of(row), at * each);
+  return { dtype, shape, values };
 }
 
 /** The key of a file, which `posterity ingest` gives it as well: so it is counted once, whichever of both posts it. */

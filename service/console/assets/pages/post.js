@@ -9,6 +9,7 @@ import { CsvRows } from "../post_csv.js";
 import { ImageRows } from "../post_images.js";
 import { Range } from "../pads.js";
 import { bodyOf, keyOfFile, keyOfRows, posted } from "../rows.js";
+import { Crumbs } from "../following.js";
 import { Frame, SameByHand, Told, html, number, percent, useLoaded } from "../ui.js";
 
 const FAULTS_SHOWN = 12;
@@ -17,6 +18,7 @@ const TOO_LARGE = new Set(["batch-too-large", "body-too-large"]);
 export default function Post({ model: name }) {
   const { value: model, problem } = useLoaded((signal) => get(of(name), {}, signal), [name]);
   return html`<${Frame} title="Post rows" model=${name} tab="post">
+    <${Crumbs} model=${name} here="Post rows" />
     <${Told} problem=${problem} />
     ${!model && !problem && html`<p class="small" role="status">Loading …</p>`}
     ${model && html`<${Posting} model=${model} />`}
@@ -25,7 +27,7 @@ export default function Post({ model: name }) {
 
 function Posting({ model }) {
   const declared = inputOf(model.input);
-  const isPictures = declared.height !== null;
+  const isPictures = declared.height !== null && (model.output.dims ?? 1) === 1;
   const [range, setRange] = useState({ paper: declared.paper, ink: declared.ink });
   const [way, setWay] = useState(isPictures ? "pictures" : "csv");
   const [ready, setReady] = useState(null);

@@ -5,12 +5,14 @@ import { asCurl, get, of } from "../api.js";
 import { Answer, differenceOf } from "../answers.js";
 import { RollbackButton } from "../changes.js";
 import { DrawPad, Small } from "../draw.js";
-import { infer, nameOf, questionOf } from "../infer.js";
+import { SAMPLES, infer, nameOf, questionOf } from "../infer.js";
 import { inputOf } from "../inputs.js";
 import { CsvPad, NumbersPad, PicturePad, Range } from "../pads.js";
+import { Crumbs } from "../following.js";
 import { Frame, SameByHand, Told, html, to, useEvents, useLoaded } from "../ui.js";
 
 const PAUSE_MS = 90;
+const WRITTEN_MOST = 4096;
 const WAYS = { draw: "Draw", picture: "Picture", numbers: "Numbers", csv: "CSV" };
 const MOVES = new Set(["moved", "published", "held", "forgotten"]);
 
@@ -18,6 +20,7 @@ export default function Predict({ model: name }) {
   const { value: model, problem, again } = useLoaded((signal) => aboutModel(name, signal), [name]);
   const isOpen = useEvents(name, (event) => MOVES.has(event.kind) && again());
   return html`<${Frame} title="Predict" model=${name} tab="predict">
+    <${Crumbs} model=${name} here="Predict" />
     <${Told} problem=${problem} />
     ${!model && !problem && html`<p class="small" role="status">Loading …</p>`}
     ${model && html`<${Asking} key=${name} ...${{ model, isOpen }} />`}
@@ -60,7 +63,7 @@ function Pad({ way, input, model, given }) {
 }
 
 function Sides({ model, input, rows, at, setAt, isOpen }) {
-  const [left, setLeft] = useState("parent");
+  const [left, setLeft] = useState(model.parent === null ? "head" : "parent");
   const [right, setRight] = useState("head");
   const before = useAnswers(model, input, versionOf(model, left), rows);
   const after = useAnswers(model, input, versionOf(model, right), rows);
@@ -82,10 +85,12 @@ function Difference({ model, before, after }) {
     ${before.version < model.head && html`<div class="actions"><${RollbackButton} model=${model.name} head=${model.head} version=${before.version} /></div>`}</section>`;
 }
 
-const commandOf = (model, version, input, values) => {
+/** A row of more numbers than anybody wants to read comes from a file. */
+function commandOf(model, version, input, values) {
+  if (values.length > WRITTEN_MOST) return `posterity predict ${model.name} rows.npz --version ${version} --samples ${SAMPLES}`;
   const { method, parts, body } = questionOf(model, version, input, [values]);
   return asCurl(method, parts, { body });
-};
+}
 
 /** The version that a choice is now: head or an alias as it points, head's parent, or a number. */
 export function versionOf(model, choice) {
@@ -129,7 +134,7 @@ function Side({ model, choice, choose, label, found, answer, scale, isEmpty }) {
 
 function Chooser({ model, choice, choose, label, version }) {
   const names = Object.keys(model.aliases).filter((name) => name !== "head");
-  const isNumber = !["parent", "head", ...names].includes(choice);
+  const isNumber = /^\d*$/.test(choice);
   return html`<div class="chooser"><label>${label}
       <select value=${isNumber ? "number" : choice} onChange=${(e) => choose(e.target.value === "number" ? String(version ?? model.head) : e.target.value)}>
         <option value="head">head (version ${model.head})</option>
