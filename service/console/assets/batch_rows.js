@@ -55,7 +55,7 @@ function Decisions({ model, batch, onDone }) {
   const { value, problem } = useLoaded((signal) => get(of(model, "batches", number_, "decisions"), {}, signal), [model, number_, batch.state]);
   const isUndecided = batch.state === "accepted" || batch.state === "in-chunk" || (batch.state === "absorbed" && !batch.on_head);
   const isAside = batch.state === "parked" || batch.state === "discarded";
-  return html`<${Refusal} problem=${problem} />
+  return html`<div class="in-sight"><${Refusal} problem=${problem} />
     ${value?.decisions.length === 0 && html`<p class="quiet-state">Nothing was decided about it.</p>`}
     <ol class="decisions">${(value?.decisions ?? []).map((one) => html`<li key=${one.seq}><strong>${PAST[one.kind] ?? one.kind}</strong> by ${one.decided_by}, <${When} at=${one.decided_at} />${one.reason && html`: ${one.reason}`}
       ${one.surprise && html` <span class="small">(${number(one.surprise.z, 1)} spreads)</span>`}</li>`)}</ol>
@@ -63,7 +63,7 @@ function Decisions({ model, batch, onDone }) {
       ${isUndecided && html`<${ParkButton} model=${model} batch=${batch.batch} onDone=${onDone} />`}
       ${isAside && html`<${ReleaseButton} model=${model} batch=${batch.batch} onDone=${onDone} />`}
       ${(isUndecided || batch.state === "parked") && html`<${DiscardButton} model=${model} batch=${batch.batch} onDone=${onDone} />`}
-    </div>`;
+    </div></div>`;
 }
 
 const PAST = { park: "Parked", release: "Released", discard: "Discarded", forget: "Forgotten" };

@@ -23,7 +23,7 @@ function Forget({ model, forget, onDone }) {
   const { state, steps, method, batches, head, error, reason } = forget;
   return html`<li aria-label=${`Forget ${forget.forget}`}>
     <p><strong>Forget ${forget.forget}</strong> <span class=${`badge ${TONES[state]}`}>${state}</span>
-      <span class="small">${many(batches.length, "batch", "batches")}: ${ranges(batches)} · ${method === "replay" ? "exactly" : "approximately"} · asked by ${forget.asked_by} <${When} at=${forget.created_at} />${reason && ` · “${reason}”`}</span></p>
+      <span class="small">${batches.length === 1 ? "batch" : "batches"} ${ranges(batches)} · ${method === "replay" ? "exactly" : "approximately"} · asked by ${forget.asked_by} <${When} at=${forget.created_at} />${reason && ` · “${reason}”`}</span></p>
     ${state === "running" && html`<${Bar} value=${steps.published} most=${steps.all} label=${`Steps of forget ${forget.forget}`} said=${saysSteps(steps)} />
       <${CancelButton} model=${model} forget=${forget.forget} onDone=${onDone} />`}
     ${head !== null && html`<p class="small">Head moved to ${versionLink(model, head)}.</p>`}
