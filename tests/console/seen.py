@@ -77,7 +77,7 @@ def branched(live: Live) -> str:
 
 
 def parking(live: Live) -> str:
-    """A model with an absorbed batch, one that is parked, one that is discarded and deleted, and one that is pending."""
+    """A model with an absorbed batch, a parked one, one that is discarded and deleted, and one that is pending."""
     model = live.create(TINY)
     learned(live, model)
     for _ in range(3):

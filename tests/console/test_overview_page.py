@@ -209,18 +209,17 @@ def test_the_running_update_is_shown_as_it_goes(browser: Browser, live: Live) ->
 
 
 def test_an_update_that_failed_says_why_and_what_to_do(browser: Browser, live: Live) -> None:
-    model = live.create()
-    live.post_rows(model)
-    live.close(model)
-    leases, claim = claimed(live)
-    leases.fail(claim, code="diverged", message="The loss is not finite at step 3.", is_final=True)
+    model = live.create(TINY | {"recipe": {"epochs": 20, "lr": 1e20}})
+    learned(live, model)
+    (update,) = live.client.get(f"{model}/updates").json()["updates"]
+    assert update["state"] == "failed"
 
     with looking(browser, live, width=390) as (visit, page):
         visit.go(at(model))
         failed = part(page.locator("main"), "Failed updates")
 
-        expect(failed).to_contain_text("The loss is not finite at step 3. diverged")
-        expect(failed).to_contain_text("What to do:")
+        expect(failed).to_contain_text(f"{update['error']['message']} update-diverged")
+        expect(failed).to_contain_text("create the model anew with a lower lr")
         failed.get_by_text("The same as a command").click()
         expect(failed).to_contain_text(f"/v1/models/{name_of(model)}/replays")
         expect(failed).to_contain_text('{"chunks":[1]}')

@@ -6,16 +6,19 @@ import { PUBLICATIONS, many, nats } from "./words.js";
 
 const ROW = 38;
 const GAP = 26;
+const MARGIN = 20;
 const LANE = 20;
-const LANES_MOST = 12;
+const LANES_WIDE = 120;
+const LANES_MOST = 16;
 const RADIUS = 6;
 
 /** `lines` as loadLines gives them; `onUntil` is asked for another window. */
 export function Tree({ model, lines, until, onUntil }) {
   const { rows, newest, top, head } = lines;
-  const placed = placesOf(rows);
   const lanes = Math.min(LANES_MOST, 1 + Math.max(0, ...rows.map(({ lane }) => lane)));
-  const width = 2 * LANE + (lanes - 1) * LANE;
+  const apart = Math.min(LANE, LANES_WIDE / Math.max(1, lanes - 1));
+  const placed = placesOf(rows, apart);
+  const width = 2 * MARGIN + (lanes - 1) * apart;
   const bottom = top - WINDOW;
   return html`<div class="tree">
     <div class="scroll tree-rows" tabindex="0" role="region" aria-label="Versions, the newest first">
@@ -41,12 +44,12 @@ export function Tree({ model, lines, until, onUntil }) {
   </div>`;
 }
 
-/** Where each row's middle is; a row that leaves versions out below it has a gap there. */
-function placesOf(rows) {
+/** Where each row's middle is, with lanes so far apart; a row that leaves versions out below it has a gap there. */
+function placesOf(rows, apart) {
   const of = new Map();
   let height = 0;
   for (const row of rows) {
-    of.set(row.version, { x: LANE + Math.min(row.lane, LANES_MOST - 1) * LANE, y: height + ROW / 2 });
+    of.set(row.version, { x: MARGIN + Math.min(row.lane, LANES_MOST - 1) * apart, y: height + ROW / 2 });
     height += ROW + (row.missing > 0 ? GAP : 0);
   }
   return { of, height };
@@ -79,7 +82,7 @@ function Row({ model, row, isHead }) {
   return html`<li class=${`${row.isOnHead ? "" : "off"} ${row.missing > 0 ? "gapped" : ""}`}>
     <div class="tree-row">
       <a href=${to(model, "versions", row.version)} aria-current=${isHead ? "true" : null}>Version ${row.version}</a>
-      ${row.aliases.map((name) => html`<span class=${`badge ${name === "head" ? "strong" : ""}`}>${name}</span>`)}
+      ${[...row.aliases].sort((one, other) => (other === "head") - (one === "head")).map((name) => html`<span class=${`badge ${name === "head" ? "strong" : ""}`} title=${name}>${name}</span>`)}
       <span class="tree-facts small">${factsOf(row)}${why && html` · ${why}`}${!row.isOnHead && html`<span class="unseen"> · not on head's line</span>`}</span>
       ${facts && html`<span class="tree-when small"><${When} at=${facts.created_at} /></span>`}
     </div>

@@ -66,9 +66,11 @@ export function sentenceOf(model, event) {
 }
 
 const ADVICE = {
-  diverged: "The same chunk, prior and recipe would meet this again. Look at its batches: park or discard what is wrong, then replay the chunk; or create the model with a smaller learning rate.",
+  "update-diverged": "The same chunk, prior and recipe would meet this again. Look at its batches: discard what is wrong, then replay the chunk; or create the model anew with a lower lr.",
+  "device-unusable": "The worker's device cannot compute: its log says more. Start a worker on another one, then replay the chunk.",
   "out-of-memory": "Give the worker more memory, or create the model with smaller chunks or batch_rows; then replay the chunk.",
   "storage-failed": "See that the blobs can be read and written, then replay the chunk.",
+  "lease-expired": "Its worker died or lost the database, as often as an update is tried. See that workers run and have memory enough, then replay the chunk.",
   "blob-missing": "Run posterity doctor: it names what is missing. Replay the chunk once it is back.",
   "blob-corrupt": "Run posterity doctor: it names what is damaged. Replay the chunk once it is restored.",
   "ledger-refused": "The worker's log says why the database refused it. Replay the chunk afterwards.",
