@@ -120,11 +120,17 @@ def take(browser: Browser, url: str, dataset: Dataset, out: Path, *, theme: Them
 
 
 def save(screenshot: bytes, path: Path) -> None:
-    """The picture in as many colours as keep it small."""
+    """The picture in its commonest colours, few enough to keep it small; others become the nearest of them."""
     picture = Image.open(io.BytesIO(screenshot)).convert("RGB")
-    for colours in COLOURS:
+    pixels = np.asarray(picture).reshape(-1, 3).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    colours, counts = np.unique(pixels, return_counts=True)
+    commonest = colours[np.argsort(-counts, kind="stable")]
+    for count in COLOURS:
+        palette = Image.new("P", (1, 1))
+        levels = np.stack([commonest >> 16, commonest >> 8 & 255, commonest & 255], axis=1)[:count]
+        palette.putpalette(levels.astype(np.uint8).ravel().tolist())
         file = io.BytesIO()
-        picture.quantize(colours, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
+        picture.quantize(palette=palette, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
         if file.tell() <= BYTES_MAX:
             break
     path.write_bytes(file.getvalue())

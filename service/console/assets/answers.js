@@ -18,7 +18,7 @@ function Classes({ model, answer, samples }) {
   return html`
     <p class="says-class"><strong class="winner">${nameOf(model, label)}</strong>
       <span>with probability <strong>${percent(probabilities[label])}</strong><br />
-      <span class="small">9 in 10 of ${samples} drawn nets say ${percent(low)} to ${percent(high)}</span></span></p>
+      <span class="small">9 in 10 of ${samples} drawn nets say <span class="nowrap">${percent(low)} to ${percent(high)}</span></span></span></p>
     <${Bars} ...${{ model, answer }} />
     <${Doubt} ...${{ answer, classes: probabilities.length }} />`;
 }
