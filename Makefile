@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types contracts schema containers serve format clean paper bench fuzz hostile storm
+.PHONY: help install demo test check lint types contracts schema containers serve format clean paper bench fuzz hostile storm pictures
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,6 +30,9 @@ hostile: $(INSTALLED) ## Ask a service what nobody would ask, 10,000 times (ARGS
 
 storm: $(INSTALLED) ## Kill, cut and fill for ten minutes on each engine, then audit the books (ARGS="--seed 2")
 	@$(BIN)/python -m tests.storm --out benchmarks/results/promises $(ARGS)
+
+pictures: $(INSTALLED) ## Take pictures of the console's pages, write docs/pictures (ARGS="--seed 2")
+	@$(BIN)/python -m benchmarks.pictures $(ARGS)
 
 serve: $(INSTALLED) ## Start the service with one worker (settings: POSTERITY_* variables)
 	@$(BIN)/posterity serve $(ARGS)

@@ -14,7 +14,7 @@ from service.etags import ExpectedSeq, ExpectedSeqOrNew
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
-from service.requests import AliasName, AliasToMake, JsonOnly, ModelName, PageAsked, RawBody, TheHouse
+from service.requests import AliasName, AliasToMake, JsonOnly, ModelName, NumberedPageAsked, RawBody, TheHouse
 from service.resources import NextCursor, moment
 from service.schemas import AliasBody, RollbackBody
 from store.errors import (
@@ -156,7 +156,7 @@ def remove_alias(
     operation_id="get_alias_history",
     responses=declared(ModelNotFound, AliasNotFound, QueryInvalid),
 )
-def get_alias_history(model: ModelName, alias: AliasName, page: PageAsked, house: TheHouse) -> MoveList:
+def get_alias_history(model: ModelName, alias: AliasName, page: NumberedPageAsked, house: TheHouse) -> MoveList:
     """What was live when, moved by whom and why: every move of the alias, oldest first."""
     rows = house.history.moves(model, alias, after=page.after_number(0), limit=page.limit + 1)
     shown, next_cursor = page.cut(rows, lambda row: row.seq)

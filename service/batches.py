@@ -36,7 +36,7 @@ from service.rejected import (
     QueryInvalid,
     WeightsInvalid,
 )
-from service.requests import IdempotencyKey, ModelName, PageAsked, PathNumber, RawBody, TheHouse
+from service.requests import IdempotencyKey, ModelName, NumberedPageAsked, PathNumber, RawBody, TheHouse
 from service.resources import moment
 from service.schemas import BatchBody, Reason
 from store.errors import BatchNotFound, BatchWaiting, BlobBuried, IdempotencyKeyReused, ModelNotFound
@@ -120,7 +120,7 @@ def location(batch: AcceptedBatch) -> str:
 
 
 @router.get("", operation_id="list_batches", responses=declared(ModelNotFound, QueryInvalid))
-def list_batches(model: ModelName, page: PageAsked, house: TheHouse) -> BatchList:
+def list_batches(model: ModelName, page: NumberedPageAsked, house: TheHouse) -> BatchList:
     """The batches of a model, in the order in which they were accepted."""
     rows = house.history.batches(model, after=page.after_number(0), limit=page.limit + 1)
     shown, next_cursor = page.cut(rows, lambda row: row.number)

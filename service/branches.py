@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from service.problems import declared
 from service.rejected import QueryInvalid
-from service.requests import ModelName, PageAsked, TheHouse
+from service.requests import ModelName, NumberedPageAsked, TheHouse
 from service.resources import NextCursor
 from store.errors import ModelNotFound
 
@@ -35,7 +35,7 @@ class BranchList(BaseModel):
 
 
 @router.get("", operation_id="list_branches", responses=declared(ModelNotFound, QueryInvalid))
-def list_branches(model: ModelName, page: PageAsked, house: TheHouse) -> BranchList:
+def list_branches(model: ModelName, page: NumberedPageAsked, house: TheHouse) -> BranchList:
     """The branches of a model's tree of versions, in the order in which they began."""
     rows = house.history.branches(model, after=page.after_number(-1), limit=page.limit + 1)
     shown, next_cursor = page.cut(rows, lambda row: row.branch)

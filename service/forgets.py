@@ -15,7 +15,7 @@ from service.house import House
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
-from service.requests import JsonOnly, ModelName, PageAsked, PathNumber, RawBody, TheHouse
+from service.requests import JsonOnly, ModelName, NumberedPageAsked, PathNumber, RawBody, TheHouse
 from service.resources import ErrorResource, LayersKl, NextCursor, ProgressResource, moment
 from service.schemas import ForgetBody
 from store.dividing import APPROXIMATE
@@ -145,7 +145,7 @@ def forget_batches(
 
 
 @router.get("/forgets", operation_id="list_forgets", responses=declared(ModelNotFound, QueryInvalid))
-def list_forgets(model: ModelName, page: PageAsked, house: TheHouse) -> ForgetList:
+def list_forgets(model: ModelName, page: NumberedPageAsked, house: TheHouse) -> ForgetList:
     """The forgets of a model, the oldest first."""
     rows = house.forgetting.list(model, after=page.after_number(0), limit=page.limit + 1)
     shown, next_cursor = page.cut(rows, lambda row: row.number)

@@ -15,7 +15,7 @@ from bayes import Scores
 from service.house import House
 from service.problems import declared
 from service.rejected import QueryInvalid
-from service.requests import ModelName, PageAsked, TheHouse
+from service.requests import ModelName, NumberedPageAsked, TheHouse
 from service.resources import NextCursor, moment
 from service.running_scores import Before, Sum, added, scores_of
 from store.errors import ModelNotFound
@@ -94,7 +94,7 @@ class MetricsResource(BaseModel):
 
 
 @router.get("/metrics", operation_id="get_metrics", responses=declared(ModelNotFound, QueryInvalid))
-def get_metrics(model: ModelName, page: PageAsked, house: TheHouse, window: Window = 10) -> MetricsResource:
+def get_metrics(model: ModelName, page: NumberedPageAsked, house: TheHouse, window: Window = 10) -> MetricsResource:
     """How well each batch was predicted before it was learned from: by batch, by version, running and in a window."""
     first = page.after_number(0)
     before = house.running_scores.before(model, first)

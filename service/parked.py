@@ -15,7 +15,7 @@ from service.callers import ANYBODY, TheCaller
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
-from service.requests import JsonIfAny, ModelName, PageAsked, PathNumber, RawBody, TheHouse
+from service.requests import JsonIfAny, ModelName, NumberedPageAsked, PathNumber, RawBody, TheHouse
 from service.resources import NextCursor, UpdateResource, moment
 from service.schemas import ReasonBody
 from service.updates import update_resource
@@ -71,7 +71,7 @@ class ReleasedResource(BaseModel):
 
 
 @router.get("/parked", operation_id="list_parked", responses=declared(ModelNotFound, QueryInvalid))
-def list_parked(model: ModelName, page: PageAsked, house: TheHouse) -> ParkedList:
+def list_parked(model: ModelName, page: NumberedPageAsked, house: TheHouse) -> ParkedList:
     """The batches that wait for a decision, with what is known of why."""
     rows = house.parking.parked(model, after=page.after_number(0), limit=page.limit + 1)
     shown, next_cursor = page.cut(rows, lambda row: row[0].number)

@@ -203,7 +203,7 @@ class Page:
         """
         if self.after is None:
             return start
-        if not re.fullmatch(r"\d{1,9}", self.after):
+        if not re.fullmatch(r"\d{1,9}", self.after):  # at most CURSOR_MAX
             raise _bad_cursor()
         return int(self.after)
 
@@ -229,6 +229,23 @@ async def _page(
 
 
 PageAsked = Annotated[Page, Depends(_page)]
+CURSOR_MAX = 10**9 - 1
+After = Annotated[
+    int | None,
+    Query(ge=0, le=CURSOR_MAX, description="The first page begins after the item of this number, or in this place."),
+]
+
+
+async def _numbered_page(page: PageAsked, after: After = None) -> Page:
+    if after is None:
+        return page
+    if page.after is not None:
+        raise QueryInvalid(reason="after: says where the first page begins; the next ones have a cursor")
+    return Page(str(after), page.limit)
+
+
+NumberedPageAsked = Annotated[Page, Depends(_numbered_page)]
+"""Of a list whose items are numbered: its first page can begin anywhere, so the newest are one request away."""
 
 
 def _cursor(after: str) -> str:

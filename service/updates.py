@@ -10,7 +10,7 @@ from service.bodies import parse
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
-from service.requests import JsonOnly, ModelName, PageAsked, PathNumber, RawBody, TheHouse
+from service.requests import JsonOnly, ModelName, NumberedPageAsked, PathNumber, RawBody, TheHouse
 from service.resources import ErrorResource, ProgressResource, ReplayResource, UpdateList, UpdateResource, moment
 from service.schemas import ReplayBody
 from store.errors import (
@@ -37,7 +37,7 @@ def close_chunk(model: ModelName, house: TheHouse, response: Response) -> Update
 
 
 @router.get("/updates", operation_id="list_updates", responses=declared(ModelNotFound, QueryInvalid))
-def list_updates(model: ModelName, page: PageAsked, house: TheHouse) -> UpdateList:
+def list_updates(model: ModelName, page: NumberedPageAsked, house: TheHouse) -> UpdateList:
     """The updates of a model, oldest first."""
     rows = house.history.updates(model, after=page.after_number(0), limit=page.limit + 1)
     shown, next_cursor = page.cut(rows, lambda row: row.number)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from service.etags import IfNoneMatch, is_fresh
 from service.problems import declared
 from service.rejected import QueryInvalid
-from service.requests import SAFETENSORS, ModelName, PageAsked, PathNumber, TheHouse
+from service.requests import SAFETENSORS, ModelName, NumberedPageAsked, PathNumber, TheHouse
 from service.resources import (
     EvidenceResource,
     VersionList,
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/models/{model}/versions", tags=["versions"])
 
 
 @router.get("", operation_id="list_versions", responses=declared(ModelNotFound, QueryInvalid))
-def list_versions(model: ModelName, page: PageAsked, house: TheHouse) -> VersionList:
+def list_versions(model: ModelName, page: NumberedPageAsked, house: TheHouse) -> VersionList:
     """All versions of a model, on every line, oldest first; version 0 is the root prior."""
     found = house.history.versions_facts(
         model, after=page.after_number(-1), limit=page.limit + 1, depth_max=DEPTH_LISTED_MAX

@@ -12,7 +12,7 @@ from service.callers import ANYBODY, TheCaller
 from service.openapi import takes
 from service.problems import declared
 from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported, QueryInvalid
-from service.requests import JsonOnly, ModelName, PageAsked, PathNumber, RawBody, TheHouse
+from service.requests import JsonOnly, ModelName, NumberedPageAsked, PathNumber, RawBody, TheHouse
 from service.resources import NextCursor, moment
 from service.schemas import WebhookBody
 from store.errors import ModelNotFound, WebhookNotFound, WebhooksTooMany, WebhookUnusable
@@ -72,7 +72,7 @@ def create_webhook(
 
 
 @router.get("", operation_id="list_webhooks", responses=declared(ModelNotFound, QueryInvalid))
-def list_webhooks(model: ModelName, page: PageAsked, house: TheHouse) -> WebhookList:
+def list_webhooks(model: ModelName, page: NumberedPageAsked, house: TheHouse) -> WebhookList:
     """The webhooks of a model, oldest first."""
     rows = house.webhooks.list(model, after=page.after_number(0), limit=page.limit + 1)
     shown, next_cursor = page.cut(rows, lambda row: row.number)

@@ -18,7 +18,7 @@ from tests.service.live import INPUTS, NAMED, ROWS, TINY, Live
     ("path", "words"),
     [
         ("/predictions?inputs=[[1,2]]&sample=3", "takes alias, inputs, interval, method, samples, seed, version"),
-        ("/versions?limits=3", "'limits' is no query parameter of this call, which takes cursor, limit"),
+        ("/versions?limits=3", "'limits' is no query parameter of this call, which takes after, cursor, limit"),
         ("?x=", "takes no query parameters"),
         ("/versions?limit=1&limit=2", "limit: given 2 times"),
         ("/predictions?inputs=[[1,2]]&version=0&alias=head", "name one of the two"),

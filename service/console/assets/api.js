@@ -44,19 +44,21 @@ export async function call(method, parts, { query, body, headers = {}, signal } 
     throw new Problem({ detail: "The service does not answer. Is it running, and is this machine connected to it?" });
   }
   if (!response.ok) throw await problemOf(response);
-  const isJson = (response.headers.get("content-type") ?? "").startsWith("application/json");
+  const isJson = response.status !== 204 && (response.headers.get("content-type") ?? "").startsWith("application/json");
   return isJson ? response.json() : response;
 }
 
 export const get = (parts, query, signal) => call("GET", parts, { query, signal });
 export const post = (parts, body, more = {}) => call("POST", parts, { body, ...more });
 
-/** Everything in a list, page by page, up to `most`. */
-export async function all(parts, name, { query = {}, most = 10_000, signal } = {}) {
+/** Everything in a list, page by page, up to `most`; `collect` hears each page. */
+export async function all(parts, name, { query = {}, most = 10_000, signal, collect = () => {} } = {}) {
   const found = [];
   let cursor = null;
   do {
-    const page = await get(parts, { limit: 100, ...query, cursor }, signal);
+    const { after, ...rest } = query;
+    const page = await get(parts, { limit: 100, ...rest, ...(cursor ? { cursor } : { after }) }, signal);
+    collect(page);
     found.push(...page[name]);
     cursor = page.next_cursor;
   } while (cursor && found.length < most);
@@ -82,9 +84,9 @@ export function asCurl(method, parts, { query, body, headers = {} } = {}) {
 
 /**
  * Calls `on` with each event of the model until the signal ends it; a broken stream goes on behind the last event.
- * `said` hears whether the stream is open.
+ * `said` hears whether the stream is open (null: it was refused, for good), `seen` the number of the newest event, also of the one before the first.
  */
-export async function listen(model, on, { signal, after, said = () => {} }) {
+export async function listen(model, on, { signal, after, said = () => {}, seen = () => {} }) {
   let last = after;
   let pause = 500;
   while (!signal.aborted) {
@@ -94,11 +96,15 @@ export async function listen(model, on, { signal, after, said = () => {} }) {
       said(true);
       pause = 500;
       for await (const event of eventsIn(response)) {
-        if (event.id !== undefined) last = event.id;
+        if (event.id !== undefined) {
+          last = event.id;
+          seen(Number(last));
+        }
         if (event.data) on({ ...JSON.parse(event.data), kind: event.kind });
       }
     } catch (error) {
-      if (signal.aborted || (error.status >= 400 && error.status < 500 && error.status !== 429)) return;
+      if (signal.aborted) return;
+      if (error.status >= 400 && error.status < 500 && error.status !== 429) return said(null);
     }
     said(false);
     await new Promise((resolve) => setTimeout(resolve, pause));
@@ -140,4 +146,22 @@ async function problemOf(response) {
     // What is no JSON is told by its status.
   }
   return new Problem({ status: response.status, code: "unexpected", title: `HTTP ${response.status}` });
+}
+
+/** As `call`, for large bodies: `said(sent, all)` hears how many bytes are on their way. {answer, isReplay}. */
+export function upload(parts, body, headers, said) {
+  const request = new XMLHttpRequest();
+  request.open("POST", path(parts));
+  if (key.get()) request.setRequestHeader("Authorization", `Bearer ${key.get()}`);
+  for (const [name, value] of Object.entries(headers)) request.setRequestHeader(name, value);
+  request.upload.onprogress = (event) => said(event.loaded, event.total);
+  return new Promise((resolve, reject) => {
+    request.onerror = () => reject(new Problem({ detail: "The connection broke before the service answered." }));
+    request.onload = () => {
+      const text = request.responseText;
+      if (request.status < 300) return resolve({ answer: JSON.parse(text), isReplay: request.getResponseHeader("Idempotent-Replayed") === "true" });
+      problemOf(new Response(text, { status: request.status })).then(reject);
+    };
+    request.send(body);
+  });
 }

@@ -79,7 +79,7 @@ export function KeyDialog({ onClose }) {
   return html`<${Dialog} title="Key" onClose=${onClose}>
     <form onSubmit=${use}>
       <p>Calls are made with this key until this tab is closed. It says what you may do; <code>posterity keys create</code> makes one.</p>
-      <label>API key <input type="password" autocomplete="off" spellcheck="false" value=${word} onInput=${(e) => setWord(e.target.value)} /></label>
+      <label>API key <input type="password" autocomplete="off" spellcheck=${false} value=${word} onInput=${(e) => setWord(e.target.value)} /></label>
       <div class="actions"><button type="submit">Use it</button>
       <button type="button" class="plain" onClick=${() => { key.set(""); location.reload(); }}>Forget it</button></div>
     </form>
@@ -171,14 +171,14 @@ export function useLoaded(load, reasons) {
   return { ...state, again };
 }
 
-/** Calls `on` for each event of the model while the page is open; true while the stream is. */
-export function useEvents(model, on) {
+/** Calls `on` for each event of the model while the page is open, `seen` with the newest number; true while the stream is. */
+export function useEvents(model, on, seen) {
   const [isOpen, setOpen] = useState(false);
   const latest = useRef(on);
   latest.current = on;
   useEffect(() => {
     const stop = new AbortController();
-    listen(model, (event) => latest.current(event), { signal: stop.signal, said: setOpen });
+    listen(model, (event) => latest.current(event), { signal: stop.signal, said: setOpen, seen });
     return () => stop.abort();
   }, [model]);
   return isOpen;

@@ -1,0 +1,60 @@
+// Rows of a CSV, as spreadsheets write them and as clients of the service read them.
+
+const DELIMITERS = [",", ";", "\t"];
+
+/** {delimiter, lines}: each line {number, cells}, numbered as in the file; empty ones are left out. */
+export function parsed(text) {
+  const content = text.replace(/^\ufeff/, "");
+  const [first] = content.split(/\r?\n/).filter((line) => line.trim());
+  const count = (delimiter) => (first ?? "").split(delimiter).length;
+  const delimiter = DELIMITERS.reduce((best, one) => (count(one) > count(best) ? one : best));
+  return { delimiter, lines: linesOf(content, delimiter) };
+}
+
+function linesOf(content, delimiter) {
+  const lines = [];
+  let [cells, cell, isQuoted, number, began] = [[], "", false, 1, 1];
+  const endLine = () => {
+    cells.push(cell.trim());
+    if (cells.length > 1 || cells[0]) lines.push({ number: began, cells });
+    [cells, cell] = [[], ""];
+  };
+  for (let index = 0; index < content.length; index += 1) {
+    const character = content[index];
+    if (character === "\n") number += 1;
+    if (isQuoted) {
+      if (character === '"' && content[index + 1] === '"') cell += content[(index += 1)];
+      else if (character === '"') isQuoted = false;
+      else cell += character;
+    } else if (character === '"' && !cell.trim()) [isQuoted, cell] = [true, ""];
+    else if (character === delimiter) {
+      cells.push(cell.trim());
+      cell = "";
+    } else if (character === "\n") {
+      endLine();
+      began = number;
+    } else if (character !== "\r") cell += character;
+  }
+  endLine();
+  return lines;
+}
+
+export const isNumber = (cell) => cell !== "" && Number.isFinite(Number(cell));
+
+/**
+ * {header, rows}: whether the first line names the columns is told by a name above numbers, or by 0, 1, 2, … as
+ * pandas writes them; the names are null where there is no header.
+ */
+export function tableOf(text) {
+  const { delimiter, lines } = parsed(text);
+  const [first, ...below] = lines;
+  if (!first) return { delimiter, header: null, rows: [] };
+  const hasHeader = below.length > 0 && isHeader(first.cells, below);
+  return { delimiter, header: hasHeader ? first.cells : null, rows: hasHeader ? below : lines };
+}
+
+function isHeader(first, below) {
+  const isNumbered = first.length > 2 && first.every((cell, place) => cell === String(place) || !isNumber(cell)) && first[1] === "1" && first[2] === "2";
+  const names = first.some((cell, place) => !isNumber(cell) && below.slice(0, 20).some(({ cells }) => isNumber(cells[place] ?? "")));
+  return isNumbered || names || (below.length > 0 && first.every((cell) => !isNumber(cell)) && below.some(({ cells }) => cells.some(isNumber)));
+}
