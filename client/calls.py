@@ -8,24 +8,16 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import httpx
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
+from client.arrays import Given
+from client.bars import Told, bytes_bar
 from client.errors import ServiceProblem
+from client.fitting import inputs_for, labels_for
 from client.prediction import Prediction, parse_prediction
+from client.tensors import inputs_array, safetensors_body
 from client.values import Batch, Deletion, Json, Model, Readiness, Resource, Update, Version, parse
-from client.wire import (
-    SAFETENSORS,
-    Request,
-    get,
-    inputs_array,
-    labels_array,
-    object_of,
-    post,
-    quoted,
-    safetensors_body,
-    stated,
-    url_path,
-)
+from client.wire import SAFETENSORS, Request, Watch, get, object_of, post, quoted, stated, url_path
 
 T = TypeVar("T")
 R = TypeVar("R", bound=Resource)
@@ -47,30 +39,50 @@ def model(name: str) -> Call[Model]:
 
 
 def ingest(
-    model: str, x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None, *, key: str | None = None
+    model: str,
+    x: Given,
+    y: Given,
+    weights: Given | None = None,
+    *,
+    key: str | None = None,
+    progress: Told[tuple[int, int | None]] = None,
 ) -> Call[Batch]:
     """The labeled rows are accepted, durably and exactly once, under `key` (a new one when not given).
 
-    The key stays the same over retries. x: [rows, *shape]; y: classes [rows] or numbers [rows, dims];
-    weights: how many times each row counts, [rows].
+    The key stays the same over retries. x: [rows, *shape]; y: classes [rows] (numbers, or names where the model names
+    them) or numbers [rows, dims]; weights: how many times each row counts, [rows]. They may be numpy arrays, lists,
+    tensors of torch, DataFrames and Series, or, as inputs, images of PIL; columns are taken in their order.
+
+    `progress` is called with the bytes that were sent, and of how many; True draws a bar, where there is a terminal.
 
     Raises:
-        UnusableArray: an array of a type that the service does not take.
+        UnusableArray: what was given is no rows of this model.
         ServiceProblem: the batch was refused; nothing of it was kept.
     """
-    key = key or uuid4().hex
+    inputs, labels = (yield from inputs_for(model, x)), (yield from labels_for(model, y))
+    with bytes_bar(f"{model}: posting", progress) as watch:
+        return (yield from post_batch(model, inputs, labels, weights, key=key or uuid4().hex, watch=watch))
+
+
+def post_batch(
+    model: str,
+    inputs: NDArray[Any],
+    labels: NDArray[Any],
+    weights: Given | None = None,
+    *,
+    key: str,
+    watch: Watch | None = None,
+) -> Call[Batch]:
+    """These rows, as they travel, are accepted under the key."""
     request = Request(
         "POST",
         url_path("models", model, "batches"),
         headers={"Content-Type": SAFETENSORS, "Idempotency-Key": quoted(key)},
         body=safetensors_body(
-            {
-                "x": inputs_array(x),
-                "y": labels_array(y),
-                "weights": None if weights is None else inputs_array(weights),
-            }
+            {"x": inputs, "y": labels, "weights": None if weights is None else inputs_array(weights)}
         ),
         is_repeatable=True,
+        watch=watch,
     )
     response = yield request
     is_replay = response.headers.get("Idempotent-Replayed") == "true"
@@ -132,7 +144,7 @@ def replay(model: str, *chunks: int) -> Call[tuple[Update, ...]]:
 
 def predict(  # noqa: PLR0913 - each is a parameter of the call.
     model: str,
-    x: ArrayLike,
+    x: Given,
     *,
     version: int | None = None,
     alias: str | None = None,
@@ -152,6 +164,10 @@ def predict(  # noqa: PLR0913 - each is a parameter of the call.
     are posted under (`label`); without, as the model says.
 
     The same version, method, samples, seed and inputs give the same answer, bit for bit.
+
+    Raises:
+        UnusableArray: what was given is no rows of this model.
+        ServiceProblem: there is no such model or version, or it takes no such rows.
     """
     how: Json = {"method": method, "samples": samples, "seed": seed, "interval": interval}
     how["keep"] = None if keep is None else str(keep).lower()
@@ -160,7 +176,7 @@ def predict(  # noqa: PLR0913 - each is a parameter of the call.
         url_path("models", model, "predictions"),
         query=stated({"version": version, "alias": alias, **how}),
         headers={"Content-Type": SAFETENSORS},
-        body=safetensors_body({"x": inputs_array(x)}),
+        body=safetensors_body({"x": (yield from inputs_for(model, x))}),
         is_repeatable=True,
     )
     return parse_prediction(object_of((yield request), request), asked=str(request))

@@ -17,12 +17,12 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import Retrying
 
-from client import api_keys, blobs, calls, comparing, exports, hooks, labels, moves, taking_back, waiting
+from client import api_keys, blobs, calls, comparing, exports, hooks, labels, moves, parts, past, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.listening import PATIENCE_SECONDS, Event, Following, listen
 from client.retry import ATTEMPTS_MAX, TIMEOUT_SECONDS, policy, unreachable
-from client.wire import Request, checked, headers_with, usable_url
+from client.wire import Arriving, Request, checked, headers_with, usable_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -99,7 +99,15 @@ class Client:
             raise unreachable(self.url, error, request) from error
 
     def _send(self, request: Request) -> httpx.Response:
-        return checked(self._http.request(**request.httpx_arguments))
+        if request.watch is None:
+            return checked(self._http.request(**request.httpx_arguments))
+        if not request.is_long:
+            return checked(self._http.request(**request.watched(request.pieces(request.watch))))
+        with self._http.stream(**request.httpx_arguments) as response:
+            arriving = Arriving(response, request.watch)
+            for piece in response.iter_bytes():
+                arriving.take(piece)
+        return checked(arriving.whole())
 
     def events(
         self,
@@ -129,6 +137,7 @@ class Client:
     models = blocking(calls.models)
     model = blocking(calls.model)
     ingest = blocking(calls.ingest)
+    ingest_all = blocking(parts.ingest_all)
     batches = blocking(calls.batches)
     batch = blocking(calls.batch)
     delete_batch = blocking(calls.delete_batch)
@@ -140,6 +149,7 @@ class Client:
     wait = blocking(waiting.wait)
     settle = blocking(waiting.settle)
     predict = blocking(calls.predict)
+    predict_all = blocking(parts.predict_all)
     kept_prediction = blocking(labels.kept_prediction)
     label = blocking(labels.label)
     versions = blocking(calls.versions)
@@ -167,6 +177,7 @@ class Client:
     wait_forget = blocking(taking_back.wait_forget)
     metrics = blocking(taking_back.metrics)
     alias_at = blocking(taking_back.alias_at)
+    event_history = blocking(past.event_history)
     create_webhook = blocking(hooks.create_webhook)
     webhooks = blocking(hooks.webhooks)
     webhook = blocking(hooks.webhook)

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from client.bars import Told, update_bar
 from client.calls import Call, ask, every
-from client.errors import ForgetUnfinished, WaitTimedOut
+from client.errors import GO_ON_WAITING, ForgetUnfinished, WaitTimedOut
 from client.moves import Alias
 from client.values import Batch, Update, parse
 from client.values_of_decisions import Decision, Forget, ForgetMethod, Metrics, Parked
@@ -85,12 +86,14 @@ def wait_forget(
     model: str,
     forget: int,
     *,
-    progress: Callable[[Forget], None] | None = None,
+    progress: Told[Forget] = None,
     timeout_seconds: float | None = None,
     poll_seconds: float = POLL_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Call[Forget]:
     """The forget is done, and head has moved.
+
+    `progress` is called with the forget each time it was looked at; True draws its steps, where there is a terminal.
 
     Raises:
         ForgetUnfinished: it failed or was cancelled.
@@ -98,13 +101,18 @@ def wait_forget(
     """
     deadline = None if timeout_seconds is None else clock() + timeout_seconds
     current = yield from read_forget(model, forget)
-    while current.state == "running":
-        if progress is not None:
-            progress(current)
-        if deadline is not None and clock() >= deadline:
-            situation = f"Forget {forget} of model {model} has {current.steps.published} of {current.steps.all} steps"
-            raise WaitTimedOut(f"{situation}; the time given for waiting is over. Nothing was cancelled.")
-        current = yield from read_forget(model, forget, after_seconds=poll_seconds)
+    with update_bar(f"forget {forget}", is_wanted=progress is True) as bar:
+        while current.state == "running":
+            if callable(progress):
+                progress(current)
+            elif bar is not None:
+                bar.steps(current)
+            if deadline is not None and clock() >= deadline:
+                situation = (
+                    f"Forget {forget} of model {model} has {current.steps.published} of {current.steps.all} steps"
+                )
+                raise WaitTimedOut(f"{situation}; the time given for waiting is over", GO_ON_WAITING)
+            current = yield from read_forget(model, forget, after_seconds=poll_seconds)
     if current.state != "done":
         raise ForgetUnfinished(
             model, forget, state=current.state, reason=current.error.message if current.error else ""
