@@ -3,6 +3,7 @@
 The two clients, `client.client` and `client.async_client`, drive these; neither knows what is asked.
 """
 
+import dataclasses
 from collections.abc import Generator, Mapping
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -190,9 +191,15 @@ def version(model: str, version: int) -> Call[Version]:
     return (yield from ask(get("models", model, "versions", version), Version))
 
 
-def posterior(model: str, version: int) -> Call[bytes]:
-    """The version's posterior as a safetensors file."""
-    return (yield get("models", model, "versions", version, "posterior")).content
+def posterior(model: str, version: int, *, progress: Told[tuple[int, int | None]] = None) -> Call[bytes]:
+    """The version's posterior as a safetensors file; `progress` is as for `ingest`, of the bytes that came.
+
+    Raises:
+        ServiceProblem: there is no such version.
+    """
+    request = get("models", model, "versions", version, "posterior")
+    with bytes_bar(f"{model}: version {version}", progress) as watch:
+        return (yield dataclasses.replace(request, watch=watch, is_long=True)).content
 
 
 def ready() -> Call[Readiness]:

@@ -89,6 +89,14 @@ class Client:
             value: T = end.value
             return value
 
+    def answer_to(self, request: Request) -> httpx.Response:
+        """The answer to one request of `client.wire`, for what no method asks.
+
+        Raises:
+            ClientProblem: as with every method.
+        """
+        return self._answer(request)
+
     def _answer(self, request: Request) -> httpx.Response:
         if request.after_seconds:
             self._sleep(request.after_seconds)

@@ -95,13 +95,11 @@ def _input(x: NDArray[Any], names: Sequence[str], remarks: list[str]) -> Json:
         return {"shape": shape, "dtype": "uint8", "std": float(max(1, x.max()))}
     if not np.isfinite(x).all():
         row = int(np.argwhere(~np.isfinite(x.reshape(len(x), -1)).all(axis=1))[0, 0])
-        raise UnusableArray(
-            f"Row {row} of the inputs misses a number, or has an infinite one", "fill or drop such rows"
-        )
+        raise UnusableArray(f"Row {row} of the inputs misses a number, or has an infinite one", "fill or drop it")
     axes = (0, *range(2, x.ndim))
     mean, std = x.mean(axis=axes, dtype=np.float64), x.std(axis=axes, dtype=np.float64)
     flat = ~(std > 1e-6 * np.maximum(1e-3, np.abs(mean)))
-    for place in np.flatnonzero(flat):
+    for place in np.flatnonzero(flat).tolist():
         called = repr(names[place]) if names else str(place + 1)
         remarks.append(
             f"column {called} is {mean[place]:g} in every row, and tells nothing: --drop it, or keep it for later"

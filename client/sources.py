@@ -20,7 +20,7 @@ Shape = Sequence[int]
 
 @dataclass(frozen=True)
 class Source:
-    """Rows, what they are called where they were, and the key of the bytes that they are from, if they are of one file."""
+    """Rows, the names of the images that they are from, and the key of the file that they are from, where it is one."""
 
     rows: Rows
     names: tuple[str, ...] = ()
