@@ -152,11 +152,11 @@ def _of_table(table: Any, *, what: str) -> NDArray[Any]:  # noqa: ANN401 - panda
         UnusableArray: a column holds no numbers, or misses some.
     """
     array: NDArray[Any] = np.asarray(table.to_numpy())
-    if array.dtype.kind in NUMBERS:
+    if array.dtype.kind in NUMBERS and (array.dtype.kind != "f" or np.isfinite(array).all()):
         return array
-    columns = [_numeric(array[:, place]) for place in range(array.shape[1])] if array.ndim == 2 else []
+    columns = [_numeric(array[:, place]) for place in range(array.shape[1])]
     bad = [str(name) for name, column in zip(table.columns, columns, strict=False) if column is None]
-    if not bad and columns:
+    if not bad:
         return np.stack([column for column in columns if column is not None], axis=1)
     more = f" and {len(bad) - NAMED_MAX} more" if len(bad) > NAMED_MAX else ""
     raise UnusableArray(
@@ -166,14 +166,13 @@ def _of_table(table: Any, *, what: str) -> NDArray[Any]:  # noqa: ANN401 - panda
 
 
 def _numeric(column: NDArray[Any]) -> NDArray[np.float64] | None:
-    """A column of mixed types as numbers; words of digits are words."""
-    if column.dtype.kind in NUMBERS:
-        return column.astype(np.float64)
-    try:
-        is_numbers = all(isinstance(value, int | float | np.number | np.bool_) for value in column.tolist())
-        return column.astype(np.float64) if is_numbers else None
-    except (TypeError, ValueError):
+    """A column as numbers, all of them finite; None: it holds something else, and words of digits are words."""
+    if column.dtype.kind == "O" and not all(isinstance(one, int | float | np.number | np.bool_) for one in column):
         return None
+    if column.dtype.kind not in f"{NUMBERS}O":
+        return None
+    numbers = column.astype(np.float64)
+    return numbers if np.isfinite(numbers).all() else None
 
 
 def _stacked(arrays: Sequence[NDArray[Any]], *, what: str) -> NDArray[Any]:

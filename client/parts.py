@@ -82,7 +82,7 @@ def ingest_all(
         batches = [first]
         for start in range(size, len(rows), size):
             part, of_part = rows.part(start, size), f"{key}/{len(batches) + 1}"
-            told = _of_all(rows, start, watch)
+            told = _of_all(rows, start, size, watch)
             batches.append((yield from post_batch(model, part.x, part.y, part.weights, key=of_part, watch=told)))
     return tuple(batches)
 
@@ -137,7 +137,8 @@ def _first(
     while True:
         part = rows.part(0, size)
         try:
-            batch = yield from post_batch(model, part.x, part.y, part.weights, key=key, watch=_of_all(rows, 0, watch))
+            told = _of_all(rows, 0, size, watch)
+            batch = yield from post_batch(model, part.x, part.y, part.weights, key=key, watch=told)
         except ServiceProblem as problem:
             if problem.status != 413 or is_fixed or size == 1:
                 raise
@@ -146,13 +147,13 @@ def _first(
             return batch, size
 
 
-def _of_all(rows: Labeled, start: int, watch: Watch | None) -> Watch | None:
+def _of_all(rows: Labeled, start: int, size: int, watch: Watch | None) -> Watch | None:
     """Who watches all parts is told of one of them."""
     if watch is None:
         return None
     each = _row_bytes(rows.arrays)
-    before, whole = start * each, len(rows) * each
-    return lambda done, _: watch(min(before + done, whole), whole)
+    before, until, whole = start * each, min(start + size, len(rows)) * each, len(rows) * each
+    return lambda done, _: watch(min(before + done, until), whole)
 
 
 def _rows_that_fit(rows: Labeled) -> int:

@@ -45,7 +45,8 @@ def describe_rows(
         told = {"remarks": list(found.remarks), "columns": list(found.columns)}
         typer.echo(json.dumps({"description": found.description, **told}))
         return
-    typer.echo(json.dumps(found.description, indent=1))
+    lines = (f"{json.dumps(key)}: {json.dumps(part)}" for key, part in found.description.items())
+    typer.echo("{" + ",\n ".join(lines) + "}")
     remark(found)
 
 
