@@ -72,10 +72,15 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
+        """No connection is open any more; a context manager does this at its end."""
         await self._http.aclose()
 
     async def drive(self, call: Call[T]) -> T:
-        """The call's value, after all its requests were sent and answered."""
+        """The call's value, after all its requests were sent and answered.
+
+        Raises:
+            ClientProblem: what the call raises, or that an answer was a refusal or did not come.
+        """
         try:
             request = next(call)
             while True:
@@ -88,6 +93,10 @@ class AsyncClient:
         except StopIteration as end:
             value: T = end.value
             return value
+
+    async def answer_to(self, request: Request) -> httpx.Response:
+        """As `Client.answer_to`."""
+        return await self._answer(request)
 
     async def _answer(self, request: Request) -> httpx.Response:
         if request.after_seconds:

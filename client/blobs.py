@@ -52,7 +52,11 @@ def upload(content: Content, *, progress: Told[tuple[int, int | None]] = None) -
 
 
 def blob(blob: str) -> Call[Blob]:
-    """What a blob of this digest holds."""
+    """What a blob of this digest holds.
+
+    Raises:
+        ServiceProblem: `blob-not-found`.
+    """
     return (yield from ask(get("blobs", blob), Blob))
 
 

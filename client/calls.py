@@ -26,16 +26,29 @@ Call = Generator[Request, httpx.Response, T]
 
 
 def create_model(description: Mapping[str, object]) -> Call[Model]:
-    """The model exists as described; creating the same again changes nothing."""
+    """The model exists as described; creating the same again changes nothing.
+
+    Raises:
+        ServiceProblem: `description-invalid`, or `model-exists` where the name has another description.
+    """
     return (yield from ask(post("models", body=dict(description), is_repeatable=True), Model))
 
 
 def models() -> Call[tuple[Model, ...]]:
-    """All models, in the service's order."""
+    """All models that the key is for, by name.
+
+    Raises:
+        ServiceProblem: the key is none that counts.
+    """
     return (yield from every(Model, "models"))
 
 
 def model(name: str) -> Call[Model]:
+    """The model as it is now: its description with every default, head, what is pending, what was counted.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from ask(get("models", name), Model))
 
 
@@ -91,10 +104,20 @@ def post_batch(
 
 
 def batches(model: str) -> Call[tuple[Batch, ...]]:
+    """All batches of the model, in the order in which they were accepted.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Batch, "models", model, "batches"))
 
 
 def batch(model: str, batch: int) -> Call[Batch]:
+    """The batch, and what has become of it until now.
+
+    Raises:
+        ServiceProblem: `model-not-found` or `batch-not-found`.
+    """
     return (yield from ask(get("models", model, "batches", batch), Batch))
 
 
@@ -123,21 +146,38 @@ def update(model: str) -> Call[Update]:
 
 
 def updates(model: str) -> Call[tuple[Update, ...]]:
+    """All updates of the model, the oldest first.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Update, "models", model, "updates"))
 
 
 def read_update(model: str, update: int, *, after_seconds: float = 0.0) -> Call[Update]:
-    """Where the update stands, asked after so many seconds."""
+    """Where the update stands, asked after so many seconds.
+
+    Raises:
+        ServiceProblem: `model-not-found` or `update-not-found`.
+    """
     return (yield from ask(get("models", model, "updates", update, after_seconds=after_seconds), Update))
 
 
 def cancel(model: str, update: int) -> Call[Update]:
-    """The update is cancelled; its rows stay in their chunk, and `replay` brings them back."""
+    """The update is cancelled; its rows stay in their chunk, and `replay` brings them back.
+
+    Raises:
+        ServiceProblem: `update-finished`, when it has ended already.
+    """
     return (yield from ask(Request("DELETE", url_path("models", model, "updates", update)), Update))
 
 
 def replay(model: str, *chunks: int) -> Call[tuple[Update, ...]]:
-    """Each chunk is queued again, to be absorbed on the present line."""
+    """Each chunk is queued again, to be absorbed on the present line.
+
+    Raises:
+        ServiceProblem: `already-absorbed`, `chunk-busy`, `chunk-not-found` or `rows-deleted`; nothing was queued.
+    """
     request = post("models", model, "replays", body={"chunks": list(chunks)})
     answer = object_of((yield request), request)
     return tuple(parse(Update, one, asked=str(request)) for one in answer.get("updates", ()))
@@ -184,10 +224,20 @@ def predict(  # noqa: PLR0913 - each is a parameter of the call.
 
 
 def versions(model: str) -> Call[tuple[Version, ...]]:
+    """All versions of the model, of every line, the oldest first.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Version, "models", model, "versions"))
 
 
 def version(model: str, version: int) -> Call[Version]:
+    """The version: its parent and evidence, its scores before it was learned, its report.
+
+    Raises:
+        ServiceProblem: `model-not-found` or `version-not-found`.
+    """
     return (yield from ask(get("models", model, "versions", version), Version))
 
 
@@ -203,7 +253,11 @@ def posterior(model: str, version: int, *, progress: Told[tuple[int, int | None]
 
 
 def ready() -> Call[Readiness]:
-    """Whether the service takes requests now; a service that says no is an answer and no error."""
+    """Whether the service takes requests now; a service that says no is an answer and no error.
+
+    Raises:
+        Unreachable: nothing answers.
+    """
     request = Request("GET", "/readyz")
     try:
         response = yield request

@@ -72,10 +72,15 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """No connection is open any more; a context manager does this at its end."""
         self._http.close()
 
     def drive(self, call: Call[T]) -> T:
-        """The call's value, after all its requests were sent and answered."""
+        """The call's value, after all its requests were sent and answered.
+
+        Raises:
+            ClientProblem: what the call raises, or that an answer was a refusal or did not come.
+        """
         try:
             request = next(call)
             while True:

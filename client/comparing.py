@@ -126,5 +126,9 @@ def compare(  # noqa: PLR0913 - each is a parameter of the call.
 
 
 def branches(model: str) -> Call[tuple[Branch, ...]]:
-    """The branches of the model's tree of versions, in the order in which they began."""
+    """The branches of the model's tree of versions, in the order in which they began.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Branch, "models", model, "branches"))

@@ -45,12 +45,20 @@ def release(model: str, batch: int, *, reason: str | None = None) -> Call[Update
 
 
 def parked(model: str) -> Call[tuple[Parked, ...]]:
-    """The batches that wait for a decision, with what is known of why."""
+    """The batches that wait for a decision, with what is known of why.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Parked, "models", model, "parked"))
 
 
 def decisions(model: str, batch: int) -> Call[tuple[Decision, ...]]:
-    """Everything that was decided about the batch, the oldest first."""
+    """Everything that was decided about the batch, the oldest first.
+
+    Raises:
+        ServiceProblem: `batch-not-found`.
+    """
     return (yield from every(Decision, "models", model, "batches", batch, "decisions"))
 
 
@@ -69,16 +77,29 @@ def forget(model: str, *batches: int, reason: str | None = None, method: ForgetM
 
 
 def forgets(model: str) -> Call[tuple[Forget, ...]]:
+    """All forgets of the model, the oldest first.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Forget, "models", model, "forgets"))
 
 
 def read_forget(model: str, forget: int, *, after_seconds: float = 0.0) -> Call[Forget]:
-    """How far the forget is, asked after so many seconds."""
+    """How far the forget is, asked after so many seconds.
+
+    Raises:
+        ServiceProblem: `forget-not-found`.
+    """
     return (yield from ask(get("models", model, "forgets", forget, after_seconds=after_seconds), Forget))
 
 
 def cancel_forget(model: str, forget: int) -> Call[Forget]:
-    """The forget is over, and head stays; for all that comes, the batches stay forgotten."""
+    """The forget is over, and head stays; for all that comes, the batches stay forgotten.
+
+    Raises:
+        ServiceProblem: `update-finished`, when it has ended already.
+    """
     return (yield from ask(Request("DELETE", url_path("models", model, "forgets", forget)), Forget))
 
 
@@ -121,7 +142,11 @@ def wait_forget(
 
 
 def metrics(model: str, *, window: int | None = None) -> Call[Metrics]:
-    """How each batch was predicted before anything learned from it; the whole series."""
+    """How each batch was predicted before anything learned from it; the whole series.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     request = get("models", model, "metrics", query={"window": window, "limit": 100})
     answer = object_of((yield request), request)
     while (cursor := answer["next_cursor"]) is not None:

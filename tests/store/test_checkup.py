@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from store.checkup import PATIENCE_SECONDS, check_up
@@ -18,7 +19,8 @@ from tests.store.given import a_model, a_queued_update
 
 @pytest.fixture
 def settings(engine: Engine, tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path, database_url=engine.url.render_as_string(hide_password=False))
+    url = SecretStr(engine.url.render_as_string(hide_password=False))
+    return Settings(data_dir=tmp_path, database_url=url)
 
 
 def found(settings: Settings, check: str) -> list[tuple[str, str]]:
