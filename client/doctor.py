@@ -50,7 +50,7 @@ def examine(url: str, *, key: str | None, is_remote: bool) -> Iterator[Check]:
     yield from _of_service(url, key, is_remote=is_remote)
     if not is_remote:
         yield from _of_store()
-        yield from _of_books()
+        yield from of_books()
 
 
 def show(check: Check, *, console: Console, as_json: bool) -> None:
@@ -161,7 +161,7 @@ def _of_store() -> Iterator[Check]:
         yield Check("settings", "fail", said, "correct the variable or the file; docs/settings.md lists them all")
 
 
-def _of_books() -> Iterator[Check]:
+def of_books() -> Iterator[Check]:
     """What `python -m store doctor` finds in the ledger and the bytes that it names."""
     done = subprocess.run([sys.executable, "-m", "store", "doctor"], capture_output=True, text=True, check=False)
     for line in (done.stdout + done.stderr).strip().splitlines():

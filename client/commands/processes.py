@@ -7,7 +7,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from client.commands.options import LOCAL, Url, key_of_environment
-from client.doctor import examine, show
+from client.doctor import examine, of_books, show
 from client.tables import console
 
 app = typer.Typer()
@@ -74,6 +74,10 @@ def doctor(
     remote: Annotated[
         bool, typer.Option("--remote", help="The service runs elsewhere: look only at what can be seen from here.")
     ] = False,
+    books: Annotated[
+        bool,
+        typer.Option("--books", help="Look at the ledger and the bytes that it names alone: those of a copy, say."),
+    ] = False,
     url: Url = LOCAL,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each check.")] = False,
 ) -> None:
@@ -83,8 +87,10 @@ def doctor(
     settings and where they are from, folder and space, database and migration, clocks, workers, blobs; then the books,
     and the digest of every posterior, batch and weights file.
     """
+    if remote and books:
+        raise typer.BadParameter("the books are looked at where the service runs: give either --remote or --books")
     is_well = True
-    for check in examine(url, key=key_of_environment(), is_remote=remote):
+    for check in of_books() if books else examine(url, key=key_of_environment(), is_remote=remote):
         show(check, console=console(), as_json=as_json)
         is_well = is_well and check.state != "fail"
     if not is_well:

@@ -66,6 +66,13 @@ def test_only_what_can_be_seen_from_afar_is_looked_at_on_request(url: str, tmp_p
     assert set(found) == {"python", "posterity", "torch", "packages", "service", "key"}
 
 
+def test_the_books_are_looked_at_alone_on_request(migrated: dict[str, str]) -> None:
+    code, found = examined(migrated, "--books")
+
+    assert (code, set(found)) == (0, {"books"})
+    assert "all is well" in found["books"][0]["detail"]
+
+
 def lose_the_database(directory: Path) -> dict[str, str]:
     (directory / "data" / "ledger.sqlite").unlink()
     return {}
