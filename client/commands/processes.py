@@ -76,7 +76,7 @@ def doctor(
     ] = False,
     books: Annotated[
         bool,
-        typer.Option("--books", help="Look at the ledger and the bytes that it names alone: those of a copy, say."),
+        typer.Option("--books", help="Look at the ledger and its bytes alone, such as those of a copy."),
     ] = False,
     url: Url = LOCAL,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each check.")] = False,
