@@ -164,11 +164,14 @@ def _of_store() -> Iterator[Check]:
 def of_books() -> Iterator[Check]:
     """What `python -m store doctor` finds in the ledger and the bytes that it names."""
     done = subprocess.run([sys.executable, "-m", "store", "doctor"], capture_output=True, text=True, check=False)
-    for line in (done.stdout + done.stderr).strip().splitlines():
+    for line in done.stdout.splitlines():
         if line.startswith("wrong: "):
-            advice = "restore the bytes from a backup; docs/operations.md says how"
+            advice = "restore it from a backup; docs/operations.md says how"
             yield Check("books", "fail", line.removeprefix("wrong: "), advice)
-        elif done.returncode and not done.stdout.startswith(("wrong: ", "There is no ledger")):
-            yield Check("books", "fail", line.removeprefix("posterity: "), "see the checks of the database above")
+        elif line.startswith("There is no ledger"):
+            yield Check("books", "fail", line, "run `posterity serve`; or POSTERITY_DATA_DIR names another folder")
         else:
-            yield Check("books", "ok" if not done.returncode else "warn", line)
+            yield Check("books", "fail" if done.returncode and line.endswith("are wrong.") else "ok", line)
+    if done.returncode and not done.stdout:
+        said = (done.stderr.strip().splitlines() or ["nothing was said"])[-1].removeprefix("posterity: ")
+        yield Check("books", "fail", said, "`posterity doctor` says more of database and settings")

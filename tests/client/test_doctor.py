@@ -16,8 +16,11 @@ import pytest
 from client import Client
 from client.packages import is_within, missing_and_misfits
 from client.ports import holder_of, port_of
+from store.engine import close, connect
+from store.ledger import Ledger
 from tests.client.given import description, empty_config, rows
 from tests.client.test_cli import NOBODY, POSTERITY
+from tests.store.given import DESCRIPTION
 
 Checks = dict[str, list[dict[str, str]]]
 
@@ -71,6 +74,30 @@ def test_the_books_are_looked_at_alone_on_request(migrated: dict[str, str]) -> N
 
     assert (code, set(found)) == (0, {"books"})
     assert "all is well" in found["books"][0]["detail"]
+
+
+def test_bytes_that_are_lost_are_named_with_their_owner(migrated: dict[str, str], tmp_path: Path) -> None:
+    engine = connect(f"sqlite:///{tmp_path / 'data' / 'ledger.sqlite'}")
+    Ledger(engine).create_model("digits", DESCRIPTION, "sha256:" + "0" * 64)
+    close(engine)
+
+    code, found = examined(migrated, "--books")
+
+    wrong = [one for one in found["books"] if one["state"] == "fail"]
+    assert code == 1
+    assert "digits: version 0: The blob" in wrong[0]["detail"]
+    assert "backup" in wrong[0]["next"]
+    assert [one["state"] for one in found["books"] if "head is version" in one["detail"]] == ["ok"]
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"POSTERITY_DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:9/nothing"}, {"POSTERITY_PROT": "1"}]
+)
+def test_books_that_are_not_there_fail(tmp_path: Path, more: dict[str, str]) -> None:
+    code, found = examined({**surroundings(tmp_path), **more}, "--books")
+
+    assert (code, failed(found)) == (1, {"books"})
+    assert found["books"][0]["next"]
 
 
 def lose_the_database(directory: Path) -> dict[str, str]:
