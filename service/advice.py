@@ -39,7 +39,7 @@ ADVICE: dict[str, str] = {
     "head-undecided": "Decide about the version that waits, then forget.",
     "host-unknown": "Use a name that the service has, or add the name to the setting `hosts`.",
     "idempotency-key-invalid": "Use printable ASCII, such as a UUID or the name of the file.",
-    "idempotency-key-missing": "Name the rows: a UUID made once for them, the name of the file, an offset of the stream.",
+    "idempotency-key-missing": "Name the rows: by a UUID made once for them, their file, their offset in a stream.",
     "idempotency-key-reused": "Find out which of the two bodies was meant: one name stands for two contents. "
     "New rows get a new key.",
     "input-dtype": "Convert the inputs, or describe a model of their type.",

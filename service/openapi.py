@@ -141,7 +141,7 @@ def _say_who_may(made: dict[str, Any]) -> None:
 
 
 def _say_defaults(made: dict[str, Any]) -> None:
-    """A default that is an object is told in words: what generates clients can make no object of it, and drops the call.
+    """A default that is an object is told in words: generators of clients can make no object of it, and drop the call.
 
     Each part of such an object has its own default, so `{}` says nothing.
     """

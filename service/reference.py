@@ -1,7 +1,7 @@
 """`python -m service.reference`: the pages that are made from the service are as it is, in docs/ (`make docs`).
 
 They are docs/openapi.json, the document that a service with default settings serves at /openapi.json; docs/errors.md,
-every problem with its status, its text, what to do next and the calls that answer it; and the table of docs/settings.md.
+every problem with its status and text, what to do next and which calls answer it; and the table of docs/settings.md.
 """
 
 from __future__ import annotations

@@ -24,8 +24,8 @@ COLUMNS = 120
 
 
 def run_example(title: str, steps: Callable[[Client, Report], None], *, url: str | None) -> int:
-    """The steps were done at the service at `url`, or at one that ran for them alone; 0 if all that they check holds."""
-    signal.signal(signal.SIGTERM, _leave)
+    """The steps were done at the service at `url`, or at one that ran for them alone; 0 if all they check holds."""
+    before = signal.signal(signal.SIGTERM, _leave)
     report = Report(Console(width=None if sys.stdout.isatty() else COLUMNS))
     began = time.monotonic()
     report.title(title)
@@ -35,6 +35,8 @@ def run_example(title: str, steps: Callable[[Client, Report], None], *, url: str
     except (ClientProblem, OSError) as error:
         Console(stderr=True, highlight=False, markup=False).print(f"\nThe example ends: {error}", soft_wrap=True)
         return 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
     report.title(f"All {report.checks} checks hold, after {time.monotonic() - began:.0f} seconds.")
     return 0
 

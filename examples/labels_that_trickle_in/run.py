@@ -100,7 +100,8 @@ def compare(client: Client, report: Report, seeds: list[int], course: Course) ->
     wrong = {arm: float(1 - curve.mean()) for arm, curve in last.items()}
     report.say()
     report.check(
-        holds=bool(gained > 0), claim=f"asking by doubt is ahead by {100 * gained:.2f} points on average over the rounds"
+        holds=bool(gained > 0),
+        claim=f"asking by doubt is ahead by {100 * gained:.2f} points on average over the rounds",
     )
     report.check(
         holds=wrong["doubt"] < wrong["chance"],

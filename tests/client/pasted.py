@@ -13,7 +13,7 @@ from tests.client.test_cli import POSTERITY
 
 ROOT = Path(__file__).parents[2]
 LOCAL = "http://127.0.0.1:8000"
-SHELL = re.compile(r"^```\n(.*?)^```$(?:\n\n```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 FUNCTIONS = f"""set -eo pipefail
 python() {{ {sys.executable} "$@"; }}
 posterity() {{ {" ".join(POSTERITY)} "$@"; }}
@@ -30,7 +30,14 @@ class Block:
 
 
 def blocks(page: Path) -> list[Block]:
-    return [Block(typed, shown or None) for typed, shown in SHELL.findall(page.read_text())]
+    text = page.read_text()
+    fences = list(FENCE.finditer(text))
+    found = []
+    for fence, after in zip(fences, [*fences[1:], None], strict=True):
+        if not fence[1]:
+            is_shown = after is not None and after[1] == "text" and text[fence.end() : after.start()] == "\n\n"
+            found.append(Block(fence[2], after[2] if after is not None and is_shown else None))
+    return found
 
 
 def paste(block: Block, *, url: str, folder: Path) -> str:

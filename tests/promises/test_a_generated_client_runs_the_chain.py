@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,7 +22,7 @@ EXITS = re.compile(r'client\.py:\d+: error: Argument 1 to "__a?exit__" of "(Asyn
 
 
 @pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder in which the page's own command has written the client."""
     folder = tmp_path_factory.mktemp("generated")
     (folder / "docs").symlink_to(DOCS)
@@ -32,7 +31,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     done = run("bash", "-c", command[1], folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WARNING" not in done.stdout + done.stderr
-    yield folder
+    return folder
 
 
 def run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
