@@ -43,7 +43,7 @@ def blocks(page: Path) -> list[Block]:
 def paste(block: Block, *, url: str, folder: Path) -> str:
     """What it prints; every command of it has succeeded."""
     own = {"POSTERITY_URL": url, "PYTHONPATH": str(ROOT), "COLUMNS": "120", "NO_COLOR": "1"}
-    typed = block.typed.replace(LOCAL, url).replace(LOCAL.replace("127.0.0.1", "localhost"), url)
+    typed = block.typed.replace(LOCAL, url).replace("localhost:8000", url.removeprefix("http://"))
     done = subprocess.run(
         ["bash", "-c", FUNCTIONS + re.sub(r"^\$ ", "", typed, flags=re.MULTILINE)],
         cwd=folder,
