@@ -60,6 +60,6 @@ def paste(block: Block, *, url: str, folder: Path) -> str:
 
 def form(printed: str) -> list[str]:
     """The words of each line, without what another machine or moment changes: numbers, ids, the widths of columns."""
-    plain = re.sub(r"\bp1[\w-]{16,}(\.\d+)?|[0-9a-f]{12,}|[\d][\d.,:TZe+-]*", "#", printed)
+    plain = re.sub(r"sha256:[0-9a-f]+|\bp1[\w-]{16,}(\.\d+)?|[0-9a-f]{12,}|[\d][\d.,:TZe+-]*", "#", printed)
     lines = (re.sub(r"[─━┏┓┗┛┃│╭╮╰╯┳┻╇╈┡┩└┘├┤┼┬┴┄ ]+", " ", line).strip() for line in plain.splitlines())
     return [line for line in lines if line]
