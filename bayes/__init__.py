@@ -22,6 +22,7 @@ from bayes.calibration import (
 )
 from bayes.chunk import Chunk
 from bayes.convert import convert
+from bayes.diagrams import Bin, Inside, Level, bins_of, wilson
 from bayes.distance import distance
 from bayes.divergence import kl_divergence
 from bayes.draws import Draws, draw, mean_draw
@@ -64,6 +65,7 @@ from bayes.weights import Pretrained, weights_of
 
 __all__ = [
     "BayesError",
+    "Bin",
     "Bound",
     "Categorical",
     "CategoricalPrediction",
@@ -80,12 +82,14 @@ __all__ = [
     "GaussianPrediction",
     "GaussianPrior",
     "Input",
+    "Inside",
     "InvalidChunk",
     "InvalidDescription",
     "InvalidInputs",
     "LaplacePrior",
     "Layers",
     "LeNet5",
+    "Level",
     "Method",
     "Mlp",
     "Model",
@@ -114,6 +118,7 @@ __all__ = [
     "accuracy",
     "ask",
     "auroc",
+    "bins_of",
     "brier",
     "convert",
     "coverage",
@@ -143,4 +148,5 @@ __all__ = [
     "unlearn",
     "usable_method",
     "weights_of",
+    "wilson",
 ]

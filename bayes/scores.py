@@ -124,7 +124,50 @@ class Scores:
                 }
             case _:
                 assert_never(self.outputs)
-        return {name: value if math.isfinite(value) else None for name, value in means.items()}
+        return _finite(means)
+
+    def standard_errors(self) -> dict[str, float | None]:
+        r"""How far each of `metrics` may be off by chance: its standard error over rows like these, by the same names.
+
+        With :math:`n` rows, the rows' excess :math:`e`, and in bin :math:`b` :math:`n_b` rows of which the part
+        :math:`a_b` is right:
+
+        .. math:: s_{acc} = \sqrt{p (1 - p) / n}, \quad
+            s_{nll} = \sqrt{\tfrac{1}{n (n - 1)} \sum (e - \bar e)^2}, \quad
+            s_{ece} = \tfrac1n \sqrt{\sum_b n_b a_b (1 - a_b)}, \quad
+            s_{cov} = \sqrt{c (1 - c) / n}
+
+        nll: of the surprisal, that part which the inputs do not foretell; the sums hold no squares of the surprisal
+        itself. It is what was seen, so an overconfident prediction has a large one, where the variance that it expects
+        of itself would be small. ece: at most this, as a gap has no sign. coverage: at most this, as the numbers of a
+        row may be inside or outside together. None: one row alone, or beyond the numbers of JSON, or, of brier and
+        rmse, not in the sums.
+        """
+        rows = self.rows
+        match self.outputs:
+            case OfClasses() as told:
+                right = told.correct / rows
+                spread = sum(_spread(correct, of) for correct, of in zip(told.bin_correct, told.bin_rows, strict=True))
+                of_metrics = {
+                    "accuracy": math.sqrt(right * (1 - right) / rows),
+                    "nll": self._nll_error(),
+                    "ece": math.sqrt(spread) / rows,
+                    "brier": math.nan,
+                }
+            case OfNumbers() as told:
+                inside = told.covered / told.values
+                coverage_error = math.sqrt(inside * (1 - inside) / rows)
+                of_metrics = {"rmse": math.nan, "nll": self._nll_error(), "coverage": coverage_error}
+            case _:
+                assert_never(self.outputs)
+        return _finite(of_metrics)
+
+    def _nll_error(self) -> float:
+        if self.rows == 1 or not math.isfinite(self.excess_squares):
+            return math.nan
+        # Where the excess is much the same for all rows, rounding may leave less than nothing.
+        around = max(0.0, self.excess_squares - self.excess * (self.excess / self.rows))
+        return math.sqrt(around / (self.rows * (self.rows - 1)))
 
     def to_json(self) -> dict[str, Any]:
         """The sums by name, one of them a `kind`; one that is infinite is None."""
@@ -184,6 +227,15 @@ def _scores(in_nll: float, excess: Tensor, variance: Tensor, outputs: OfClasses 
         excess_variance=float(variance.sum()),
         outputs=outputs,
     )
+
+
+def _spread(correct: int, rows: int) -> float:
+    """The variance of how many of a bin's rows are right."""
+    return correct * (rows - correct) / rows if rows else 0.0
+
+
+def _finite(found: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in found.items()}
 
 
 def _plain(value: object) -> object:

@@ -3,6 +3,7 @@
 from client.api_keys import Key, NewKey
 from client.async_client import AsyncClient
 from client.blobs import Blob
+from client.calibrating import Calibration
 from client.client import Client
 from client.comparing import Branch, Comparison
 from client.errors import (
@@ -35,6 +36,7 @@ __all__ = [
     "Batch",
     "Blob",
     "Branch",
+    "Calibration",
     "Client",
     "ClientProblem",
     "Comparison",

@@ -17,7 +17,7 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import AsyncRetrying
 
-from client import api_keys, blobs, calls, comparing, exports, hooks, labels, moves, taking_back, waiting
+from client import api_keys, blobs, calibrating, calls, comparing, exports, hooks, labels, moves, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.listening import PATIENCE_SECONDS, Event, Following, listen_asynchronously
@@ -136,6 +136,7 @@ class AsyncClient:
     export = awaiting(exports.export)
     import_version = awaiting(exports.import_version)
     compare = awaiting(comparing.compare)
+    calibration = awaiting(calibrating.calibration)
     branches = awaiting(comparing.branches)
     aliases = awaiting(moves.aliases)
     alias = awaiting(moves.alias)

@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from client.commands import blobs, chain, events, exports, keys, labels, models, processes, rows, taking_back
+from client.commands import (
+    blobs,
+    calibration,
+    chain,
+    events,
+    exports,
+    keys,
+    labels,
+    models,
+    processes,
+    rows,
+    taking_back,
+)
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 app.add_typer(processes.app)
@@ -15,6 +27,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(rows.app)
 app.add_typer(labels.app)
 app.add_typer(chain.app)
+app.add_typer(calibration.app)
 app.add_typer(exports.app)
 app.add_typer(taking_back.app)
 app.add_typer(events.app)

@@ -17,7 +17,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import Retrying
 
-from client import api_keys, blobs, calls, comparing, exports, hooks, labels, moves, taking_back, waiting
+from client import api_keys, blobs, calibrating, calls, comparing, exports, hooks, labels, moves, taking_back, waiting
 from client.calls import Call
 from client.errors import ClientProblem
 from client.listening import PATIENCE_SECONDS, Event, Following, listen
@@ -148,6 +148,7 @@ class Client:
     export = blocking(exports.export)
     import_version = blocking(exports.import_version)
     compare = blocking(comparing.compare)
+    calibration = blocking(calibrating.calibration)
     branches = blocking(comparing.branches)
     aliases = blocking(moves.aliases)
     alias = blocking(moves.alias)

@@ -86,6 +86,9 @@ class BatchMetrics:
     windowed: dict[str, float | None] | None
     surprise: Json | None
     scored_at: datetime
+    standard_errors: dict[str, float | None] | None = None
+    running_standard_errors: dict[str, float | None] | None = None
+    windowed_standard_errors: dict[str, float | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,5 +110,6 @@ class Metrics(Resource):
     window: int
     rows: int
     metrics: dict[str, float | None] | None
+    standard_errors: dict[str, float | None] | None = None
     batches: tuple[BatchMetrics, ...]
     notices: tuple[Notice, ...]

@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 from fastapi import Depends, FastAPI
-from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import (
@@ -18,6 +16,7 @@ from service import (
     batches,
     blobs,
     branches,
+    calibration,
     compare,
     events,
     exports,
@@ -28,7 +27,6 @@ from service import (
     labels,
     metrics,
     models,
-    pages,
     parked,
     predictions,
     problems,
@@ -37,6 +35,7 @@ from service import (
     webhooks,
 )
 from service.access import Access
+from service.console import routes as console
 from service.events import IS_HEAD
 from service.house import open_house
 from service.names import Names
@@ -57,7 +56,10 @@ TAGS = [
     {"name": "batches", "description": "Labeled rows, stored once under the client's key."},
     {"name": "parking", "description": "Batches that are set aside until somebody decides."},
     {"name": "forgets", "description": "Lines learned anew without some batches."},
-    {"name": "metrics", "description": "How each batch was predicted before anything learned from it."},
+    {
+        "name": "metrics",
+        "description": "How each batch was predicted before it was learned; how far a confidence can be believed.",
+    },
     {"name": "updates", "description": "Chunks on their way to become versions."},
     {"name": "predictions", "description": "Answers with their uncertainty."},
     {"name": "labels", "description": "What arrives after the prediction: kept inputs become rows, once."},
@@ -86,10 +88,6 @@ class Posterity(FastAPI):
         return document(self)
 
 
-async def documentation(_request: Request) -> Response:
-    return pages.documentation("/openapi.json", "Posterity")
-
-
 def create_app(settings: Settings) -> FastAPI:
     """The service on these settings; its database must be at the current migration when a request comes."""
     torch.set_num_threads(settings.thread_count)
@@ -114,7 +112,6 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_route("/docs", documentation, include_in_schema=False)
     app.state.house = house
     app.add_middleware(Quick, house=house)
     app.add_middleware(QuickBatches, house=house)
@@ -134,6 +131,7 @@ def create_app(settings: Settings) -> FastAPI:
         versions,
         branches,
         compare,
+        calibration,
         exports,
         aliases,
         events,
@@ -142,4 +140,5 @@ def create_app(settings: Settings) -> FastAPI:
         health,
     ):
         app.include_router(part.router)
+    console.install(app)
     return app

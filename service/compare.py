@@ -11,8 +11,9 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from bayes import kl_divergence
 from service.asked import Patience, Way, rows_answered_max
+from service.asking import LabeledRows, until
 from service.callers import TheCaller
-from service.comparing import LabeledRows, Pair, differences, differences_on_batch, until
+from service.comparing import Pair, differences, differences_on_batch
 from service.differences import PredictionDifference
 from service.encodings import OF_PREDICTIONS, BodyKind, PredictionKind
 from service.house import House

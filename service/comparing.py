@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import safetensors.torch
 import torch
-from torch import Tensor
 
-from bayes import (
-    Categorical,
-    CategoricalPrediction,
-    Difference,
-    InvalidInputs,
-    Prediction,
-    ask,
-    distance,
-    paired,
-    predict,
-)
-from service.asked import Way, draws_held_max, rows_answered_max
+from bayes import Categorical, CategoricalPrediction, Difference, Prediction, distance, paired
+from service.asked import Way
+from service.asking import LabeledRows, has_learned, predicted, readable_batch, rows_in, until
 from service.differences import CLASSES_UNIT, NUMBERS_UNIT, MetricDifference, PredictionDifference, RowDifference, Said
 from service.house import House
 from service.known import Known
-from service.rejected import BatchTooLarge, InputTooLarge, PredictionLate, QueryInvalid
-from store.errors import RowsDeleted
-from store.values import BatchRow, Resolved
+from service.rejected import QueryInvalid
+from store.values import Resolved
 
 
 @dataclass(frozen=True)
@@ -44,14 +30,6 @@ class Pair:
     """For so long an answer is of use."""
 
 
-@dataclass(frozen=True, eq=False)
-class LabeledRows:
-    """Rows as the model declares them; `labels`, where they are known: int64 [rows] or float32 [rows, dims]."""
-
-    inputs: Tensor
-    labels: Tensor | None
-
-
 def differences(house: House, pair: Pair, rows: LabeledRows) -> PredictionDifference:
     """How the two versions' predictions of these rows differ.
 
@@ -63,7 +41,8 @@ def differences(house: House, pair: Pair, rows: LabeledRows) -> PredictionDiffer
     _must_be_tellable(house, pair, len(rows.inputs))
     chosen, check = pair.way.chosen(pair.known, house.settings), until(house, pair.seconds)
     ours, theirs = (
-        _predicted(house, pair, resolved, inputs=rows.inputs, check=check) for resolved in (pair.version, pair.other)
+        predicted(house, pair.known, pair.way, resolved, inputs=rows.inputs, check=check)
+        for resolved in (pair.version, pair.other)
     )
     apart = distance(ours, theirs)
     order = torch.argsort(apart, descending=True, stable=True)[: pair.most].tolist()
@@ -86,23 +65,6 @@ def differences(house: House, pair: Pair, rows: LabeledRows) -> PredictionDiffer
     )
 
 
-def until(house: House, seconds: float) -> Callable[[], None]:
-    """Asked again and again while two versions are compared, it raises where the answer is of no use any more.
-
-    It raises:
-        PredictionLate: so many seconds are over.
-        Unavailable: the service is stopping.
-    """
-    last = time.monotonic() + seconds
-
-    def check() -> None:
-        house.must_go_on()
-        if time.monotonic() > last:
-            raise PredictionLate
-
-    return check
-
-
 def differences_on_batch(house: House, pair: Pair, number: int) -> PredictionDifference:
     """The same on the rows of a batch that was posted, and whether the two have learned from them.
 
@@ -111,14 +73,9 @@ def differences_on_batch(house: House, pair: Pair, number: int) -> PredictionDif
         BatchTooLarge: they are more than are predicted at once.
         As from `differences`.
     """
-    batch = house.history.batch(pair.version.model, number)
-    if batch.deleted_at is not None:
-        raise RowsDeleted(model=pair.version.model, batches=number)
-    if batch.rows > (rows_max := rows_answered_max(pair.known, house.settings)):
-        raise BatchTooLarge(rows=batch.rows, rows_max=rows_max)
-    tensors: Mapping[str, Tensor] = safetensors.torch.load(house.blobs.get(batch.digest))
-    found = differences(house, pair, LabeledRows(tensors["x"], tensors["y"]))
-    by_version, by_other = (_has_learned(house, resolved, batch) for resolved in (pair.version, pair.other))
+    batch = readable_batch(house, pair.known, pair.version.model, number)
+    found = differences(house, pair, rows_in(house, batch))
+    by_version, by_other = (has_learned(house, resolved, batch) for resolved in (pair.version, pair.other))
     learned = {"learned_by_version": by_version, "learned_by_other": by_other}
     return found.model_copy(update={"batch": number, **learned})
 
@@ -130,29 +87,6 @@ def _must_be_tellable(house: House, pair: Pair, rows: int) -> None:
     of_a_row = arrays_of_both * output.units
     if min(pair.most, rows) > (most_max := max(1, house.settings.numbers_predict_max // of_a_row)):
         raise QueryInvalid(reason=f"most: of this model a comparison tells of at most {most_max} rows")
-
-
-def _has_learned(house: House, resolved: Resolved, batch: BatchRow) -> bool:
-    if batch.chunk is None:
-        return False
-    parts = house.history.absorbed_in(resolved.model, batch.chunk)
-    born = {part.version for part in parts if batch.number not in part.omitted}
-    return bool(born and house.history.on_line(resolved.model, resolved.version, born))
-
-
-def _predicted(
-    house: House, pair: Pair, resolved: Resolved, *, inputs: Tensor, check: Callable[[], None]
-) -> Prediction:
-    """What a version says of the rows, as it answers predictions."""
-    chosen = pair.way.chosen(pair.known, house.settings)
-    try:
-        if chosen.samples is not None and chosen.samples > draws_held_max(pair.known, house.settings):
-            posterior = house.loaded.posterior(resolved.digest)
-            samples, seed = chosen.samples, chosen.seed
-            return predict(posterior, inputs, method=chosen.method, samples=samples, seed=seed, check=check)
-        return ask(house.loaded.ready(resolved.digest, chosen), inputs, check=check)
-    except InvalidInputs as error:
-        raise InputTooLarge(reason=error) from None
 
 
 def _metric(found: Difference) -> MetricDifference:

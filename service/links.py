@@ -38,6 +38,7 @@ OF_MODELS = (
 """Calls that need no more than the name of a model, and perhaps a body; not the one whose answer has no end."""
 
 OF_VERSIONS = ("get_version", "predict_with_version", "download_posterior", "export_version")
+CALIBRATION = ("get_calibration", "calibrate")
 OF_ALIASES = ("get_alias", "get_alias_history")
 
 
@@ -79,7 +80,7 @@ LEADS = (
     Leads("predict", (200,), ("get_prediction",), ANSWERED | {"prediction": "$response.body#/prediction"}),
     Leads("get_prediction", (200,), ("get_version",), VERSION),
     Leads("list_versions", (200,), OF_VERSIONS, ASKED | {"version": "$response.body#/versions/0/version"}),
-    Leads("get_version", (200,), ("predict_with_version", "download_posterior"), VERSION),
+    Leads("get_version", (200,), ("predict_with_version", "download_posterior", *CALIBRATION), VERSION),
     Leads(
         "get_version",
         (200,),

@@ -32,6 +32,14 @@ Metrics = Annotated[
         "null: beyond the numbers of JSON."
     ),
 ]
+StandardErrors = Annotated[
+    dict[str, float | None],
+    Field(
+        description="Of the metrics of the same names: accuracy and coverage binomial, nll from the scatter of the "
+        "surprisal around what the prediction expected, ece from the bins' variances. null: of brier and rmse, which "
+        "the kept sums do not tell; of nll where there is one row."
+    ),
+]
 
 
 class BatchMetrics(BaseModel):
@@ -42,8 +50,11 @@ class BatchMetrics(BaseModel):
     update: int
     rows: int
     metrics: Metrics | None = Field(description="null: the version predicted nothing finite.")
+    standard_errors: StandardErrors | None
     running: Metrics | None = Field(description="Of all batches up to this one.")
+    running_standard_errors: StandardErrors | None
     windowed: Metrics | None = Field(description="Of the last batches up to this one, as many as the window has.")
+    windowed_standard_errors: StandardErrors | None
     surprise: dict[str, Any] | None
     scored_at: datetime
 
@@ -55,6 +66,7 @@ class VersionMetrics(BaseModel):
     batches: int
     rows: int
     metrics: Metrics | None
+    standard_errors: StandardErrors | None
 
 
 class NoticeResource(BaseModel):
@@ -74,6 +86,7 @@ class MetricsResource(BaseModel):
     window: int
     rows: int = Field(description="All rows that were predicted before they were learned from.")
     metrics: Metrics | None = Field(description="Of all of them.")
+    standard_errors: StandardErrors | None
     batches: list[BatchMetrics]
     versions: list[VersionMetrics] = Field(description="The versions that predicted the batches of this page.")
     notices: list[NoticeResource] = Field(description="Of the updates of this page.")
@@ -93,7 +106,8 @@ def get_metrics(model: ModelName, page: PageAsked, house: TheHouse, window: Wind
         model=model,
         window=window,
         rows=0 if total is None else total.rows,
-        metrics=None if total is None else total.metrics(),
+        metrics=metrics_of(total),
+        standard_errors=errors_of(total),
         batches=batches,
         versions=[
             _version(version, before.of_versions[version]) for version in sorted({one.version for one in batches})
@@ -130,9 +144,12 @@ def _batch(row: ScoreRow, scores: Scores | None, *, running: Scores | None, wind
         version=row.version,
         update=row.update,
         rows=0 if scores is None else scores.rows,
-        metrics=None if scores is None else scores.metrics(),
-        running=None if running is None else running.metrics(),
-        windowed=None if windowed is None else windowed.metrics(),
+        metrics=metrics_of(scores),
+        standard_errors=errors_of(scores),
+        running=metrics_of(running),
+        running_standard_errors=errors_of(running),
+        windowed=metrics_of(windowed),
+        windowed_standard_errors=errors_of(windowed),
         surprise=row.surprise,
         scored_at=moment(row.scored_at),
     )
@@ -143,8 +160,17 @@ def _version(version: int, total: Sum) -> VersionMetrics:
         version=version,
         batches=total.batches,
         rows=0 if total.scores is None else total.scores.rows,
-        metrics=None if total.scores is None else total.scores.metrics(),
+        metrics=metrics_of(total.scores),
+        standard_errors=errors_of(total.scores),
     )
+
+
+def metrics_of(scores: Scores | None) -> dict[str, float | None] | None:
+    return None if scores is None else scores.metrics()
+
+
+def errors_of(scores: Scores | None) -> dict[str, float | None] | None:
+    return None if scores is None else scores.standard_errors()
 
 
 def _notices(house: House, model: str, batches: Sequence[BatchMetrics]) -> list[NoticeResource]:

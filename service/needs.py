@@ -15,14 +15,17 @@ PREDICT = ADMIN | {Scope.PREDICT}
 INGEST = ADMIN | {Scope.INGEST}
 ANY = PREDICT | INGEST
 OPEN: frozenset[Scope] = frozenset()
-"""For probes: nobody is asked for a key."""
+"""For probes, and for the pages of the console, which know nothing yet: nobody is asked for a key."""
 
 MODEL = "/v1/models/{model}"
 NEEDS: dict[str, frozenset[Scope]] = {
     "GET /livez": OPEN,
     "GET /readyz": OPEN,
+    "GET /": OPEN,
+    "GET /console": OPEN,
+    "GET /console/{path:path}": OPEN,
     "GET /openapi.json": ANY,
-    "GET /docs": ANY,
+    "GET /docs": OPEN,
     "POST /v1/models": ADMIN,
     "GET /v1/models": ANY,
     f"GET {MODEL}": ANY,
@@ -60,6 +63,8 @@ NEEDS: dict[str, frozenset[Scope]] = {
     f"GET {MODEL}/versions/{{version}}/export": ADMIN,
     f"GET {MODEL}/versions/{{version}}/compare/{{other}}": PREDICT,
     f"POST {MODEL}/versions/{{version}}/compare/{{other}}": PREDICT,
+    f"GET {MODEL}/versions/{{version}}/calibration": PREDICT,
+    f"POST {MODEL}/versions/{{version}}/calibration": PREDICT,
     f"GET {MODEL}/aliases": PREDICT,
     f"GET {MODEL}/aliases/{{alias}}": PREDICT,
     f"PUT {MODEL}/aliases/{{alias}}": ADMIN,

@@ -21,6 +21,7 @@ from service.requests import BYTES, JSON, SAFETENSORS, ZIP
 from service.schemas import (
     AliasBody,
     BatchBody,
+    CalibrationBody,
     ComparisonBody,
     ForgetBody,
     KeyBody,
@@ -35,6 +36,7 @@ REF = "#/components/schemas/{model}"
 READ_RAW: tuple[type[BaseModel], ...] = (
     ModelBody,
     BatchBody,
+    CalibrationBody,
     ComparisonBody,
     PredictionBody,
     AliasBody,

@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Iterable
 
-from fastapi.openapi.docs import get_swagger_ui_html
-from fastapi.responses import HTMLResponse
-
 Header = tuple[bytes, bytes]
-
-SWAGGER = "https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/"
-ICON = "data:,"
-INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 ALWAYS: Header = (b"x-content-type-options", b"nosniff")
 NOT_KEPT: Header = (b"cache-control", b"no-store")
@@ -44,26 +36,16 @@ def told(method: str, said: Iterable[Header]) -> list[Header]:
     return missing
 
 
-def documentation(openapi_url: str, title: str) -> HTMLResponse:
-    """Swagger UI, which may load its own files from where they are published, and nothing else.
+WITH_STYLES = STRICT.replace("style-src 'self'", "style-src 'self' 'unsafe-inline'").format(rest=REST)
+"""For Swagger UI, which sets styles as it goes."""
 
-    The page's one script is allowed by its hash; styles are set by Swagger UI as it goes, so they may be inline.
-    """
-    page = get_swagger_ui_html(
-        openapi_url=openapi_url,
-        title=title,
-        swagger_js_url=f"{SWAGGER}swagger-ui-bundle.js",
-        swagger_css_url=f"{SWAGGER}swagger-ui.css",
-        swagger_favicon_url=ICON,
+
+def policy_with(script: str) -> str:
+    """The policy of a page of our own that has this one script in it; it may show pictures that it has made itself."""
+    return (
+        f"default-src 'none'; style-src 'self'; script-src 'self' 'sha256-{_digest(script)}'; "
+        f"img-src 'self' data: blob:; connect-src 'self'; {REST}"
     )
-    scripts = INLINE.findall(bytes(page.body).decode())
-    hashes = " ".join(f"'sha256-{_digest(script)}'" for script in scripts)
-    policy = (
-        f"default-src 'none'; script-src {SWAGGER} {hashes}; style-src {SWAGGER} 'unsafe-inline'; "
-        f"img-src 'self' data:; connect-src 'self'; {REST}"
-    )
-    page.headers["Content-Security-Policy"] = policy
-    return page
 
 
 def _digest(script: str) -> str:

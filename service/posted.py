@@ -15,7 +15,7 @@ from service.multipart import form_of
 from service.npy import array_of_npy, arrays_of_npz
 from service.raw_tensors import split, tensors_in
 from service.rows import Rows, inputs_of, labels_of, owned, rows_of, rows_of_json
-from service.schemas import ComparisonBody, PredictionBody, RawBatchHeader, RawPredictionHeader
+from service.schemas import CalibrationBody, ComparisonBody, PredictionBody, RawBatchHeader, RawPredictionHeader
 
 FIELDS = {"y": "labels", "weights": "weights"}
 """The fields of a form, by the names that their tensors have elsewhere."""
@@ -68,19 +68,22 @@ def comparison_posted(
     Raises:
         Rejected: the body is not what its headers say, or its rows are none of this model; each class says which.
     """
-    takes = _Takes(("x",), ("y",), of, rows_max, bytes_max)
-    tensors: Mapping[str, Posted]
-    if kind.encoding is Encoding.JSON:
-        body = parse_rows(ComparisonBody, raw, of=of)
-        tensors = {"x": body.inputs} if body.labels is None else {"x": body.inputs, "y": body.labels}
-    elif kind.encoding is Encoding.RAW:
-        head, data = split(raw, kind.header_length)
-        described = parse(RawBatchHeader, head).inputs
-        tensors = tensors_in(data, described, required=takes.required, optional=takes.optional)
-    else:
-        tensors = _tensors(raw, kind, takes)
+    tensors = _labeled(raw, kind, _Takes(("x",), ("y",), of, rows_max, bytes_max), ComparisonBody)
     inputs = inputs_of(tensors["x"], of=of, rows_max=rows_max)
     return inputs, owned(labels_of(tensors["y"], labeled, len(inputs))) if "y" in tensors else None
+
+
+def calibration_posted(
+    raw: bytes, *, kind: BodyKind, of: Input, labeled: Output, rows_max: int, bytes_max: int
+) -> tuple[Array, Array]:
+    """The rows of a calibration and their labels, as the model declares them; no views of the body.
+
+    Raises:
+        Rejected: the body is not what its headers say, or its rows are none of this model; each class says which.
+    """
+    tensors = _labeled(raw, kind, _Takes(("x", "y"), (), of, rows_max, bytes_max), CalibrationBody)
+    inputs = inputs_of(tensors["x"], of=of, rows_max=rows_max)
+    return inputs, owned(labels_of(tensors["y"], labeled, len(inputs)))
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,18 @@ class _Takes:
 
 def _rows(tensors: Mapping[str, Posted], takes: _Takes, labeled: Output) -> Rows:
     return rows_of(tensors, of=takes.of, labeled=labeled, rows_max=takes.rows_max)
+
+
+def _labeled(raw: bytes, kind: BodyKind, takes: _Takes, schema: type[ComparisonBody]) -> Mapping[str, Posted]:
+    """x, and y where there is one, of a body whose JSON has this schema."""
+    if kind.encoding is Encoding.JSON:
+        body = parse_rows(schema, raw, of=takes.of)
+        return {"x": body.inputs} if body.labels is None else {"x": body.inputs, "y": body.labels}
+    if kind.encoding is Encoding.RAW:
+        head, data = split(raw, kind.header_length)
+        described = parse(RawBatchHeader, head).inputs
+        return tensors_in(data, described, required=takes.required, optional=takes.optional)
+    return _tensors(raw, kind, takes)
 
 
 def _tensors(raw: bytes, kind: BodyKind, takes: _Takes) -> Mapping[str, Posted]:

@@ -120,6 +120,16 @@ class ComparisonBody(Body):
     labels: ArrayBody | None = Field(None, description="Class indices or names, [rows]; or numbers, [rows, dims].")
 
 
+class CalibrationBody(ComparisonBody):
+    """Rows that a version is asked about, and what became of them."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"inputs": [[0.5, -1.0], [2.0, 0.25]], "labels": [0, 1]}]}
+    )
+
+    labels: ArrayBody = Field(description="Class indices or names, [rows]; or numbers, [rows, dims].")
+
+
 class BinarySize(Body):
     """How many of the bytes after the JSON are the tensor's."""
 

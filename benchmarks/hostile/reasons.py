@@ -31,7 +31,7 @@ REASONS = {
     "export-invalid": "a schema sees no bytes in archives",
     "batch-too-large": OF_SETTINGS,
     "alias-invalid": "a name that is read may be any, one that is made may not",
-    "query-invalid": "a cursor is opaque, some parameters exclude each other, and a header speaks of the body's length",
+    "query-invalid": "cursors are opaque, some parameters exclude each other, batches repeat, a header counts the body",
     "body-invalid": "a schema sees no bytes in files and base64, and takes 1.0 for whole, which the service does not",
     "json-invalid": "JSON that is part of a form or stands before raw tensors is bytes to the schema",
 }

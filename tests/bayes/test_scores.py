@@ -188,3 +188,100 @@ def test_scores_are_values() -> None:
 
     assert scores == Scores.of(*some_classes(1))
     assert scores != replace(scores, nll=scores.nll + 1)
+
+
+@pytest.mark.parametrize("made", MADE)
+@settings(deadline=None, max_examples=30)
+@given(seed=SEEDS)
+def test_standard_errors_have_the_names_of_the_metrics_and_are_none_where_the_sums_do_not_say(
+    made: Made, seed: int
+) -> None:
+    scores = Scores.of(*made(seed))
+
+    found = scores.standard_errors()
+
+    assert list(found) == list(scores.metrics())
+    assert {name for name, value in found.items() if value is None} == ({"brier"} if made is some_classes else {"rmse"})
+
+
+def test_the_standard_error_of_the_accuracy_is_that_of_a_binomial_share() -> None:
+    sure = torch.tensor([[0.9, 0.1]] * 8, dtype=torch.float64)
+
+    found = Scores.of(of_classes(sure), torch.tensor([0, 0, 0, 0, 0, 0, 1, 1])).standard_errors()
+
+    assert found["accuracy"] == pytest.approx(math.sqrt(0.75 * 0.25 / 8))
+    assert found["ece"] == found["accuracy"], "all rows are in one bin"
+
+
+def test_the_standard_error_of_the_ece_adds_up_the_variances_of_the_bins() -> None:
+    probabilities = torch.tensor([[0.6, 0.4]] * 5 + [[0.95, 0.05]] * 20, dtype=torch.float64)
+    labels = torch.tensor([0] * 3 + [1] * 2 + [0] * 19 + [1])
+
+    found = Scores.of(of_classes(probabilities), labels).standard_errors()
+
+    variances = 5 * (3 / 5) * (2 / 5) + 20 * (19 / 20) * (1 / 20)
+    assert found["ece"] == pytest.approx(math.sqrt(variances) / 25)
+
+
+@pytest.mark.parametrize("made", MADE)
+def test_the_standard_error_of_the_nll_is_that_of_the_mean_excess_of_the_rows(made: Made) -> None:
+    prediction, labels = made(4)
+    rows = [Scores.of(rows_of(prediction, slice(row, row + 1)), labels[row : row + 1]).excess for row in range(40)]
+
+    found = Scores.of(prediction, labels).standard_errors()
+
+    assert found["nll"] == pytest.approx(float(torch.tensor(rows).double().std()) / math.sqrt(40), rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["classes", "numbers"])
+def test_means_of_labels_drawn_again_scatter_by_the_standard_errors(kind: str) -> None:
+    stream = torch.Generator().manual_seed(8)
+    rows, draws = 400, 500
+    prediction: Prediction
+    if kind == "classes":
+        # Surer than right by far, so no gap of a bin is near 0, and the labels come from something else than it says.
+        truth = torch.full((rows, 3), 0.2, dtype=torch.float64)
+        truth[:, 0] = 0.6
+        prediction = of_classes(torch.tensor([[0.9, 0.06, 0.04]], dtype=torch.float64).expand(rows, 3))
+        drawn = [torch.multinomial(truth, 1, generator=stream).squeeze(1) for _ in range(draws)]
+    else:
+        prediction, _ = some_numbers(8, rows=rows, dims=1)
+        off = [torch.randn(rows, 1, generator=stream, dtype=torch.float64) for _ in range(draws)]
+        drawn = [prediction.mean + 2 * prediction.std * one for one in off]
+
+    found = [Scores.of(prediction, labels) for labels in drawn]
+
+    for name, expected in found[0].standard_errors().items():
+        if expected is not None:
+            means = torch.tensor([one.metrics()[name] for one in found], dtype=torch.float64)
+            mean_error = sum(one.standard_errors()[name] or 0.0 for one in found) / draws
+            assert float(means.std()) == pytest.approx(mean_error, rel=0.12), name
+
+
+def test_what_the_numbers_of_json_cannot_hold_has_no_standard_error_and_one_row_alone_has_none_of_its_nll() -> None:
+    far = of_numbers(torch.zeros(2, 1, dtype=torch.float64), torch.full((2, 1), 1e-150, dtype=torch.float64))
+
+    beyond = Scores.of(far, torch.full((2, 1), 1e30)).standard_errors()
+    alone = Scores.of(*some_classes(1, rows=1)).standard_errors()
+
+    assert (beyond["nll"], beyond["coverage"]) == (None, 0)
+    assert alone["nll"] is None
+
+
+@pytest.mark.parametrize("confidence", [0.51, 0.53, 0.57, 0.7])
+def test_equal_rows_have_a_standard_error_of_nothing_whatever_is_rounded(confidence: float) -> None:
+    sure = torch.tensor([[confidence, 1 - confidence]], dtype=torch.float64).expand(1_000, 2)
+
+    found = Scores.of(of_classes(sure), torch.zeros(1_000, dtype=torch.int64)).standard_errors()
+
+    assert found["nll"] == pytest.approx(0, abs=1e-9)
+
+
+def test_the_numbers_of_a_row_count_as_one_trial_of_the_coverage_as_they_may_be_inside_together() -> None:
+    zeros = torch.zeros(8, 5, dtype=torch.float64)
+    labels = zeros.clone()
+    labels[6:] = 9.0
+
+    found = Scores.of(of_numbers(zeros, torch.ones_like(zeros)), labels).standard_errors()
+
+    assert found["coverage"] == pytest.approx(math.sqrt(0.75 * 0.25 / 8))

@@ -33,6 +33,7 @@ BODIES: dict[str, Json] = {
     "predict": {"inputs": [[1, 2]], "keep": True},
     "predict_with_version": {"inputs": [[1, 2]]},
     "compare_predictions": {"inputs": [[1, 2]], "labels": [0]},
+    "calibrate": {"inputs": [[1, 2]], "labels": [0]},
     "post_labels": {"labels": [{"prediction": "never", "label": 0}]},
     "move_alias": {"version": 0},
     "roll_back": {"to": 0},

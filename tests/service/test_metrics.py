@@ -52,6 +52,31 @@ def test_each_batch_is_scored_by_the_version_that_was_head_when_it_came(live: Li
     assert found["versions"][0]["metrics"] == pytest.approx(scored(live, model, 0, *posted[:2]))
 
 
+def test_next_to_every_metric_is_its_standard_error(live: Live) -> None:
+    draws = np.random.default_rng(2)
+    model, posted = live.create(), [rows(draws, count) for count in (12, 9, 1)]
+    for one in posted:
+        live.post_rows(model, one)
+    live.close(model)
+    live.work()
+    root = bayes.Posterior.from_bytes(live.client.get(f"{model}/versions/0/posterior").content)
+
+    def errors(*of: Json) -> dict[str, float | None]:
+        inputs = torch.tensor([row for one in of for row in one["inputs"]])
+        labels = torch.tensor([label for one in of for label in one["labels"]])
+        return bayes.Scores.of(bayes.predict(root, inputs), labels).standard_errors()
+
+    found = live.client.get(f"{model}/metrics", params={"window": 2}).json()
+
+    for number, one in enumerate(found["batches"]):
+        assert one["standard_errors"] == pytest.approx(errors(posted[number]))
+        assert one["running_standard_errors"] == pytest.approx(errors(*posted[: number + 1]))
+        assert one["windowed_standard_errors"] == pytest.approx(errors(*posted[max(0, number - 1) : number + 1]))
+        assert one["standard_errors"].keys() == one["metrics"].keys()
+    assert found["batches"][2]["standard_errors"]["nll"] is None
+    assert found["standard_errors"] == found["versions"][0]["standard_errors"] == pytest.approx(errors(*posted))
+
+
 def test_the_window_is_of_the_last_batches_and_the_list_goes_on(live: Live) -> None:
     draws = np.random.default_rng(1)
     model, posted = live.create(), [rows(draws, 6) for _ in range(4)]

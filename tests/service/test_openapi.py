@@ -63,7 +63,7 @@ def test_a_body_has_a_schema_and_examples() -> None:
     assert (set(blob), set(archive)) == ({"application/x-safetensors"}, {"application/zip"})
     for content in (*blob.values(), *archive.values()):
         assert "application/octet-stream" in content["schema"]["description"]
-    assert len(bodies) == 15
+    assert len(bodies) == 16
     for body in bodies.values():
         as_json = body["content"]["application/json"]
         assert as_json["schema"]["$ref"].removeprefix("#/components/schemas/") in DOCUMENT["components"]["schemas"]
@@ -72,6 +72,7 @@ def test_a_body_has_a_schema_and_examples() -> None:
     assert binary == {
         "POST /v1/models/{model}/batches",
         "POST /v1/models/{model}/predictions",
+        "POST /v1/models/{model}/versions/{version}/calibration",
         "POST /v1/models/{model}/versions/{version}/compare/{other}",
         "POST /v1/models/{model}/versions/{version}/predictions",
     }
