@@ -28,6 +28,21 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists() and link not in WRITTEN_ELSEWHERE] == []
 
 
+def headings(page: Path) -> set[str]:
+    """The names under which GitHub leads to the page's headings."""
+    found = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    words = (re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower() for heading in found)
+    return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in words}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]*)#([^)]+)\)", page.read_text())
+    led = [((page.parent / link).resolve() if link else page, heading) for link, heading in links]
+
+    assert [(str(to), heading) for to, heading in led if to.suffix == ".md" and heading not in headings(to)] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_source_or_test_file_that_a_page_names_exists(page: Path) -> None:
     named = set(re.findall(r"`((?:[\w.]+/)*\w+\.py)`", page.read_text()))
