@@ -26,7 +26,7 @@ SMALL = {
 
 def example(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("POSTERITY_")}
-    own = {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"}
+    own = {"TMPDIR": str(folder), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-W", "error", str(ROOT / "examples" / name / "run.py"), *arguments]
     return subprocess.run(
         command, env=inherited | own, cwd=folder, capture_output=True, text=True, check=False, timeout=580
