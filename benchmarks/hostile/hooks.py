@@ -43,6 +43,7 @@ ARRAYS = [body for body in seeds("npy") if not body.startswith(b"PK")]
 schemathesis.openapi.media_type("application/x-safetensors", _of(seeds("safetensors")))
 schemathesis.openapi.media_type("application/x-npz", _of(ARCHIVES))
 schemathesis.openapi.media_type("application/x-npy", _of(ARRAYS))
+schemathesis.openapi.media_type("application/zip", _of(ARCHIVES))
 schemathesis.openapi.media_type("application/octet-stream", _of(_raw_tensors() + seeds("safetensors")))
 schemathesis.openapi.media_type("image/png", _of(IMAGES), aliases=["image/jpeg"])
 
