@@ -21,6 +21,8 @@ LOG_NAME = "demo-service.log"
 CONFIG_NAME = "posterity.toml"
 """In a temporary directory it is there and empty, so that the settings of no other place count."""
 COLUMNS = 120
+TIMEOUT_SECONDS = 120.0
+"""A busy machine may take long to make a large net ready."""
 
 
 def run_example(title: str, steps: Callable[[Client, Report], None], *, url: str | None) -> int:
@@ -45,12 +47,15 @@ def run_example(title: str, steps: Callable[[Client, Report], None], *, url: str
 def service_at(url: str | None) -> Iterator[Client]:
     """A client of the service at `url`; without one, of a service that lives, with its data, as long as the block."""
     if url is not None:
-        with Client(url, key=os.environ.get("POSTERITY_KEY")) as client:
+        with Client(url, key=os.environ.get("POSTERITY_KEY"), timeout_seconds=TIMEOUT_SECONDS) as client:
             yield client
         return
     with data_directory(None) as directory:
         environment = service_environment(directory, is_temporary=True)
-        with running_service(environment, log=directory / LOG_NAME) as own, Client(own) as client:
+        with (
+            running_service(environment, log=directory / LOG_NAME) as own,
+            Client(own, timeout_seconds=TIMEOUT_SECONDS) as client,
+        ):
             yield client
 
 
