@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check lint types contracts schema containers serve format clean paper bench fuzz hostile storm pictures
+.PHONY: help install demo test check lint types contracts schema containers serve format clean docs paper bench fuzz hostile storm pictures
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -18,6 +18,9 @@ demo: $(INSTALLED) ## Stream real batches through a service of its own (DATASET=
 
 paper: $(INSTALLED) ## Perform the paper's experiments, write docs/paper.md (DATA=folder, LAPTOP=1 or QUICK=1)
 	@$(BIN)/python -m benchmarks.paper $(if $(QUICK),--quick) $(if $(LAPTOP),--laptop) $(ARGS)
+
+docs: $(INSTALLED) ## Write the pages that are made from the code (OpenAPI document, errors, settings)
+	@$(BIN)/python -m service.reference
 
 bench: $(INSTALLED) ## Measure every claim, write benchmarks/README.md (DATA=folder with MNIST, or QUICK=1)
 	@$(BIN)/python -m benchmarks $(if $(DATA),--data "$(DATA)") $(if $(QUICK),--quick) $(ARGS)

@@ -13,8 +13,8 @@ from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
 from client import Client
-from client.demo.__main__ import CONFIG_NAME, service_environment
 from client.demo.data import Dataset, DatasetName, LabeledImages, load_dataset
+from client.demo.place import CONFIG_NAME, service_environment
 from client.demo.process import running_service
 from tests.console.acting import first, second, stroke
 from tests.console.browsing import THEMES, WIDTHS, Theme, chromium, visiting

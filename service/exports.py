@@ -15,6 +15,7 @@ from bayes.exports import needs_weights, write_export
 from bayes.lineage import AbsorbedBatch, Ancestor, Lineage
 from bayes.state_dicts import state_dict_bytes
 from service.house import House
+from service.openapi import binary
 from service.problems import declared
 from service.rejected import PlainWeightsImpossible
 from service.requests import BYTES, JSON, ZIP, ModelName, PathNumber, TheHouse
@@ -55,8 +56,8 @@ FormatAsked = Annotated[
         also={
             200: {
                 "content": {
-                    ZIP: {"schema": {"type": "string", "contentMediaType": ZIP}},
-                    BYTES: {"schema": {"type": "string", "contentMediaType": BYTES}},
+                    ZIP: {"schema": binary(ZIP)},
+                    BYTES: {"schema": binary(BYTES)},
                     JSON: {"schema": {"type": "object"}},
                 }
             }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from fastapi import FastAPI
@@ -68,7 +69,7 @@ def takes_rows(body: type[BaseModel], encodings: tuple[Encoding, ...], *, tensor
     """The request body of an operation on rows: JSON of this schema, or the tensors in another of these encodings."""
     content = {
         encoding: {"schema": _form(body) if encoding is Encoding.FORM else _binary(encoding, tensors)}
-        for encoding in encodings
+        for encoding in sorted(encodings, key=_is_preferred)
         if encoding is not Encoding.JSON
     }
     taken = takes(body)
@@ -86,14 +87,18 @@ def takes_rows(body: type[BaseModel], encodings: tuple[Encoding, ...], *, tensor
 
 def takes_tensors(description: str) -> dict[str, Any]:
     """The request body of an operation: a safetensors file and nothing else."""
-    binary = {"type": "string", "contentMediaType": SAFETENSORS, "description": description}
-    return {"requestBody": {"required": True, "content": {media: {"schema": binary} for media in (SAFETENSORS, BYTES)}}}
+    return _takes_file(SAFETENSORS, description)
 
 
 def takes_archive(description: str) -> dict[str, Any]:
     """The request body of an operation: an exported version and nothing else."""
-    binary = {"type": "string", "contentMediaType": ZIP, "description": description}
-    return {"requestBody": {"required": True, "content": {media: {"schema": binary} for media in (ZIP, BYTES)}}}
+    return _takes_file(ZIP, description)
+
+
+def binary(media: str, description: str = "") -> dict[str, Any]:
+    """The schema of bytes: as OpenAPI 3.1 says it, and as 3.0 did, by which generated clients know bytes from text."""
+    said = {"description": description} if description else {}
+    return {"type": "string", "format": "binary", "contentMediaType": media} | said
 
 
 def document(app: FastAPI) -> dict[str, Any]:
@@ -111,6 +116,7 @@ def document(app: FastAPI) -> dict[str, Any]:
         made["components"]["schemas"] |= definitions["$defs"]
         _drop_fastapi_errors(made)
         _say_who_may(made)
+        _say_defaults(made)
         tidy_parameters(made)
         link(made)
         app.openapi_schema = made
@@ -143,6 +149,29 @@ def _say_who_may(made: dict[str, Any]) -> None:
             operation["security"] = [{"key": [scope]} for scope in scopes]
 
 
+def _say_defaults(made: dict[str, Any]) -> None:
+    """A default that is an object is told in words: generators of clients can make no object of it, and drop the call.
+
+    Each part of such an object has its own default, so `{}` says nothing.
+    """
+    for schema in made["components"]["schemas"].values():
+        for stated in schema.get("properties", {}).values():
+            if isinstance(stated.get("default"), dict) and (default := stated.pop("default")):
+                said = [stated.get("description", ""), f"Absent: {json.dumps(default)}."]
+                stated["description"] = " ".join(filter(None, said))
+
+
+def _takes_file(media: str, description: str) -> dict[str, Any]:
+    """One media type is declared, though the call takes bytes without one as well: so the body is no choice of two."""
+    said = f"{description} It may also be sent as {BYTES}."
+    return {"requestBody": {"required": True, "content": {media: {"schema": binary(media, said)}}}}
+
+
+def _is_preferred(encoding: Encoding) -> bool:
+    """Of several binary media types, generated clients name the last one for whatever bytes they are given."""
+    return encoding is Encoding.SAFETENSORS
+
+
 def _binary(encoding: Encoding, tensors: str) -> dict[str, Any]:
     match encoding:
         case Encoding.NPY:
@@ -155,12 +184,12 @@ def _binary(encoding: Encoding, tensors: str) -> dict[str, Any]:
             says = "One image, of the height and width that the model declares."
         case _:
             says = f"The tensors {tensors}."
-    return {"type": "string", "contentMediaType": encoding, "description": says}
+    return binary(encoding, says)
 
 
 def _form(body: type[BaseModel]) -> dict[str, Any]:
     """Images, and where the body has more than inputs and a way, its other fields as JSON lists."""
-    images = {"type": "string", "contentMediaType": "image/*"}
+    images = binary("image/*")
     fields = {
         name: {"type": "string", "contentMediaType": JSON, "description": field.description}
         for name, field in body.model_fields.items()

@@ -173,8 +173,17 @@ class AliasBody(Body):
     reason: Reason = ""
 
 
-def _one(stated: str, absent: str) -> dict[str, Any]:
-    return {"required": [stated], "properties": {stated: {"type": "integer"}, absent: {"type": "null"}}}
+def _one_of(stated: str, other: str) -> dict[str, Any]:
+    """One of two numbers is stated and the other is not.
+
+    Not as `oneOf`, of which generators of clients make two bodies, each without the other's fields.
+    """
+    number, nothing = {"type": "integer"}, {"type": "null"}
+    return {
+        "if": {"required": [stated], "properties": {stated: number}},
+        "then": {"properties": {other: nothing}},
+        "else": {"required": [other], "properties": {other: number}},
+    }
 
 
 class RollbackBody(Body):
@@ -183,8 +192,8 @@ class RollbackBody(Body):
     model_config = ConfigDict(
         json_schema_extra={
             "examples": [{"to": 1, "reason": "mislabeled batch"}],
-            "oneOf": [_one("to", "steps"), _one("steps", "to")],
         }
+        | _one_of("to", "steps")
     )
 
     to: Number | None = None

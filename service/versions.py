@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from service.etags import IfNoneMatch, is_fresh
+from service.openapi import binary
 from service.problems import declared
 from service.rejected import QueryInvalid
 from service.requests import SAFETENSORS, ModelName, NumberedPageAsked, PathNumber, TheHouse
@@ -46,7 +47,7 @@ def get_version(model: ModelName, version: PathNumber, house: TheHouse) -> Versi
     responses=declared(
         *(ModelNotFound, VersionNotFound, BlobMissing, BlobCorrupt),
         also={
-            200: {"content": {SAFETENSORS: {"schema": {"type": "string", "contentMediaType": SAFETENSORS}}}},
+            200: {"content": {SAFETENSORS: {"schema": binary(SAFETENSORS)}}},
             304: {"description": "You have these bytes."},
         },
     ),

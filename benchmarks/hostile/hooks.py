@@ -48,6 +48,7 @@ ARRAYS = [body for body in seeds("npy") if not body.startswith(b"PK")]
 schemathesis.openapi.media_type("application/x-safetensors", _of(seeds("safetensors")))
 schemathesis.openapi.media_type("application/x-npz", _of(ARCHIVES))
 schemathesis.openapi.media_type("application/x-npy", _of(ARRAYS))
+schemathesis.openapi.media_type("application/zip", _of(ARCHIVES))
 schemathesis.openapi.media_type("application/octet-stream", _of(_raw_tensors() + seeds("safetensors")))
 schemathesis.openapi.media_type("text/csv", _of([b"a,b\n0.5,-1\n", b"a,b\r\n1,2\r\n3,4\r\n", b'"a","b"\n"1","2"']))
 schemathesis.openapi.media_type("image/png", _of(IMAGES), aliases=["image/jpeg"])

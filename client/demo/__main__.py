@@ -1,13 +1,9 @@
 """`python -m client.demo`: a service of its own, the steps, and nothing left running."""
 
-import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Annotated
 
@@ -18,14 +14,12 @@ from rich.console import Console
 from client.client import Client
 from client.demo import steps
 from client.demo.data import Dataset, DatasetName, load_dataset
+from client.demo.place import LOG_NAME, data_directory, service_environment
 from client.demo.process import log_tail, running_service
 from client.demo.report import Report
 from client.errors import ClientProblem, Unreachable
 
-LOG_NAME = "demo-service.log"
 LOG_COLUMNS = 120
-CONFIG_NAME = "posterity.toml"
-"""In a temporary directory it is there and empty, so that the settings of no other place count."""
 
 
 def demo(
@@ -88,34 +82,6 @@ def perform(dataset: Dataset, report: Report, *, generator: np.random.Generator,
             steps.show_history(shown)
     except Unreachable as error:
         raise ClientProblem(f"The demo's service stopped answering. Its last words:\n{log_tail(log)}") from error
-
-
-def service_environment(directory: Path, *, is_temporary: bool) -> dict[str, str]:
-    """The settings of the demo's service.
-
-    A directory that was asked for goes with the other settings asked for; with a temporary one the demo stays away
-    from any real database. Tensor operations take one thread unless POSTERITY_THREADS says otherwise, so that
-    the figures do not depend on how many cores a machine has.
-    """
-    set_by_user = {"POSTERITY_THREADS": "1"} | os.environ
-    own = {"POSTERITY_DATA_DIR": str(directory)}
-    if not is_temporary:
-        return set_by_user | own
-    ignored = ("POSTERITY_DATABASE_URL", "POSTERITY_BLOB_DIR")
-    kept = {name: value for name, value in set_by_user.items() if name not in ignored}
-    return kept | own | {"POSTERITY_CONFIG": str(directory / CONFIG_NAME)}
-
-
-@contextmanager
-def data_directory(asked_for: Path | None) -> Iterator[Path]:
-    """A directory that exists: the one asked for, or a temporary one, which is removed after the block."""
-    if asked_for is not None:
-        asked_for.mkdir(parents=True, exist_ok=True)
-        yield asked_for
-        return
-    with TemporaryDirectory(prefix="posterity-demo-") as directory:
-        Path(directory, CONFIG_NAME).touch()
-        yield Path(directory)
 
 
 def main() -> None:

@@ -20,7 +20,7 @@ from service.inference.schemas import InferenceRequest, InferenceResponse, Infer
 from service.inference.tensors import rows_in
 from service.inference.writing import Wanted, written
 from service.known import Known
-from service.openapi import takes_rows
+from service.openapi import binary, takes_rows
 from service.predictions import BODY_REFUSALS, REFUSALS, answered, known_of, question_of
 from service.problem_forms import AS_INFERENCE_ERROR
 from service.problems import declared
@@ -35,11 +35,7 @@ router = APIRouter(prefix="/v2/models/{model}", tags=["inference"])
 
 REFUSED = tuple(kind for kind in (*REFUSALS, *BODY_REFUSALS) if kind not in {AliasNotFound, KeptTooLarge})
 BINARY = {
-    "schema": {
-        "type": "string",
-        "contentMediaType": BYTES,
-        "description": "The same JSON, then the bytes of the outputs that are binary, one behind the other.",
-    }
+    "schema": binary(BYTES, "The same JSON, then the bytes of the outputs that are binary, one behind the other.")
 }
 ANSWER: dict[str, Any] = {
     "content": {BYTES: BINARY},

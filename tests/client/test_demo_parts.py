@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from client.demo.__main__ import data_directory, service_environment
 from client.demo.data import DatasetName, DataUnavailable, load_dataset, read_idx
+from client.demo.place import data_directory, service_environment
 from client.demo.report import DemoFailed, Report, calibration_error
 
 

@@ -1,4 +1,4 @@
-"""What README shows to be pasted works when it is pasted, in its order."""
+"""What README shows to be pasted works when it is pasted, in its order; and so do the Python lines of the concepts."""
 
 from __future__ import annotations
 
@@ -7,58 +7,60 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from client import Client
-from tests.client.test_cli import POSTERITY
+from tests.client.pasted import LOCAL, ROOT, Block, blocks, paste
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
-BLOCKS: list[str] = re.findall(r"```(?:python)?\n(.*?)```", README, re.DOTALL)
+README = ROOT / "README.md"
+PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+MADE = re.compile(r"^make (demo|serve) ", re.MULTILINE)
+"""`make demo` has a test of its own (tests/promises/test_the_demo.py), and the service is there."""
+FILE_SHOWN = re.compile(r"\A\$ cat (\S+)\n(.*?)\n\n", re.DOTALL)
 
 
-def block(mark: str) -> str:
-    return next(text for text in BLOCKS if mark in text)
-
-
-def run(*command: str, directory: Path) -> str:
-    done = subprocess.run(command, cwd=directory, capture_output=True, text=True, check=False, timeout=120)
+def run_python(lines: str, url: str, folder: Path) -> str:
+    program = f"import sys; sys.path.insert(0, {str(ROOT)!r})\n" + lines.replace(LOCAL, url)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
-def test_the_curl_lines_work_as_they_stand(url: str, tmp_path: Path) -> None:
-    lines = block("curl localhost").replace("localhost:8000", url.removeprefix("http://"))
-    strict = 'set -e; curl() { command curl --fail-with-body --silent --show-error "$@"; }\n'
+def test_the_ten_lines_of_the_first_screen_are_the_whole_chain(url: str, tmp_path: Path) -> None:
+    [lines] = PYTHON.findall(README.read_text())
 
-    run("bash", "-c", strict + lines, directory=tmp_path)
+    printed = run_python(lines, url, tmp_path)
 
+    assert float(printed.split()[0]) > 0.9
     with Client(url) as client:
-        assert [move.kind for move in client.history("points")] == ["create", "publish", "rollback"]
+        assert [move.kind for move in client.history("wines")] == ["create", "publish", "rollback"]
 
 
-def test_the_commands_and_then_the_python_lines_work_as_they_stand(url: str, tmp_path: Path) -> None:
-    shown = block("$ posterity models create")
-    described, typed = shown.removeprefix("$ cat model.json\n").split("\n\n", 1)
-    (tmp_path / "model.json").write_text(described)
-    own = f"set -e; export POSTERITY_URL={url} PYTHONPATH={Path.cwd()}\n"
-    functions = f'python() {{ {sys.executable} "$@"; }}; posterity() {{ {" ".join(POSTERITY)} "$@"; }}\n'
+def test_the_shell_blocks_work_in_their_order(url: str, tmp_path: Path) -> None:
+    pasted = [block for block in blocks(README) if not MADE.search(block.typed)]
+    for block in pasted:
+        typed = FILE_SHOWN.sub(r"cat > \1 <<'END'\n\2\nEND\n", block.typed)
+        paste(Block(typed, block.shown), url=url, folder=tmp_path)
 
-    run("bash", "-c", own + functions + re.sub(r"^\$ ", "", typed, flags=re.MULTILINE), directory=tmp_path)
-    python = f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\n" + block("from client import Client")
-    run(sys.executable, "-c", python.replace("http://127.0.0.1:8000", url), directory=tmp_path)
-
+    assert len(pasted) == len(blocks(README)) - 1 == 3
     with Client(url) as client:
-        assert [move.kind for move in client.history("digits")] == [
-            "create",
-            "publish",
-            "rollback",
-            "publish",
-            "rollback",
-        ]
+        kinds = {name: [move.kind for move in client.history(name)] for name in ("digits", "points", "elsewhere")}
+    assert kinds["digits"] == ["create", "publish", "rollback", "put", "forget"]
+    assert kinds["points"] == ["create", "publish", "rollback"]
+    assert kinds["elsewhere"][0] == "create"
 
 
-def test_the_python_lines_for_numbers_work_as_they_stand(url: str, tmp_path: Path) -> None:
-    lines = f"import sys; sys.path.insert(0, {str(Path.cwd())!r})\n" + block("load_diabetes")
-
-    run(sys.executable, "-c", lines.replace("http://127.0.0.1:8000", url), directory=tmp_path)
+@pytest.mark.parametrize("page", ["uncertainty"])
+def test_the_python_lines_of_a_concept_work_as_they_stand(url: str, tmp_path: Path, page: str) -> None:
+    for lines in PYTHON.findall((ROOT / "docs" / "concepts" / f"{page}.md").read_text()):
+        run_python(lines, url, tmp_path)
 
     with Client(url) as client:
         assert client.model("diabetes").head == 4

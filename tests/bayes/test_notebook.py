@@ -1,4 +1,4 @@
-"""README's lines for a notebook, as they stand."""
+"""The lines of docs/notebook.md, as they stand."""
 
 import re
 import subprocess
@@ -8,7 +8,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 LINES = next(
     block
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "notebook.md").read_text(), re.DOTALL)
     if "import bayes" in block
 )
 LOADED = """

@@ -1,0 +1,1 @@
+"""Real uses, each a folder with a page and a program."""
