@@ -21,6 +21,7 @@ MODEL = "/v1/models/{model}"
 NEEDS: dict[str, frozenset[Scope]] = {
     "GET /livez": OPEN,
     "GET /readyz": OPEN,
+    "GET /metrics": ANY,
     "GET /openapi.json": ANY,
     "GET /docs": ANY,
     "POST /v1/models": ADMIN,
@@ -76,8 +77,10 @@ NEEDS: dict[str, frozenset[Scope]] = {
     "GET /v1/keys": ADMIN,
     "DELETE /v1/keys/{name}": ADMIN,
 }
-OF_ALL_MODELS = "/v1/keys"
-"""Who may make keys could make one for any model."""
+OF_ALL_MODELS = ("/v1/keys", "/metrics")
+"""Who may make keys could make one for any model; and metrics tell of all of them."""
+OTHER = "other"
+"""The template of what is no call."""
 
 PATH_LENGTH_MAX = 300
 
@@ -89,6 +92,8 @@ class Need:
     scopes: frozenset[Scope]
     model: str | None
     is_of_all: bool
+    template: str = OTHER
+    """The path that the call has in the table."""
 
 
 UNKNOWN = Need(ADMIN, None, is_of_all=True)
@@ -112,7 +117,9 @@ def methods_at(path: str) -> tuple[frozenset[str], str | None]:
 def _looked_up(method: str, path: str) -> Need:
     for of_method, template, pattern, scopes in _TABLE:
         if of_method == method and (found := pattern.match(path)):
-            return Need(scopes, found.groupdict().get("model"), is_of_all=template.startswith(OF_ALL_MODELS))
+            return Need(
+                scopes, found.groupdict().get("model"), is_of_all=template.startswith(OF_ALL_MODELS), template=template
+            )
     return UNKNOWN
 
 
