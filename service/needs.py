@@ -18,10 +18,11 @@ OPEN: frozenset[Scope] = frozenset()
 """For probes: nobody is asked for a key."""
 
 MODEL = "/v1/models/{model}"
+METRICS = "/metrics"
 NEEDS: dict[str, frozenset[Scope]] = {
     "GET /livez": OPEN,
     "GET /readyz": OPEN,
-    "GET /metrics": ANY,
+    f"GET {METRICS}": ANY,
     "GET /openapi.json": ANY,
     "GET /docs": ANY,
     "POST /v1/models": ADMIN,
@@ -77,7 +78,7 @@ NEEDS: dict[str, frozenset[Scope]] = {
     "GET /v1/keys": ADMIN,
     "DELETE /v1/keys/{name}": ADMIN,
 }
-OF_ALL_MODELS = ("/v1/keys", "/metrics")
+OF_ALL_MODELS = ("/v1/keys", METRICS)
 """Who may make keys could make one for any model; and metrics tell of all of them."""
 OTHER = "other"
 """The template of what is no call."""

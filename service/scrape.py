@@ -9,6 +9,7 @@ from anyio.to_thread import run_sync
 from fastapi import APIRouter, Request, Response
 from prometheus_client.exposition import choose_encoder
 
+from service.access import UNSURE
 from service.problems import declared
 from service.telemetry.scraping import Scraping
 
@@ -29,5 +30,6 @@ async def scrape(request: Request) -> Response:
     scraping = cast("Scraping", request.app.state.scraping)
     encode, media_type = choose_encoder(request.headers.get("accept", ""))
     # Not of the threads that answer others: these would be waited for where the database does not answer.
-    body = await run_sync(partial(encode, scraping.registry), limiter=scraping.limiter)
+    is_sure = not request.scope["state"].get(UNSURE, False)
+    body = await run_sync(partial(scraping.text, encode, is_of_models=is_sure), limiter=scraping.limiter)
     return Response(body, headers={"Content-Type": media_type})

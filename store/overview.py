@@ -6,6 +6,8 @@ model. None of them grows with what a model has learned.
 
 from __future__ import annotations
 
+from collections import defaultdict, deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +18,14 @@ from sqlalchemy import (
     Row,
     ScalarSelect,
     Select,
-    Table,
     and_,
     case,
     func,
     or_,
     select,
+    true,
 )
+from sqlalchemy.sql import ColumnElement
 
 from store.engine import Clock, database_clock
 from store.kinds import HEAD, OPEN, MoveKind, ParkingKind, Publication, UpdateState
@@ -125,13 +128,17 @@ def _counts(connection: Connection, found: Found, last: int) -> None:
         standing.updates[UpdateState.PUBLISHED] = row.updates  # Less the others, see `_open` and `_ended`.
 
 
+# What follows asks by scalar subqueries, each of one model: PostgreSQL would plan a join with a range, or with what a
+# subquery finds, by reading the table.
+
+
 def _head(connection: Connection, found: Found, last: int) -> None:
-    newest = and_(
-        moves.c.model_id == models.c.id, moves.c.alias == HEAD, moves.c.seq == _newest(moves.c.seq, alias=HEAD)
-    )
-    query = select(moves).select_from(models.join(moves, newest)).where(models.c.id <= last)
-    for row in connection.execute(query):
-        standing = found[row.model_id]
+    of_model = select(moves).where(moves.c.model_id == models.c.id, moves.c.alias == HEAD).correlate(models)
+    newest = of_model.order_by(moves.c.seq.desc()).limit(1)
+    told = (moves.c.version, moves.c.seq, moves.c.moved_at)
+    columns = [newest.with_only_columns(one).scalar_subquery().label(one.name) for one in told]
+    for row in connection.execute(select(models.c.id, *columns).where(models.c.id <= last)):
+        standing = found[row.id]
         standing.head, standing.head_moves, standing.head_moved_at = row.version, row.seq, row.moved_at
 
 
@@ -141,27 +148,26 @@ def _lags(connection: Connection, found: Found, last: int) -> None:
     same = (before.c.model_id == moved.c.model_id, before.c.alias == HEAD, before.c.version == moved.c.version)
     is_first = ~select(1).where(*same, before.c.seq < moved.c.seq).correlate(moved).exists()
     brings = or_(moved.c.kind == MoveKind.PUBLISH, and_(moved.c.kind == MoveKind.PUT, is_first))
-    seq = select(moved.c.seq).where(moved.c.model_id == models.c.id, moved.c.alias == HEAD, brings)
-    newest = seq.order_by(moved.c.seq.desc()).limit(1).correlate(models).scalar_subquery()
-    joined = (
-        models.join(moves, and_(moves.c.model_id == models.c.id, moves.c.alias == HEAD, moves.c.seq == newest))
-        .join(versions, and_(versions.c.model_id == models.c.id, versions.c.number == moves.c.version))
-        .join(chunks, and_(chunks.c.model_id == models.c.id, chunks.c.number == versions.c.chunk))
-        .join(batches, and_(batches.c.model_id == models.c.id, batches.c.number == chunks.c.batch_first))
-    )
-    lag = (moves.c.moved_at - batches.c.accepted_at).label("lag")
-    for row in connection.execute(select(models.c.id, lag).select_from(joined).where(models.c.id <= last)):
+    of_chunk = and_(chunks.c.model_id == versions.c.model_id, chunks.c.number == versions.c.chunk)
+    of_batch = and_(batches.c.model_id == chunks.c.model_id, batches.c.number == chunks.c.batch_first)
+    of_version = (versions.c.model_id == moved.c.model_id, versions.c.number == moved.c.version)
+    joined = versions.join(chunks, of_chunk).join(batches, of_batch)
+    accepted_at = select(batches.c.accepted_at).select_from(joined).where(*of_version).correlate(moved)
+    lag = select(moved.c.moved_at - accepted_at.scalar_subquery())
+    newest = lag.where(moved.c.model_id == models.c.id, moved.c.alias == HEAD, brings).order_by(moved.c.seq.desc())
+    query = select(models.c.id, newest.limit(1).correlate(models).scalar_subquery().label("lag"))
+    for row in connection.execute(query.where(models.c.id <= last)):
         found[row.id].lag_seconds = row.lag
 
 
 def _pending(connection: Connection, found: Found, last: int) -> None:
-    waiting = and_(batches.c.model_id == models.c.id, batches.c.number > last_closed(models.c.id))
-    columns = (func.count().label("batches"), func.sum(batches.c.rows).label("rows"))
-    query = select(models.c.id, *columns, func.min(batches.c.accepted_at).label("since"))
-    query = query.select_from(models.join(batches, waiting)).where(models.c.id <= last, is_to_be_learned(batches))
-    for row in connection.execute(query.group_by(models.c.id)):
+    waiting = (batches.c.model_id == models.c.id, batches.c.number > last_closed(models.c.id))
+    pending = select(batches).where(*waiting, is_to_be_learned(batches)).correlate(models)
+    told = {"batches": func.count(), "rows": func.sum(batches.c.rows), "since": func.min(batches.c.accepted_at)}
+    columns = [pending.with_only_columns(one).scalar_subquery().label(name) for name, one in told.items()]
+    for row in connection.execute(select(models.c.id, *columns).where(models.c.id <= last)):
         standing = found[row.id]
-        standing.pending_batches, standing.pending_rows = row.batches, int(row.rows)
+        standing.pending_batches, standing.pending_rows = row.batches, int(row.rows or 0)
         _wait(standing, row.since)
 
 
@@ -192,38 +198,72 @@ def _ended(connection: Connection, found: Found, last: int) -> None:
 
 def _learned(connection: Connection, found: Found, last: int) -> None:
     report = versions.c.report
-    columns = (versions.c.model_id, versions.c.number, versions.c.rows, versions.c.kl_nats)
-    facts = (
+    columns = (
+        *(versions.c.model_id, versions.c.number, versions.c.rows, versions.c.kl_nats, versions.c.publication),
         report["seconds"].as_float().label("steps_seconds"),
         report["seconds_in_all"].as_float().label("seconds_in_all"),
         report["steps"].as_integer().label("steps"),
-        report["gpu_bytes_peak"].as_integer().label("gpu_bytes_peak"),
+        report["gpu_bytes_peak"].as_float().label("gpu_bytes_peak"),
         report["prequential"].label("prequential"),
     )
-    # What a forget learns once more, and what was imported or divided, says nothing of what comes in.
-    is_new = versions.c.publication.in_((Publication.HEAD, Publication.GATED, Publication.MANUAL))
-    for row in connection.execute(_last(select(*columns, *facts), versions, VERSIONS, last).where(is_new)):
-        seconds = row.steps_seconds if row.seconds_in_all is None else row.seconds_in_all
-        said = row.prequential if isinstance(row.prequential, dict) else {}
-        reported = {"seconds": seconds, "steps": row.steps, "steps_seconds": row.steps_seconds}
-        facts_of = {"number": row.number, "rows": row.rows, "kl_nats": row.kl_nats, "prequential": said}
-        found[row.model_id].learned.append(Learned(**facts_of, **reported, gpu_bytes_peak=row.gpu_bytes_peak))
+    for row in _last(connection, columns, [versions.c.number], count=VERSIONS, last=last):
+        # What a forget learns once more, and what was imported or divided, says nothing of what comes in.
+        if row.publication in {Publication.HEAD, Publication.GATED, Publication.MANUAL}:
+            found[row.model_id].learned.append(_to_learned(row))
+
+
+def _to_learned(row: Row[Any]) -> Learned:
+    return Learned(
+        number=row.number,
+        rows=row.rows,
+        kl_nats=row.kl_nats,
+        seconds=row.steps_seconds if row.seconds_in_all is None else row.seconds_in_all,
+        steps=row.steps,
+        steps_seconds=row.steps_seconds,
+        gpu_bytes_peak=None if row.gpu_bytes_peak is None else int(row.gpu_bytes_peak),
+        prequential=row.prequential if isinstance(row.prequential, dict) else {},
+    )
 
 
 def _surprises(connection: Connection, found: Found, last: int) -> None:
     surprise = scores.c.surprise
-    facts = (surprise["z"].as_float().label("z"), surprise["is_surprising"].as_boolean().label("is_surprising"))
-    query = _last(select(scores.c.model_id, *facts), scores, SCORES, last, number="batch").order_by(scores.c.version)
-    for row in connection.execute(query.where(surprise.is_not(None))):
-        found[row.model_id].surprises.append((row.z, bool(row.is_surprising)))
+    columns = (
+        scores.c.model_id,
+        scores.c.batch,
+        scores.c.version,
+        surprise["z"].as_float().label("z"),
+        surprise["is_surprising"].as_boolean().label("is_surprising"),
+    )
+    for row in _last(connection, columns, [scores.c.batch, scores.c.version], count=SCORES, last=last):
+        # Where nothing finite was predicted, there is none.
+        if row.is_surprising is not None:
+            found[row.model_id].surprises.append((row.z, bool(row.is_surprising)))
 
 
-def _last(query: Select[Any], table: Table, count: int, last: int, *, number: str = "number") -> Select[Any]:
-    """The rows of the last numbers of each model, so many, in their order."""
-    newest = _newest(table.c[number])
-    within = and_(table.c.model_id == models.c.id, table.c[number] > newest - count)
-    chosen = query.select_from(models.join(table, within)).where(models.c.id <= last)
-    return chosen.order_by(table.c.model_id, table.c[number])
+def _last(
+    connection: Connection,
+    columns: Sequence[ColumnElement[Any]],
+    order: Sequence[Column[Any]],
+    *,
+    count: int,
+    last: int,
+) -> Iterator[Row[Any]]:
+    """The last rows of each model in this order of its table, so many, the oldest first."""
+    table = order[0].table
+    newest_first = [one.desc() for one in order]
+    of_model = select(*columns).where(table.c.model_id == models.c.id).correlate(models)
+    if connection.dialect.name == "postgresql":
+        found = of_model.order_by(*newest_first).limit(count).lateral("found")
+        query: Select[Any] = select(found).select_from(models.join(found, true()))
+    else:
+        at_least = of_model.with_only_columns(order[0]).order_by(*newest_first).limit(1).offset(count - 1)
+        within = order[0] >= func.coalesce(at_least.scalar_subquery(), 0)
+        query = select(*columns).select_from(models.join(table, and_(table.c.model_id == models.c.id, within)))
+    by_model = defaultdict[int, deque[Row[Any]]](lambda: deque(maxlen=count))
+    names = ("model_id", *(one.name for one in order))
+    for row in connection.execute(query.where(models.c.id <= last).order_by(*names)):
+        by_model[row.model_id].append(row)
+    return (row for rows in by_model.values() for row in rows)
 
 
 def _parked(connection: Connection, found: Found, last: int) -> None:

@@ -22,12 +22,14 @@ class Registry(CollectorRegistry):
             yield family
 
 
-def table(registry: Registry) -> str:
-    """A line of Markdown for each metric: its name as a query has it, its labels, and what it means."""
+def table(registry: Registry, told: Iterable[Metric] = ()) -> str:
+    """A line of Markdown for each metric of the registry, and what is told beside it: its name, labels and meaning."""
     labels = {name: _labels(collector) for collector, names in registry._collector_to_names.items() for name in names}
     lines = [
         f"| `{_name(one)}` | {one.type} | {labels.get(one.name) or _labels(one)} | {one.documentation} |"
-        for one in sorted(registry.collect(), key=lambda family: family.name)
+        for one in sorted([*registry.collect(), *told], key=lambda family: family.name)
+        # What the system knows of a process has the names of all processes.
+        if not one.name.startswith("process_")
     ]
     return "\n".join(["| metric | type | labels | meaning |", "| --- | --- | --- | --- |", *lines])
 

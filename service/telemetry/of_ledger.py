@@ -26,6 +26,20 @@ PATIENCE_SECONDS = 2.0
 logger = logging.getLogger("posterity.service")
 
 
+def of_ledger(found: tuple[Overview, float] | None) -> Iterator[Metric]:
+    """What a look found, and how long it took; None: there is none."""
+    up = GaugeMetricFamily(
+        "posterity_ledger_up", "1 where the ledger answers in time; else 0, and what it would say is left out."
+    )
+    up.add_metric([], int(found is not None))
+    yield up
+    seconds = GaugeMetricFamily("posterity_ledger_read_seconds", "How long the last look at all models took.")
+    if found is not None:
+        seconds.add_metric([], found[1])
+    yield seconds
+    yield from families(None if found is None else found[0])
+
+
 class OfLedger(Collector):
     """Reads by a thread of its own, one at a time: a database that does not answer keeps no scrape."""
 
@@ -46,17 +60,7 @@ class OfLedger(Collector):
         self._is_out = False
 
     def collect(self) -> Iterator[Metric]:
-        found = self._found()
-        up = GaugeMetricFamily(
-            "posterity_ledger_up", "1 where the ledger answers in time; else 0, and what it would say is left out."
-        )
-        up.add_metric([], int(found is not None))
-        yield up
-        seconds = GaugeMetricFamily("posterity_ledger_read_seconds", "How long the last look at all models took.")
-        if found is not None:
-            seconds.add_metric([], found[1])
-        yield seconds
-        yield from families(None if found is None else found[0])
+        yield from of_ledger(self._found())
 
     def close(self) -> None:
         """Nobody reads any more; what is being read is waited for, for a moment."""

@@ -140,7 +140,10 @@ GAUGES: dict[str, tuple[str, Value]] = {
     "posterity_online_accuracy": (f"Of classes: how often the label was the likeliest, {OVER}.", _mean("accuracy")),
     "posterity_online_nll_nats": (f"Negative log-likelihood per row, {OVER}.", _mean("nll")),
     "posterity_online_rmse": (f"Of numbers: root mean squared error, {OVER}.", _root_mean_square),
-    "posterity_online_rows": (f"How many rows these are: {OVER}.", _rows_scored),
+    "posterity_online_rows": (
+        f"Rows of these: of the {VERSIONS} newest versions' chunks, as far as head predicted them.",
+        _rows_scored,
+    ),
     "posterity_surprise_z": (
         "How surprising the newest scored batch was to head; +Inf: beyond all bounds.",
         _z,

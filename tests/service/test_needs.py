@@ -31,6 +31,7 @@ API = Path(__file__).parents[2] / "docs" / "api.md"
 ALLOWED = {
     "GET /livez": "",
     "GET /readyz": "",
+    "GET /metrics": "admin ingest predict",
     "GET /docs": "admin ingest predict",
     "GET /openapi.json": "admin ingest predict",
     "GET /v1/models": "admin ingest predict",
@@ -132,7 +133,7 @@ def test_the_documentation_names_the_scopes_of_every_call() -> None:
     [
         *(
             ("GET", path)
-            for path in ("/", "", "/v1", "/v1/model", "/metrics", "/console", "/v1/models/", "//v1/models")
+            for path in ("/", "", "/v1", "/v1/model", "/metrics/", "/console", "/v1/models/", "//v1/models")
         ),
         *(
             ("GET", path)
@@ -192,7 +193,8 @@ def test_the_door_decides_on_the_call_and_the_model_that_the_router_chooses(
         need = need_of("GET" if method == "HEAD" else method, path)
         assert need.scopes == NEEDS[call]
         assert need.model == model
-        assert need.is_of_all == call.endswith(("/v1/keys", "/v1/keys/{name}"))
+        assert need.is_of_all == call.endswith(("/v1/keys", "/v1/keys/{name}", "/metrics"))
+        assert need.template == call.partition(" ")[2]
 
 
 async def ask(app: FastAPI, method: str, path: str) -> None:
