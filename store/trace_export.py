@@ -27,13 +27,17 @@ class Export:
         traces = None if endpoint is None else f"{endpoint.rstrip('/')}/v1/traces"
         named = {} if "OTEL_SERVICE_NAME" in os.environ else {"service.name": f"posterity-{process}"}
         resource = Resource.create({**named, "service.version": version("posterity")})
+        self._is_closed = False
         self._exporter = OTLPSpanExporter(endpoint=traces)
         self.provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self.provider.add_span_processor(_Discreet())
         self.provider.add_span_processor(BatchSpanProcessor(self._exporter))
 
     def close(self) -> None:
-        """The spans are with the collector, or were given up."""
+        """The spans are with the collector, or were given up; again, nothing happens."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         impatient = threading.Timer(LAST_SECONDS, self._exporter.shutdown)
         impatient.daemon = True
         impatient.start()

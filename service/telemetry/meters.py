@@ -5,7 +5,7 @@ No label has what a client says: a request is counted under the pattern of its c
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 from prometheus_client import Counter, Histogram
 
@@ -58,6 +58,8 @@ class Meters:
             ["outcome"],
             registry=self.registry,
         )
+        for outcome in get_args(Delivered):
+            self._deliveries.labels(outcome)
         # To find a series by its labels takes longer than to count in it.
         self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from concurrent.futures import TimeoutError as Late
 
 from prometheus_client import Metric
@@ -16,7 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from service.telemetry.of_models import families
 from store.engine import sign_of
-from store.overview import Overview
+from store.standing import Overview
 
 KEPT_SECONDS = 1.0
 """Whoever asks within this time is told the same, so scrapes cannot load the database."""
@@ -29,7 +29,7 @@ logger = logging.getLogger("posterity.service")
 def of_ledger(found: tuple[Overview, float] | None) -> Iterator[Metric]:
     """What a look found, and how long it took; None: there is none."""
     up = GaugeMetricFamily(
-        "posterity_ledger_up", "1 where the ledger answers in time; else 0, and what it would say is left out."
+        "posterity_ledger_up", "Whether the ledger answers in time (1); where it is 0, what it would say is left out."
     )
     up.add_metric([], int(found is not None))
     yield up
@@ -67,10 +67,7 @@ class OfLedger(Collector):
         with self._lock:
             reading = self._reading
         if reading is not None:
-            try:
-                reading.result(self._patience_seconds)
-            except (Late, SQLAlchemyError):
-                return
+            wait([reading], self._patience_seconds)
 
     def _found(self) -> tuple[Overview, float] | None:
         """The newest look, with how long it took; None: there is none in time."""

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
-from store.overview import SCORES, VERSIONS, Learned, Overview, Standing
+from store.overview import SCORES, VERSIONS
+from store.standing import Learned, Overview, Standing
 
 Value = Callable[[Standing, float], float | None]
 """Of a model, at this moment; None: it has none."""

@@ -15,7 +15,7 @@ from sqlalchemy import event
 
 from service.telemetry.meters import Meters
 from service.telemetry.of_ledger import OfLedger
-from store.overview import Overview, Standing
+from store.standing import Overview, Standing
 from tests.postgres import PostgresServer
 from tests.service.expected import expect_problem
 from tests.service.keyed import make_key

@@ -11,8 +11,9 @@ from store.forgetting import Forgetting
 from store.kinds import HEAD, UpdateState
 from store.leases import Leases
 from store.ledger import Ledger
-from store.overview import SCORES, VERSIONS, Learned, Standing, overview
+from store.overview import SCORES, VERSIONS, overview
 from store.parking import Parking
+from store.standing import Learned, Standing
 from store.values import Json, Scored
 from store.webhooks import Webhooks
 from tests.conftest import FakeClock
