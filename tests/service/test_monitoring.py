@@ -36,6 +36,9 @@ OF_GPUS = {
 }
 """Without a GPU these have no values."""
 
+BATCHES, ROWS, PREDICTIONS = 6, 40, 20
+ANSWERED = 'posterity_requests_total{route="/v1/models/{model}/predictions", status="200"}'
+
 MODEL: Json = {
     "net": {"kind": "mlp", "hidden": [8]},
     "input": {"shape": [2]},
@@ -49,7 +52,7 @@ NUMBERS = MODEL | {"output": {"kind": "gaussian", "dims": 1, "noise": 0.5}}
 def queries() -> list[tuple[str, str]]:
     """Every query of the dashboard, as Grafana asks it of all models and of the last seconds."""
     return [
-        (panel["title"], target["expr"].replace("$__rate_interval", "15s").replace("$model", ".*"))
+        (panel["title"], target["expr"].replace("$__rate_interval", "20s").replace("$model", ".*"))
         for panel in DASHBOARD["panels"]
         for target in panel.get("targets", [])
     ]
@@ -79,14 +82,14 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
         until(lambda: is_up(port) and client.get("/metrics").is_success)
         beside = {"key": key, "alerts.yml": (MONITORING / "alerts.yml").read_text()}
         with scraping(folder, configuration(client, port), beside) as prometheus:
-            demo(client)
+            demo(client, prometheus)
             yield Monitored(client, port, prometheus)
 
 
 def configuration(client: httpx.Client, worker_port: int) -> str:
     """The file of the composition, with this service and its worker in the place of the containers."""
     read = YAML(typ="safe").load(MONITORING / "prometheus.yml")
-    read["global"] = {"scrape_interval": "3s", "scrape_timeout": "3s", "evaluation_interval": "3s"}
+    read["global"] = {"scrape_interval": "5s", "scrape_timeout": "5s", "evaluation_interval": "5s"}
     of_service, of_workers = read["scrape_configs"]
     of_service["static_configs"] = [{"targets": [f"{client.base_url.host}:{client.base_url.port}"]}]
     del of_workers["dns_sd_configs"]
@@ -107,20 +110,27 @@ def is_up(port: int) -> bool:
         return False
 
 
-def demo(client: httpx.Client) -> None:
-    """Models learn, predict and are rolled back; a batch surprises; requests are refused."""
+def demo(client: httpx.Client, prometheus: Prometheus) -> None:
+    """Models learn, predict and are rolled back; a batch surprises; a request is refused.
+
+    Half way Prometheus has seen all until then, so that it sees everything grow.
+    """
     draws = np.random.default_rng(0)
     for name, description in (("classes", CLASSES), ("numbers", NUMBERS)):
         client.post("/v1/models", json=description | {"name": name}).raise_for_status()
-        for number in range(6):
-            labels = draws.integers(0, 2, 40)
-            post(client, name, number, labels, noise=draws.normal(size=(40, 2)))
+    for number in range(BATCHES):
+        for name in ("classes", "numbers"):
+            post(client, name, number, draws.integers(0, 2, ROWS), noise=draws.normal(size=(ROWS, 2)))
             until(partial(has_head, client, name, number + 1))
-            for _ in range(20):
+            for _ in range(PREDICTIONS):
                 inputs = {"inputs": draws.normal(size=(1, 2)).tolist()}
                 client.post(f"/v1/models/{name}/predictions", json=inputs).raise_for_status()
-    labels = draws.integers(0, 2, 40)
-    post(client, "classes", 6, labels, noise=draws.normal(size=(40, 2)), told=1 - labels)
+        if number == 0:
+            assert client.get("/v1/models/none").status_code == 404
+            prometheus.until(lambda: prometheus.now("sum(posterity_worker_attempts_total)") == [2])
+            prometheus.until(lambda: prometheus.now(f"sum({ANSWERED})") == [2 * PREDICTIONS])
+    labels = draws.integers(0, 2, ROWS)
+    post(client, "classes", BATCHES, labels, noise=draws.normal(size=(ROWS, 2)), told=1 - labels)
     until(lambda: client.get("/v1/models/classes/parked").json()["parked"])
     client.post("/v1/models/numbers/rollback", json={"to": 2, "reason": "to see it"}).raise_for_status()
     assert client.get("/v1/models/none").status_code == 404
@@ -175,8 +185,8 @@ def test_what_prometheus_has_is_what_has_happened(monitored: Monitored) -> None:
         'posterity_parked_batches{model="classes"}': [1],
         'posterity_surprising_batches{model="numbers"}': [0],
         'posterity_pending_rows{model="classes"}': [0],
-        'sum(posterity_requests_total{route="/v1/models/{model}/predictions", status="200"})': [240],
-        "posterity_batch_rows_sum": [13 * 40],
+        f"sum({ANSWERED})": [2 * BATCHES * PREDICTIONS],
+        "posterity_batch_rows_sum": [13 * ROWS],
         'posterity_worker_attempts_total{outcome="published"}': [12],
         'posterity_worker_attempts_total{outcome="parked"}': [1],
         "posterity_worker_update_seconds_count": [13],
