@@ -197,12 +197,12 @@ def test_lines_of_the_log_bear_the_trace_of_their_request_and_of_their_update(tr
 
 
 def test_a_failed_attempt_is_told_as_one_without_the_words_of_its_error(traced: Traced) -> None:
-    model = traced.model("fails", 2)
-    key, rows = {"Idempotency-Key": "first"}, {"inputs": [[1e25, 1e25], [1e25, 2e25]], "labels": [0, 1]}
+    description = TINY | {"chunk": {"rows": 2, "seconds": None}, "recipe": {"epochs": 50, "lr": 1e30}}
+    traced.client.post("/v1/models", json=description | {"name": "fails"}).raise_for_status()
 
-    traced.client.post(f"{model}/batches", json=rows, headers=key).raise_for_status()
+    traced.post("/v1/models/fails", "first")
 
-    [update] = traced.updates(model)
+    [update] = traced.updates("/v1/models/fails")
     assert update.facts["posterity.outcome"] == "failed"
     [absorb] = [one for one in traced.collector.spans if one.parent == update.id and one.name == "absorb"]
     assert absorb.is_error
