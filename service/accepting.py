@@ -29,6 +29,7 @@ class Batch:
     data: bytes
     rows: int
     label_counts: dict[str, int]
+    traceparent: str | None = None
 
 
 class Accepting:
@@ -112,7 +113,7 @@ class Accepting:
 
 
 def _posted(batch: Batch, digest: str) -> Posted:
-    return Posted(batch.key, digest, batch.rows, batch.label_counts)
+    return Posted(batch.key, digest, batch.rows, batch.label_counts, batch.traceparent)
 
 
 def _keeps_rows(answer: Accepted | BaseException) -> bool:

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.callers import KEY, lacking, outside
 from service.house import House
 from service.names import is_local
-from service.needs import Need, methods_at, need_of
+from service.needs import METRICS, Need, methods_at, need_of
 from service.problems import respond
 from service.rates import Rates
 from service.rejected import KeyInvalid, KeyMissing, KeyNotAllowed, MethodNotAllowed, RateLimited, Unavailable
@@ -22,6 +22,8 @@ AUTHORIZATION = b"authorization"
 BEARER = "bearer "
 CHALLENGE = {"WWW-Authenticate": "Bearer"}
 POLICY_VIOLATION = 1008
+UNSURE = "unsure"
+"""Where the state has that nobody can tell whether there are keys: metrics then tell nothing of models."""
 
 
 class Access:
@@ -40,7 +42,7 @@ class Access:
         if scope["type"] == "http" and (need := need_of(scope["method"], scope["path"])).scopes:
             state = scope.setdefault("state", {})
             try:
-                state[KEY] = key = await self._caller(scope)
+                state[KEY] = key = await self._caller(scope, need)
                 state["caller"] = None if key is None else key.name
                 if key is not None:
                     await self._rates.count(key)
@@ -51,7 +53,7 @@ class Access:
             scope = {**scope, "headers": [pair for pair in scope["headers"] if pair[0] != AUTHORIZATION]}
         await self._app(scope, receive, send)
 
-    async def _caller(self, scope: Scope) -> KeyRow | None:
+    async def _caller(self, scope: Scope, need: Need) -> KeyRow | None:
         """The key of whoever asks; None: this is open to everyone on this machine.
 
         Raises:
@@ -63,7 +65,9 @@ class Access:
             raise _unsure()
         if in_force.is_unclaimed and self._is_local:
             if not is_current:
-                raise _unsure()
+                if need.template != METRICS:
+                    raise _unsure()
+                scope["state"][UNSURE] = True
             return None
         key = self._known.ring.find(in_force, _presented(scope["headers"]))
         if key is None:

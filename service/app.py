@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from fastapi import Depends, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service import (
@@ -30,6 +31,7 @@ from service import (
     parked,
     predictions,
     problems,
+    scrape,
     updates,
     versions,
     webhooks,
@@ -37,13 +39,13 @@ from service import (
 from service.access import Access
 from service.console import routes as console
 from service.events import IS_HEAD
-from service.house import open_house
+from service.house import House, open_house
 from service.inference import infer, invocations, metadata
-from service.names import Names
 from service.openapi import document
 from service.quick import Quick
 from service.quick_batches import QuickBatches
 from service.requests import only_known_parameters
+from service.telemetry.scraping import Scraping
 from service.visits import Visits
 from store.settings import Settings
 
@@ -70,7 +72,7 @@ TAGS = [
     {"name": "aliases", "description": "Names that point at versions; head is the one predictions default to."},
     {"name": "events", "description": "What happens to a model, told to those who listen."},
     {"name": "keys", "description": "Who may do what; only hashes are stored."},
-    {"name": "health", "description": "Probes."},
+    {"name": "health", "description": "Probes, and metrics for Prometheus."},
 ]
 
 
@@ -84,23 +86,41 @@ class Posterity(FastAPI):
         await super().__call__(scope, receive, send)
 
     def build_middleware_stack(self) -> ASGIApp:
-        house = self.state.house
-        return Visits(super().build_middleware_stack(), names=Names(house.settings), bodies=house.bodies)
+        return Visits(super().build_middleware_stack(), house=self.state.house)
 
     def openapi(self) -> dict[str, Any]:
         return document(self)
+
+
+PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+
+
+def _telemetry(house: House) -> TelemetryConfig:
+    """FastAPI traces requests where somebody takes the traces; it counts and logs nothing, as we do that ourselves."""
+    export = house.tracing.export
+    return {
+        "tracer_provider": None if export is None else export.provider,
+        "tracing": export is not None,
+        "operation_spans": False,
+        "metrics": False,
+        "logs": False,
+        "auto_configure": False,
+        "exclude": lambda scope: scope["path"] in PROBES,
+    }
 
 
 def create_app(settings: Settings) -> FastAPI:
     """The service on these settings; its database must be at the current migration when a request comes."""
     torch.set_num_threads(settings.thread_count)
     house = open_house(settings)
+    scraping = Scraping(house)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         house.preloading.start()
         house.delivering.start()
         yield
+        scraping.close()
         house.close()
 
     app = Posterity(
@@ -114,8 +134,9 @@ def create_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
         docs_url=None,
         redoc_url=None,
+        telemetry=_telemetry(house),
     )
-    app.state.house = house
+    app.state.house, app.state.scraping = house, scraping
     app.add_middleware(Quick, house=house)
     app.add_middleware(QuickBatches, house=house)
     app.add_middleware(Access, house=house)
@@ -144,6 +165,7 @@ def create_app(settings: Settings) -> FastAPI:
         metadata,
         infer,
         invocations,
+        scrape,
     ):
         app.include_router(part.router)
     console.install(app)

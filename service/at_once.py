@@ -79,6 +79,11 @@ class AtOnce(Generic[Key, Item, Answer]):
             self._to_threads(key, waiting, is_shared=is_shared)
         return await waiting.answer
 
+    @property
+    def items(self) -> int:
+        """How many items wait that nobody has begun with."""
+        return self._room.items + self._gathering.items
+
     def close(self) -> None:
         """No item is taken any more; those that wait are refused, and the threads have ended."""
         self._is_open = False

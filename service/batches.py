@@ -40,6 +40,7 @@ from service.requests import IdempotencyKey, ModelName, NumberedPageAsked, PathN
 from service.resources import moment
 from service.schemas import BatchBody, Reason
 from store.errors import BatchNotFound, BatchWaiting, BlobBuried, IdempotencyKeyReused, ModelNotFound
+from store.tracing import traceparent
 from store.values import BatchRow, Part
 
 router = APIRouter(prefix="/v1/models/{model}/batches", tags=["batches"])
@@ -96,10 +97,12 @@ async def accept(
             rows_max=house.settings.rows_max,
             bytes_max=house.settings.body_bytes_max,
         )
-        return Batch(key, rows.to_bytes(), len(rows.inputs), rows.label_counts())
+        return Batch(key, rows.to_bytes(), len(rows.inputs), rows.label_counts(), traceparent())
 
     batch = batch_to_store() if kind.is_read_at_once(raw) else await run_sync(batch_to_store, limiter=house.reading)
     accepted = await house.accepting.add(name, batch)
+    if not accepted.is_replay:
+        house.meters.accepted(accepted.batch.rows)
     return _answer(name, accepted.batch), accepted.is_replay
 
 

@@ -23,6 +23,7 @@ import httpx
 from service.places import AT_ONCE, OWN, Loop, Place, Places
 from service.receivers import Receivers
 from service.signing import headers, message, message_id
+from service.telemetry.meters import Meters
 from store.deliveries import Deliveries, Delivery
 from store.engine import DATABASE_DOWN, sign_of
 from store.events import EventRow
@@ -57,8 +58,16 @@ class FailedError(Exception):
 class Delivering:
     """The thread."""
 
-    def __init__(self, deliveries: Deliveries, receivers: Receivers, *, random: Random | None = None) -> None:
+    def __init__(
+        self,
+        deliveries: Deliveries,
+        receivers: Receivers,
+        *,
+        random: Random | None = None,
+        meters: Meters | None = None,
+    ) -> None:
         self._deliveries, self._receivers = deliveries, receivers
+        self._meters = meters or Meters()
         self._random = random or Random()  # noqa: S311 - It spreads the retries of many.
         self._stopping = threading.Event()
         self._is_out = False
@@ -146,11 +155,13 @@ class Delivering:
         try:
             status = await self._post(http, delivery, event)
         except FailedError as failure:
+            self._meters.delivered("failed")
             pause = self.pause_seconds(delivery.failures)
             said = (delivery.webhook, delivery.model, failure, pause)
             logger.warning("webhook %s of model %s failed: %s; again in %.0f s", *said)
             await self._ask(self._deliveries.failed, delivery, str(failure), pause_seconds=pause)
             return False
+        self._meters.delivered("gone" if status == GONE else "taken")
         if status == GONE:
             logger.warning("webhook %s of model %s is removed: its receiver is gone", delivery.webhook, delivery.model)
             await self._ask(self._deliveries.gone, delivery)

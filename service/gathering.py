@@ -159,6 +159,16 @@ class Gathering(Generic[Key, Item, Answer]):
         return items
 
 
+def counted(answering: Answering[Key, Item, Answer], count: Callable[[int], object]) -> Answering[Key, Item, Answer]:
+    """The same answers, and `count` is told each time how many were given together."""
+
+    def answer(key: Key, items: Sequence[Waiting[Item, Answer]]) -> Sequence[Answer | BaseException]:
+        count(len(items))
+        return answering(key, items)
+
+    return answer
+
+
 Answers = list[tuple[Waiting[Item, Answer], Answer | BaseException]]
 
 

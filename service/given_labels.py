@@ -16,6 +16,7 @@ from service.rejected import LabelShape, Rejected, WeightsInvalid
 from service.rows import WEIGHT_MAX, label_values
 from store.kept_predictions import Named, is_past, named
 from store.labeling import Place, Standing
+from store.tracing import traceparent
 
 FOUND_CHARACTERS = 100
 """So much is told of what stands in the place of a weight."""
@@ -32,6 +33,7 @@ class Labels:
     values: Array  # int64 [labels] or float32 [labels, dims]
     weights: Array  # float32 [labels]
     wrong: dict[int, Rejected]
+    traceparent: str | None = None
 
 
 @dataclass(eq=False)
@@ -66,7 +68,7 @@ def labels_of(known: Known, given: Sequence[tuple[str, Any, object]], *, key: st
         if not 0 < weights[index] <= WEIGHT_MAX:
             found = f"{weight:g}" if isinstance(weight, float) else shortened(repr(weight), FOUND_CHARACTERS)
             wrong.setdefault(index, WeightsInvalid(found=f"{found} for one row"))
-    return Labels(known, key, texts, list(map(named, texts)), values, weights, wrong)
+    return Labels(known, key, texts, list(map(named, texts)), values, weights, wrong, traceparent())
 
 
 def sort(labels: Labels, standing: Standing, taken: dict[Place, object]) -> Sorted:

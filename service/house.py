@@ -15,6 +15,7 @@ from service.at_once import AtOnce
 from service.bodies_at_once import Bodies
 from service.computing import Asked, Computing, Question
 from service.delivering import LEASE_SECONDS, Delivering
+from service.gathering import counted
 from service.hub import Hub
 from service.keeping import keep_all
 from service.kept import Keeping
@@ -26,6 +27,7 @@ from service.preload import Preloading
 from service.receivers import Receivers
 from service.rejected import Unavailable
 from service.running_scores import RunningScores
+from service.telemetry.meters import Meters
 from store.aliases import Aliases
 from store.blobs import Blobs, open_blobs
 from store.collecting import Collecting
@@ -46,6 +48,7 @@ from store.resolving import Resolver
 from store.retention import Retention
 from store.scoring import Scoring
 from store.settings import Settings
+from store.tracing import Tracing, open_tracing
 from store.webhooks import Webhooks
 
 READERS = 2
@@ -86,6 +89,8 @@ class House:
     scoring: Scoring
     running_scores: RunningScores
     bodies: Bodies
+    meters: Meters
+    tracing: Tracing
     reading: CapacityLimiter
     """Held while a large body is read: its arrays take several times its bytes."""
     computing: threading.BoundedSemaphore
@@ -109,6 +114,7 @@ class House:
         self.resolver.close()
         self.known_keys.close()
         close(self.engine)
+        self.tracing.close()
 
     def must_go_on(self) -> None:
         """Nothing happens as long as the service runs; long computations ask again and again.
@@ -136,11 +142,12 @@ def open_house(settings: Settings) -> House:
     """Everything is connected; the database is asked nothing yet."""
     engine = connect(settings.database)
     blobs, history, cores, stopping = open_blobs(settings), History(engine), os.cpu_count() or 1, threading.Event()
+    meters = Meters()
     loaded, resolver = Loaded(blobs, bytes_max=settings.loaded_bytes_max), Resolver(engine)
     preloading = Preloading(engine, resolver, loaded)
     computing = Computing(resolver, loaded, must_go_on=lambda: must_go_on(stopping), remember=preloading.remember)
     predicting = AtOnce(
-        computing.answer,
+        counted(computing.answer, meters.computed),
         is_ready=computing.is_ready,
         kind=lambda question: (question.known, question.chosen),
         threads=max(2, cores),
@@ -179,7 +186,7 @@ def open_house(settings: Settings) -> House:
         hub=Hub(engine, events, known_keys, listeners_max=settings.listeners_max),
         webhooks=Webhooks(engine),
         receivers=receivers,
-        delivering=Delivering(Deliveries(engine, lease_seconds=LEASE_SECONDS), receivers),
+        delivering=Delivering(Deliveries(engine, lease_seconds=LEASE_SECONDS), receivers, meters=meters),
         collecting=collecting,
         retention=Retention(engine, collecting),
         parking=Parking(engine),
@@ -188,6 +195,8 @@ def open_house(settings: Settings) -> House:
         scoring=scoring,
         running_scores=RunningScores(scoring, history),
         bodies=Bodies(settings.bodies_bytes_max),
+        meters=meters,
+        tracing=open_tracing(settings, "service"),
         reading=CapacityLimiter(READERS),
         comparing=CapacityLimiter(cores),
         computing=threading.BoundedSemaphore(cores),

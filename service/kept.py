@@ -58,6 +58,11 @@ class Keeping:
         self._gathering.put(ALL, Waiting(answered, nbytes, math.inf, kept), is_shared=True)
         return await kept
 
+    @property
+    def items(self) -> int:
+        """How many wait that nobody has begun with."""
+        return self._gathering.items
+
     def close(self) -> None:
         """Those who wait are refused, and no thread is left."""
         self._gathering.close()

@@ -67,6 +67,11 @@ class Labeling:
         self._gathering.put(model, Waiting(labels, nbytes, math.inf, answer), is_shared=True)
         return await answer
 
+    @property
+    def items(self) -> int:
+        """How many wait that nobody has begun with."""
+        return self._gathering.items
+
     def close(self) -> None:
         """Those who wait are refused, and no thread is left."""
         self._gathering.close()
@@ -108,18 +113,28 @@ class Labeling:
         batches = [_batch(requests[index], answers[index], inputs) for index in new]
         named = [answers[index] for index in new]
         keys = [requests[index].key or _key(answers[index]) for index in new]
-        stored = dict(zip(new, self._store(model, batches, named, keys), strict=True))
+        spans = [requests[index].traceparent for index in new]
+        stored = dict(zip(new, self._store(model, batches, named, keys=keys, spans=spans), strict=True))
         return [(one, stored.get(index)) for index, one in enumerate(answers)]
 
     def _store(
-        self, model: str, batches: Sequence[Rows], named: Sequence[Sorted], keys: Sequence[str]
+        self,
+        model: str,
+        batches: Sequence[Rows],
+        named: Sequence[Sorted],
+        *,
+        keys: Sequence[str],
+        spans: Sequence[str | None],
     ) -> list[BatchRow]:
         data = [rows.to_bytes() for rows in batches]
 
         def write(digests: list[str]) -> list[BatchRow]:
+            posted = [
+                Posted(key, digest, len(one.new), rows.label_counts(), span)
+                for key, digest, rows, one, span in zip(keys, digests, batches, named, spans, strict=True)
+            ]
             labeled = [
-                LabeledBatch(Posted(key, digest, len(one.new), rows.label_counts()), list(one.new), list(one.values))
-                for key, digest, rows, one in zip(keys, digests, batches, named, strict=True)
+                LabeledBatch(batch, list(one.new), list(one.values)) for batch, one in zip(posted, named, strict=True)
             ]
             return self._recording.record(model, labeled)
 

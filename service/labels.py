@@ -73,6 +73,8 @@ async def post_labels(*, model: ModelName, key: IdempotencyKeyIfAny, raw: RawBod
     is_short = len(raw) <= READ_AT_ONCE_BYTES
     labels = read() if is_short else await run_sync(read, limiter=house.reading)
     answer, batch = await house.labeling.add(model, labels, nbytes=len(raw))
+    if batch is not None:
+        house.meters.accepted(batch.rows)
     accepted = partial(_accepted, model, labels, answer, batch)
     body = accepted() if is_short else await run_sync(accepted, limiter=house.reading)
     headers = {} if batch is None else {"Location": f"/v1/models/{model}/batches/{batch.number}"}

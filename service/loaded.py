@@ -48,7 +48,7 @@ class Loaded:
     def __init__(self, blobs: Blobs, *, bytes_max: int) -> None:
         self.blobs = blobs
         self.bytes_max = bytes_max
-        self.nbytes = 0
+        self.nbytes = self.hits = self.misses = self.evictions = 0
         self._dropped = 0
         self._kept: OrderedDict[Hashable, tuple[Kept, int]] = OrderedDict()
         self._making: dict[Hashable, Future[Kept]] = {}
@@ -84,6 +84,11 @@ class Loaded:
         with self._lock:
             return (digest, chosen) in self._kept
 
+    @property
+    def count(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
+
     def close(self) -> None:
         """No thread is left."""
         self._verifying.shutdown(cancel_futures=True)
@@ -103,7 +108,9 @@ class Loaded:
         with self._lock:
             if (found := self._kept.get(key)) is not None:
                 self._kept.move_to_end(key)
+                self.hits += 1
                 return found[0]
+            self.misses += 1
             waiting = self._making.get(key)
             if waiting is None:
                 promised: Future[Kept] = Future()
@@ -136,3 +143,4 @@ class Loaded:
             _, (_, dropped) = self._kept.popitem(last=False)
             self.nbytes -= dropped
             self._dropped += dropped
+            self.evictions += 1

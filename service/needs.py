@@ -18,6 +18,7 @@ OPEN: frozenset[Scope] = frozenset()
 """For probes, and for the pages of the console, which know nothing yet: nobody is asked for a key."""
 
 MODEL = "/v1/models/{model}"
+METRICS = "/metrics"
 INFERENCE = "/v2/models/{model}"
 NEEDS: dict[str, frozenset[Scope]] = {
     "GET /livez": OPEN,
@@ -25,6 +26,7 @@ NEEDS: dict[str, frozenset[Scope]] = {
     "GET /": OPEN,
     "GET /console": OPEN,
     "GET /console/{path:path}": OPEN,
+    f"GET {METRICS}": ANY,
     "GET /openapi.json": ANY,
     "GET /docs": OPEN,
     "POST /v1/models": ADMIN,
@@ -96,8 +98,10 @@ NEEDS: dict[str, frozenset[Scope]] = {
     "GET /v1/keys": ADMIN,
     "DELETE /v1/keys/{name}": ADMIN,
 }
-OF_ALL_MODELS = "/v1/keys"
-"""Who may make keys could make one for any model."""
+OF_ALL_MODELS = ("/v1/keys", METRICS)
+"""Who may make keys could make one for any model; and metrics tell of all of them."""
+OTHER = "other"
+"""The template of what is no call."""
 
 PATH_LENGTH_MAX = 300
 
@@ -109,6 +113,8 @@ class Need:
     scopes: frozenset[Scope]
     model: str | None
     is_of_all: bool
+    template: str = OTHER
+    """The path that the call has in the table."""
 
 
 UNKNOWN = Need(ADMIN, None, is_of_all=True)
@@ -132,7 +138,9 @@ def methods_at(path: str) -> tuple[frozenset[str], str | None]:
 def _looked_up(method: str, path: str) -> Need:
     for of_method, template, pattern, scopes in _TABLE:
         if of_method == method and (found := pattern.match(path)):
-            return Need(scopes, found.groupdict().get("model"), is_of_all=template.startswith(OF_ALL_MODELS))
+            return Need(
+                scopes, found.groupdict().get("model"), is_of_all=template.startswith(OF_ALL_MODELS), template=template
+            )
     return UNKNOWN
 
 

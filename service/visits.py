@@ -6,12 +6,14 @@ import logging
 import re
 import time
 
+from opentelemetry import trace
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import request_ids
 from service.bodies_at_once import Bodies
+from service.house import House
 from service.names import Names
-from service.needs import PREDICT, need_of
+from service.needs import OTHER, PREDICT, need_of
 from service.pages import told
 from service.problems import GONE, respond
 from service.rejected import Internal, Overloaded, RequestInvalid
@@ -30,10 +32,12 @@ requests = logging.getLogger("posterity.requests")
 class Visits:
     """ASGI middleware around all others, and around what answers their faults."""
 
-    def __init__(self, app: ASGIApp, *, names: Names, bodies: Bodies) -> None:
+    def __init__(self, app: ASGIApp, *, house: House) -> None:
         self._app = app
-        self._names = names
-        self._bodies = bodies
+        self._names = Names(house.settings)
+        self._bodies = house.bodies
+        self._meters = house.meters
+        self._is_traced = house.tracing.export is not None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -46,6 +50,8 @@ class Visits:
         REQUEST_ID.set(request_id)
         visit = Visit(scope, request_id, self._bodies, receive=receive, send=send)
         began = time.perf_counter()
+        if self._is_traced:
+            _name_span(scope)
         try:
             if len(stated) < len(said) or b"host" not in stated:
                 _must_name_one_host(scope, [name for name, _ in said])
@@ -56,8 +62,10 @@ class Visits:
                 raise
         finally:
             self._bodies.leave(visit.counted_bytes)
+            seconds, status = time.perf_counter() - began, scope["state"].get("cut") or visit.status or GONE
+            self._meters.answered(scope["method"], scope["path"], status, seconds)
             if requests.isEnabledFor(logging.INFO):
-                _write(scope, visit, time.perf_counter() - began)
+                _write(scope, visit, status, seconds)
 
 
 class Visit:
@@ -162,7 +170,15 @@ def _must_name_one_host(scope: Scope, names: list[bytes]) -> None:
         raise RequestInvalid(reason="The request names no Host")
 
 
-def _write(scope: Scope, visit: Visit, seconds: float) -> None:
+def _name_span(scope: Scope) -> None:
+    """The span of the request has the name of its call, also where a shortcut passes the router by."""
+    if (route := need_of(scope["method"], scope["path"]).template) != OTHER:
+        span = trace.get_current_span()
+        span.update_name(f"{scope['method']} {route}")
+        span.set_attribute("http.route", route)
+
+
+def _write(scope: Scope, visit: Visit, status: int, seconds: float) -> None:
     state, path = scope["state"], scope["path"]
     model = MODEL.match(path)
     requests.info(
@@ -170,7 +186,7 @@ def _write(scope: Scope, visit: Visit, seconds: float) -> None:
         extra={
             "method": scope["method"],
             "path": path[:200],
-            "status": state.get("cut") or visit.status or GONE,
+            "status": status,
             "ms": round(1000 * seconds, 2),
             "bytes_in": visit.bytes_in,
             "bytes_out": visit.bytes_out,

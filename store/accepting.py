@@ -33,6 +33,7 @@ class Posted:
     digest: str
     rows: int
     label_counts: dict[str, int]
+    traceparent: str | None = None
 
 
 Answer = Accepted | IdempotencyKeyReused

@@ -5,11 +5,11 @@ The steps run inside the caller's transaction; all but the first look hold the m
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, FromClause, Row, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, FromClause, Row, Select, and_, exists, func, insert, or_, select, update
 from sqlalchemy.sql import ColumnElement
 
 from store.errors import AlreadyAbsorbed
@@ -107,7 +107,7 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
         _write_queued(connection, model, row.number, _taken(row.attempt + 1, prior, now, lease=lease))
         started = {"update": row.number, "attempt": row.attempt + 1, "chunk": chunk.number, "prior": prior}
         tell(connection, model.id, EventKind.STARTED, started, at=now)
-        digests, rows = _digests(connection, model, chunk, left)
+        found = _rows_of(connection, model, chunk, left)
         return Claim(
             model_id=model.id,
             model=model.name,
@@ -120,12 +120,13 @@ def take_oldest(connection: Connection, model: ModelRow, now: float, *, lease: L
             prior_digest=find_version(connection, model, prior).digest,
             root_digest=find_version(connection, model, 0).digest,
             batches=tuple(left),
-            batch_digests=digests,
-            rows=rows,
+            batch_digests=tuple(row.digest for row in found),
+            rows=sum(row.rows for row in found),
             released=frozenset(batch for batch, kind in decided.items() if kind == ParkingKind.RELEASE),
             lease_seconds=lease.seconds,
             head_seq=head.seq,
             forget=None if forget is None else forget.number,
+            traceparents=tuple(row.traceparent for row in found),
         )
     return None
 
@@ -195,15 +196,13 @@ def _taken(attempt: int, prior: int, now: float, *, lease: Lease) -> Json:
     }
 
 
-def _digests(
-    connection: Connection, model: ModelRow, chunk: ChunkRow, chosen: list[int]
-) -> tuple[tuple[str, ...], int]:
-    """The digests of the chosen batches of the chunk, in their order, and how many rows they have."""
+def _rows_of(connection: Connection, model: ModelRow, chunk: ChunkRow, chosen: list[int]) -> Sequence[Row[Any]]:
+    """The chosen batches of the chunk, in their order."""
     held = batches.c.number.between(chunk.batch_first, chunk.batch_last)
-    query = select(batches.c.number, batches.c.digest, batches.c.rows).where(batches.c.model_id == model.id, held)
+    columns = (batches.c.number, batches.c.digest, batches.c.rows, batches.c.traceparent)
+    query: Select[Any] = select(*columns).where(batches.c.model_id == model.id, held)
     taken = frozenset(chosen)
-    found = [row for row in connection.execute(query.order_by(batches.c.number)) if row.number in taken]
-    return tuple(row.digest for row in found), sum(row.rows for row in found)
+    return [row for row in connection.execute(query.order_by(batches.c.number)) if row.number in taken]
 
 
 def _is_expired(now: float) -> ColumnElement[bool]:

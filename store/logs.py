@@ -20,6 +20,7 @@ from contextvars import ContextVar
 from types import TracebackType
 from typing import Any
 
+from store import tracing
 from store.keys import LIKE_A_KEY
 from store.settings import Settings
 
@@ -96,9 +97,10 @@ class Lines(logging.Formatter):
                 fields[name] = value
         if (request_id := REQUEST_ID.get()) is not None:
             fields["request_id"] = request_id
+        fields |= tracing.ids()
         if record.exc_info and record.exc_info[1] is not None:
             fields["exception"] = traced(record.exc_info[1])
-        return SECRET.sub(_masked, self._render(fields))
+        return masked(self._render(fields))
 
     def _moment(self, second: int) -> str:
         known, said = self._second
@@ -106,6 +108,11 @@ class Lines(logging.Formatter):
             said = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
             self._second = second, said
         return said
+
+
+def masked(text: str) -> str:
+    """The text without what looks like a key."""
+    return SECRET.sub(_masked, text)
 
 
 def traced(raised: BaseException) -> list[str]:

@@ -16,7 +16,7 @@ from pydantic_settings import (
 )
 from sqlalchemy.engine import make_url
 
-from store.urls import check_blobs, check_ledger, folder_of
+from store.urls import check_blobs, check_collector, check_ledger, folder_of
 
 PREFIX = "POSTERITY_"
 CONFIG_VARIABLE = f"{PREFIX}CONFIG"
@@ -144,6 +144,27 @@ class Settings(BaseSettings):
     loaded_bytes_max: int = Field(
         default=2 * 2**30, ge=1, description="Memory for versions kept ready to predict, in bytes."
     )
+    worker_metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port on which a worker tells Prometheus its own metrics; further workers of this machine take the "
+        "next free ones. 0: none does.",
+    )
+    worker_metrics_host: str = Field(
+        default="127.0.0.1", description="Address of that port; nobody is asked for a key there."
+    )
+    otlp_endpoint: str | None = Field(
+        default=None,
+        description="Collector that takes traces by OTLP over HTTP, as http://127.0.0.1:4318; absent: what "
+        "OTEL_EXPORTER_OTLP_ENDPOINT names, else nothing is traced.",
+    )
+    metrics_models_max: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="So many models, those created first, have metrics of their own at /metrics.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Least severe line logged."
     )
@@ -169,6 +190,13 @@ class Settings(BaseSettings):
     def names_a_known_engine(cls, url: SecretStr | None) -> SecretStr | None:
         if url is not None:
             check_ledger(url.get_secret_value())
+        return url
+
+    @field_validator("otlp_endpoint")
+    @classmethod
+    def names_a_collector(cls, url: str | None) -> str | None:
+        if url is not None:
+            check_collector(url)
         return url
 
     @field_validator("blob_url")

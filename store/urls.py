@@ -44,6 +44,17 @@ def check_blobs(url: str) -> None:
             raise ValueError(f"{name} must begin with https:// (or http://)")
 
 
+def check_collector(url: str) -> None:
+    """The URL names a place that traces can be sent to.
+
+    Raises:
+        ValueError: it does not.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("traces go to http://collector:4318 or https://collector, without a query")
+
+
 def is_plain_endpoint() -> bool:
     """True where the endpoint of the store is said to be http://: nobody else is served without encryption."""
     return any(os.environ.get(name, "").startswith("http://") for name in ENDPOINT_VARIABLES)

@@ -67,6 +67,8 @@ class BatchRow:
     """When its rows were given up; None while they are kept."""
     aside: ParkingKind | None = None
     """Why it is not to be learned from; None where it is."""
+    traceparent: str | None = None
+    """The span of the request that posted it, where that was traced."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +235,8 @@ class Claim:
     """Head's newest move when it was claimed."""
     forget: int | None = None
     """The forget that it is a step of: its prior is not head, and head does not move before the last step."""
+    traceparents: tuple[str | None, ...] = ()
+    """Of each batch, the span of the request that posted it, where that was traced."""
 
 
 @dataclass(frozen=True)

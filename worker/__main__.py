@@ -27,7 +27,10 @@ from store.leases import Leases
 from store.ledger import Ledger
 from store.migrate import require_current
 from store.retention import Retention
+from store.settings import Settings
+from store.tracing import open_tracing
 from worker.loop import Worker
+from worker.meters import Meters, serve
 from worker.priority import step_back
 
 
@@ -46,6 +49,10 @@ def main() -> int:
     engine = connect(settings.database)
     require_current(engine)
     blobs = open_blobs(settings)
+    device, tracing = usable(settings.device), open_tracing(settings, "worker")
+    meters = Meters(device)
+    if settings.worker_metrics_port:
+        _serve_metrics(meters, settings)
     worker = Worker(
         owner=f"{socket.gethostname()}:{os.getpid()}",
         ledger=Ledger(engine),
@@ -58,13 +65,28 @@ def main() -> int:
         retention=Retention(engine, Collecting(engine, blobs)),
         history=History(engine),
         blobs=blobs,
-        device=usable(settings.device),
+        device=device,
         stop=stop,
+        meters=meters,
+        tracing=tracing,
     )
     logging.getLogger("posterity.worker").info("Worker %s is ready on %s.", worker.owner, worker.device)
     worker.run()
     close(engine)
+    tracing.close()
     return 0
+
+
+def _serve_metrics(meters: Meters, settings: Settings) -> None:
+    """Prometheus is answered.
+
+    Raises:
+        SettingsUnusable: not where the settings say.
+    """
+    try:
+        serve(meters, settings.worker_metrics_host, settings.worker_metrics_port)
+    except OSError as error:
+        raise SettingsUnusable(f"worker_metrics_host, worker_metrics_port: {error}") from None
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

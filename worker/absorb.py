@@ -13,6 +13,7 @@ import bayes
 from store.blobs import Blobs
 from store.values import Claim
 from worker.gate import to_learn
+from worker.meters import begin_peak, peak_bytes
 from worker.reading import Clock, Reading, score_before_learning
 
 
@@ -76,6 +77,7 @@ def learn(
         As from `absorb`.
     """
     began = clock()
+    begin_peak(device)
     model, prior, chunk = bayes.Model.from_description(claim.description), scored.prior, to_learn(claim, scored)
     if prior.chunks == 0 and isinstance(model.prior, bayes.WeightsPrior) and model.is_on_grid:
         pretrained = bayes.Pretrained(blobs.get(model.prior.blob))
@@ -96,6 +98,8 @@ def learn(
         "threads": torch.get_num_threads(),
         "seconds_in_all": scored.seconds + clock() - began,
     }
+    if (peak := peak_bytes(device)) is not None:
+        facts["gpu_bytes_peak"] = peak
     if chunk.rows < scored.chunk.rows:
         facts["rows_held_out"] = scored.chunk.rows - chunk.rows
     facts["warnings"] = [*_coverage(missing_labels), *report.warnings]

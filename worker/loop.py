@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from sqlalchemy.exc import SQLAlchemyError
@@ -22,11 +22,13 @@ from store.leases import Leases
 from store.ledger import Ledger
 from store.publishing import Result
 from store.retention import Retention
+from store.tracing import OFF, Facts, Tracing, past_span, span
 from store.values import Claim, Scored
 from store.waker import Waker, waker_for
 from worker.absorb import learn
 from worker.gate import judge
 from worker.heartbeat import Heartbeat, Stopping
+from worker.meters import Meters, Outcome
 from worker.reading import Reading, score_before_learning
 from worker.surprise import PARKED, to_park, weigh
 
@@ -51,6 +53,8 @@ class Worker:
     blobs: Blobs
     device: str
     stop: threading.Event
+    meters: Meters = field(default_factory=Meters)
+    tracing: Tracing = OFF
 
     def run(self) -> None:
         """Absorbs whatever can be claimed until `stop` is set; outlives whatever happens to the database meanwhile."""
@@ -74,17 +78,45 @@ class Worker:
             if time.monotonic() >= retention_due:
                 self._apply_retention()
                 retention_due = time.monotonic() + RETENTION_SECONDS
+            began = time.time_ns()
             claim = self.leases.claim(self.owner)
             if claim is None:
+                waiting_since = time.perf_counter()
                 waker.wait(LOOK_SECONDS)
+                self.meters.waited(time.perf_counter() - waiting_since)
             else:
-                self.take(claim)
+                self.take(claim, began=began)
                 retention_due = 0.0
 
-    def take(self, claim: Claim) -> None:
-        """The claim is published, given back, failed, or lost to another; in each case the ledger says so."""
+    def take(self, claim: Claim, *, began: int | None = None) -> None:
+        """The claim is published, given back, failed, or lost to another; in each case the ledger says so.
+
+        `began`: when it was asked for, in nanoseconds since 1970.
+        """
+        started, outcome = time.perf_counter(), Outcome.UNTOLD
+        facts: Facts = {
+            "posterity.model": claim.model,
+            "posterity.update": claim.update,
+            "posterity.attempt": claim.attempt,
+        }
+        asked = time.time_ns() if began is None else began
+        with self.tracing.work("update", causes=claim.traceparents, began=asked, facts=facts) as work:
+            past_span("claim", began=asked)
+            try:
+                outcome = self._take(claim, started)
+            finally:
+                work.set_attribute("posterity.outcome", outcome.value)
+                self.meters.ended(outcome, time.perf_counter() - started)
+
+    def _take(self, claim: Claim, started: float) -> Outcome:
         name = f"update {claim.update} of model {claim.model} (attempt {claim.attempt})"
-        log.info("Absorbing: %s, %s rows into version %s.", name, claim.chunk.rows, claim.prior)
+
+        def said(**also: object) -> dict[str, object]:
+            """What a line of the log has beside its words."""
+            seconds = round(time.perf_counter() - started, 3)
+            return {"model": claim.model, "update": claim.update, "attempt": claim.attempt, "seconds": seconds} | also
+
+        log.info("Absorbing: %s, %s rows into version %s.", name, claim.chunk.rows, claim.prior, extra=said())
         try:
             with Heartbeat(self.leases, claim, self.stop) as heartbeat:
                 reading = score_before_learning(claim, self.blobs, device=self.device, check=heartbeat.check)
@@ -93,46 +125,56 @@ class Worker:
                 result = None if surprising else self._learn(claim, reading, scored, heartbeat)
             if result is None:
                 self.leases.park(claim, surprising, reason=PARKED)
-                log.info("Parked %s batches of %s: they surprise version %s.", len(surprising), name, claim.prior)
-            else:
-                version = self._publish(claim, *result)
-                log.info("Published: %s is version %s.", name, version)
+                words = ("Parked %s batches of %s: they surprise version %s.", len(surprising), name, claim.prior)
+                log.info(*words, extra=said(batches=[one.batch for one in surprising]))
+                return Outcome.PARKED
+            version = self._publish(claim, *result)
+            log.info("Published: %s is version %s.", name, version, extra=said(version=version))
         except LeaseLost as lost:
-            log.warning("Dropped: %s", lost)
+            log.warning("Dropped: %s", lost, extra=said())
+            return Outcome.LOST
         except (HeadMoved, Stopping) as reason:
-            log.info("Given back: %s: %s", name, str(reason) or "the worker stops")
+            log.info("Given back: %s: %s", name, str(reason) or "the worker stops", extra=said())
             self._release(claim)
+            return Outcome.GIVEN_BACK
         except DATABASE_DOWN:
             # The ledger does not answer: nothing can be said to it. The lease runs out, and another attempt follows.
             raise
         except Exception as error:  # Whatever it was: the update must say so, and others must go on.
-            log.warning("Failed: %s", name, exc_info=error)
-            self._fail(claim, error)
+            log.warning("Failed: %s", name, exc_info=error, extra=said())
+            return self._fail(claim, error)
+        return Outcome.PUBLISHED
 
     def _learn(
         self, claim: Claim, reading: Reading, scored: Sequence[Scored], heartbeat: Heartbeat
     ) -> tuple[bytes, Result]:
         """The bytes of the posterior, and what is to be published of it."""
         missing = self.history.missing_labels(claim.model, version=claim.prior, batches=claim.batches)
-        absorbed = learn(
-            claim,
-            reading,
-            self.blobs,
-            device=self.device,
-            missing_labels=missing,
-            progress=heartbeat.progress,
-            check=heartbeat.check,
-        )
-        judged = judge(
-            claim,
-            reading,
-            absorbed.posterior,
-            history=self.history,
-            blobs=self.blobs,
-            device=self.device,
-            check=heartbeat.check,
-        )
-        report = absorbed.report
+        with span("absorb", {"posterity.rows": claim.rows}) as absorbing:
+            absorbed = learn(
+                claim,
+                reading,
+                self.blobs,
+                device=self.device,
+                missing_labels=missing,
+                progress=heartbeat.progress,
+                check=heartbeat.check,
+            )
+            report = absorbed.report
+            facts = {"steps": report["steps"], "elbo": report["elbo"]["elbo"], "kl_nats": absorbed.kl_nats}
+            absorbing.set_attributes({f"posterity.{name}": fact for name, fact in facts.items()})
+            self.meters.learned(report["steps"], report["seconds"])
+        with span("gate") as gating:
+            judged = judge(
+                claim,
+                reading,
+                absorbed.posterior,
+                history=self.history,
+                blobs=self.blobs,
+                device=self.device,
+                check=heartbeat.check,
+            )
+            gating.set_attribute("posterity.held", judged is not None and judged.held is not None)
         if judged is not None:
             warnings = [*report["warnings"], *judged.warnings]
             report = report | {"gate": judged.to_json(), "warnings": warnings}
@@ -147,13 +189,16 @@ class Worker:
             wait=wait_random_exponential(multiplier=0.1, max=2.0),
             reraise=True,
         )
-        try:
-            return asking(self._name, claim, result)
-        except BlobBuried as buried:
-            # An attempt that was cut short had written the same bytes, and they were collected as nobody's.
-            self.ledger.readmit(buried.digests, settle_seconds=self.blobs.settle_seconds)
-            self.blobs.put(data)
-            return asking(self._name, claim, result)
+        with span("publish") as publishing:
+            try:
+                version = asking(self._name, claim, result)
+            except BlobBuried as buried:
+                # An attempt that was cut short had written the same bytes, and they were collected as nobody's.
+                self.ledger.readmit(buried.digests, settle_seconds=self.blobs.settle_seconds)
+                self.blobs.put(data)
+                version = asking(self._name, claim, result)
+            publishing.set_attribute("posterity.version", version)
+            return version
 
     def _name(self, claim: Claim, result: Result) -> int:
         return self.leases.publish(claim, **vars(result)).number
@@ -173,7 +218,7 @@ class Worker:
         except LeaseLost:
             log.info("Update %s of model %s was given back already.", claim.update, claim.model)
 
-    def _fail(self, claim: Claim, error: Exception) -> None:
+    def _fail(self, claim: Claim, error: Exception) -> Outcome:
         code, message = explain(error)
         # The same prior, chunk and recipe give the same error; anything else may pass.
         is_final = isinstance(error, BayesError)
@@ -181,6 +226,8 @@ class Worker:
             self.leases.fail(claim, code=code, message=message, is_final=is_final)
         except LeaseLost as lost:
             log.warning("Dropped: %s", lost)
+            return Outcome.LOST
+        return Outcome.FAILED
 
 
 def explain(error: Exception) -> tuple[str, str]:

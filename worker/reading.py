@@ -12,6 +12,7 @@ import torch
 
 import bayes
 from store.blobs import Blobs
+from store.tracing import span
 from store.values import Claim
 from worker.scoring import predicted
 
@@ -50,12 +51,14 @@ def score_before_learning(
         bayes.BayesError: the bytes of the prior are no posterior.
     """
     began = clock()
-    prior = bayes.Posterior.from_bytes(blobs.get(claim.prior_digest))
-    batches = [safetensors.torch.load(blobs.get(digest)) for digest in claim.batch_digests]
-    chunk = _joined(batches)
+    with span("read", {"posterity.batches": len(claim.batches)}):
+        prior = bayes.Posterior.from_bytes(blobs.get(claim.prior_digest))
+        batches = [safetensors.torch.load(blobs.get(digest)) for digest in claim.batch_digests]
+        chunk = _joined(batches)
     ends = accumulate((len(batch["y"]) for batch in batches), initial=0)
     slices = [slice(first, end) for first, end in pairwise(ends)]
-    found = predicted(prior, chunk, slices, device=device, check=check)
+    with span("score", {"posterity.rows": chunk.rows}):
+        found = predicted(prior, chunk, slices, device=device, check=check)
     rows = tuple(len(batch["y"]) for batch in batches)
     prequential = {"rows": chunk.rows, **found.metrics}
     return Reading(prior, chunk, rows, prequential, found.scores, seconds=clock() - began)

@@ -41,6 +41,7 @@ batches = Table(
     Column("rows", BigInteger, nullable=False),
     Column("label_counts", JSON, nullable=False),
     Column("accepted_at", Double, nullable=False),
+    Column("traceparent", String(55)),
     UniqueConstraint("model_id", "key"),
     CheckConstraint("rows > 0", name="rows_positive"),
     Index("ix_batches_digest", "digest"),

@@ -100,7 +100,9 @@ def test_the_password_is_asked_for_and_never_written_here() -> None:
 def test_only_this_host_reaches_the_service_and_nobody_the_database() -> None:
     published = {name: service.get("ports", []) for name, service in SERVICES.items()}
 
-    assert published.pop("service") == ["127.0.0.1:8000:8000"]
+    on_loopback = {"service": 8000, "prometheus": 9090, "grafana": 3000}
+    for name, port in on_loopback.items():
+        assert published.pop(name) == [f"127.0.0.1:{port}:{port}"]
     assert not any(published.values())
 
 
@@ -108,8 +110,26 @@ def test_workers_can_be_multiplied_and_one_kind_reserves_a_gpu_only_when_asked()
     reserved = SERVICES["worker-gpu"]["deploy"]["resources"]["reservations"]["devices"]
 
     assert reserved == [{"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}]
-    assert [name for name, service in SERVICES.items() if "profiles" in service] == ["worker-gpu"]
+    assert [name for name, service in SERVICES.items() if "profiles" in service] == [
+        "worker-gpu",
+        "prometheus",
+        "grafana",
+    ]
     assert not any("container_name" in service for service in SERVICES.values())
+
+
+def test_what_watches_is_there_only_when_asked_for_and_reads_files_that_are_there() -> None:
+    for name in ("prometheus", "grafana"):
+        assert SERVICES[name]["profiles"] == ["monitoring"]
+        here = [volume.split(":")[0] for volume in SERVICES[name]["volumes"] if volume.startswith("./")]
+        assert here
+        assert all((ROOT / path).exists() for path in here)
+    jobs = YAML(typ="safe").load(ROOT / "monitoring" / "prometheus.yml")["scrape_configs"]
+    assert jobs[0]["static_configs"] == [{"targets": ["service:8000"]}]
+    of_workers = jobs[1]["dns_sd_configs"][0]
+    assert of_workers["names"] == ["worker", "worker-gpu"]
+    for name in of_workers["names"]:
+        assert SERVICES[name]["environment"]["POSTERITY_WORKER_METRICS_PORT"] == of_workers["port"]
 
 
 def test_everything_long_lived_restarts_and_has_time_to_drain() -> None:

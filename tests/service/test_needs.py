@@ -32,6 +32,7 @@ API = Path(__file__).parents[2] / "docs" / "api.md"
 ALLOWED = {
     "GET /livez": "",
     "GET /readyz": "",
+    "GET /metrics": "admin ingest predict",
     "GET /": "",
     "GET /console": "",
     "GET /console/{path:path}": "",
@@ -151,7 +152,7 @@ def test_the_documentation_names_the_scopes_of_every_call() -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        *(("GET", path) for path in ("", "/v1", "/v1/model", "/metrics", "/consol", "/v1/models/", "//v1/models")),
+        *(("GET", path) for path in ("", "/v1", "/v1/model", "/metrics/", "/consol", "/v1/models/", "//v1/models")),
         *(
             ("GET", path)
             for path in ("/V1/models", "/v1/models/a/", "/v1/../v1/models", "/v1/models/a/b/c/d", "/livez/")
@@ -227,7 +228,8 @@ def test_the_door_decides_on_the_call_and_the_model_that_the_router_chooses(
         need = need_of("GET" if method == "HEAD" else method, path)
         assert need.scopes == NEEDS[call]
         assert need.model == model
-        assert need.is_of_all == call.endswith(("/v1/keys", "/v1/keys/{name}"))
+        assert need.is_of_all == (call in {"GET /metrics", "GET /v1/keys", "POST /v1/keys", "DELETE /v1/keys/{name}"})
+        assert need.template == call.partition(" ")[2]
 
 
 async def ask(app: FastAPI, method: str, path: str) -> None:

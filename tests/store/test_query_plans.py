@@ -19,6 +19,7 @@ from store.history import History
 from store.leases import Leases
 from store.ledger import Ledger
 from store.migrate import upgrade
+from store.overview import overview
 from store.writes import lock_model, queue_update
 from tests.conftest import ENGINES
 from tests.postgres import PostgresServer
@@ -202,6 +203,7 @@ CALLS: dict[str, Callable[[Full], object]] = {
     "the root compared": lambda full: full.history.compared("digits", 0, 100),
     "a batch by number": lambda full: full.history.batch("digits", 500),
     "who absorbed a batch": lambda full: full.history.absorbed_in("digits", 500),
+    "where all models stand": lambda full: overview(full.engine, limit=100),
     "the branches": lambda full: full.history.branches("digits", after=5),
 }
 
