@@ -201,7 +201,7 @@ def _each(output: Output, method: Method, said: Said, *, samples: int) -> Drawn:
     for own, outputs in _finite(said):
         each = each_of_draws(output, own, outputs)
         answers.append(of_each(output, own, each, method))
-        draws.append(each)
+        draws.append(each.contiguous())  # Classes that fill rows up are given back.
     # A family whose draws are all equal gives one that stands for all.
     return Drawn(join(answers), torch.cat(draws).expand(-1, samples, -1))
 

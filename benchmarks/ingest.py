@@ -26,7 +26,8 @@ from benchmarks.live import digits, disk, report
 from benchmarks.live.connections import Connection, request
 from benchmarks.live.processes import Server, service
 from client.client import Client
-from client.wire import SAFETENSORS, quoted, safetensors_body
+from client.tensors import safetensors_body
+from client.wire import SAFETENSORS, quoted
 
 ROUNDS, SECONDS = 5, 5.0
 SEED = 0

@@ -1,6 +1,7 @@
 """The Python client and the command line of Posterity; they speak HTTP and import none of the service."""
 
 from client.api_keys import Key, NewKey
+from client.arrays import Given
 from client.async_client import AsyncClient
 from client.blobs import Blob
 from client.calibrating import Calibration
@@ -9,6 +10,8 @@ from client.comparing import Branch, Comparison
 from client.errors import (
     ClientProblem,
     Fault,
+    ForgetUnfinished,
+    HeadUndecided,
     KeyNotAllowed,
     KeyRefused,
     RateLimited,
@@ -16,6 +19,7 @@ from client.errors import (
     ServiceProblem,
     UnexpectedAnswer,
     Unreachable,
+    UnreadableFile,
     UnusableApiKey,
     UnusableArray,
     UnusableKey,
@@ -42,6 +46,9 @@ __all__ = [
     "Comparison",
     "Event",
     "Fault",
+    "ForgetUnfinished",
+    "Given",
+    "HeadUndecided",
     "KeptPrediction",
     "Key",
     "KeyNotAllowed",
@@ -60,6 +67,7 @@ __all__ = [
     "ServiceProblem",
     "UnexpectedAnswer",
     "Unreachable",
+    "UnreadableFile",
     "UnusableApiKey",
     "UnusableArray",
     "UnusableKey",

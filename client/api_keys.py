@@ -58,10 +58,18 @@ def create_key(
 
 
 def keys() -> Call[tuple[Key, ...]]:
-    """Every key that was made, without what opens the door."""
+    """Every key that was made, without what opens the door.
+
+    Raises:
+        ServiceProblem: `key-not-allowed`, without the scope admin for all models.
+    """
     return (yield from every(Key, "keys"))
 
 
 def revoke_key(name: str) -> Call[Key]:
-    """The key opens nothing any more; again, it stays as it is."""
+    """The key opens nothing any more; again, it stays as it is.
+
+    Raises:
+        ServiceProblem: `key-not-found`; `key-given`, when a key was named and not its name.
+    """
     return (yield from ask(Request("DELETE", url_path("keys", name), is_repeatable=True), Key))

@@ -10,19 +10,33 @@
 
 import asyncio
 import functools
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Collection, Coroutine, Iterator
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import httpx
 from tenacity import AsyncRetrying
 
-from client import api_keys, blobs, calibrating, calls, comparing, exports, hooks, labels, moves, taking_back, waiting
+from client import (
+    api_keys,
+    blobs,
+    calibrating,
+    calls,
+    comparing,
+    exports,
+    hooks,
+    labels,
+    moves,
+    parts,
+    past,
+    taking_back,
+    waiting,
+)
 from client.calls import Call
 from client.errors import ClientProblem
 from client.listening import PATIENCE_SECONDS, Event, Following, listen_asynchronously
 from client.retry import ATTEMPTS_MAX, TIMEOUT_SECONDS, policy, unreachable
-from client.wire import Request, checked, headers_with, usable_url
+from client.wire import Arriving, Request, checked, headers_with, usable_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,6 +50,11 @@ def awaiting(call: Callable[P, Call[T]]) -> "Callable[Concatenate[AsyncClient, P
         return await self.drive(call(*args, **kwargs))
 
     return method
+
+
+async def _awaited(pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
 
 
 class AsyncClient:
@@ -67,10 +86,15 @@ class AsyncClient:
         await self.close()
 
     async def close(self) -> None:
+        """No connection is open any more; a context manager does this at its end."""
         await self._http.aclose()
 
     async def drive(self, call: Call[T]) -> T:
-        """The call's value, after all its requests were sent and answered."""
+        """The call's value, after all its requests were sent and answered.
+
+        Raises:
+            ClientProblem: what the call raises, or that an answer was a refusal or did not come.
+        """
         try:
             request = next(call)
             while True:
@@ -84,6 +108,10 @@ class AsyncClient:
             value: T = end.value
             return value
 
+    async def answer_to(self, request: Request) -> httpx.Response:
+        """As `Client.answer_to`."""
+        return await self._answer(request)
+
     async def _answer(self, request: Request) -> httpx.Response:
         if request.after_seconds:
             await self._sleep(request.after_seconds)
@@ -94,7 +122,16 @@ class AsyncClient:
             raise unreachable(self.url, error, request) from error
 
     async def _send(self, request: Request) -> httpx.Response:
-        return checked(await self._http.request(**request.httpx_arguments))
+        if request.watch is None:
+            return checked(await self._http.request(**request.httpx_arguments))
+        if not request.is_long:
+            pieces = _awaited(request.pieces(request.watch))
+            return checked(await self._http.request(**request.watched(pieces)))
+        async with self._http.stream(**request.httpx_arguments) as response:
+            arriving = Arriving(response, request.watch)
+            async for piece in response.aiter_bytes():
+                arriving.take(piece)
+        return checked(arriving.whole())
 
     def events(
         self,
@@ -117,6 +154,7 @@ class AsyncClient:
     models = awaiting(calls.models)
     model = awaiting(calls.model)
     ingest = awaiting(calls.ingest)
+    ingest_all = awaiting(parts.ingest_all)
     batches = awaiting(calls.batches)
     batch = awaiting(calls.batch)
     delete_batch = awaiting(calls.delete_batch)
@@ -128,6 +166,7 @@ class AsyncClient:
     wait = awaiting(waiting.wait)
     settle = awaiting(waiting.settle)
     predict = awaiting(calls.predict)
+    predict_all = awaiting(parts.predict_all)
     kept_prediction = awaiting(labels.kept_prediction)
     label = awaiting(labels.label)
     versions = awaiting(calls.versions)
@@ -156,6 +195,7 @@ class AsyncClient:
     wait_forget = awaiting(taking_back.wait_forget)
     metrics = awaiting(taking_back.metrics)
     alias_at = awaiting(taking_back.alias_at)
+    event_history = awaiting(past.event_history)
     create_webhook = awaiting(hooks.create_webhook)
     webhooks = awaiting(hooks.webhooks)
     webhook = awaiting(hooks.webhook)

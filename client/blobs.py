@@ -3,16 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import NDArray
 
+from client.arrays import NUMBERS, Given, plain
+from client.bars import Told, bytes_bar
 from client.calls import Call, ask
 from client.errors import UnusableArray
+from client.tensors import safetensors_body
 from client.values import Resource
-from client.wire import SAFETENSORS, Request, get, safetensors_body, url_path
+from client.wire import SAFETENSORS, Request, get, url_path
 
-Content = bytes | Path | Mapping[str, ArrayLike]
+Content = bytes | Path | Mapping[str, Given]
 """A safetensors file, its path, or arrays by name."""
 
 
@@ -31,11 +34,11 @@ class Blob(Resource):
     tensors: dict[str, Tensor]
 
 
-def upload(content: Content) -> Call[Blob]:
+def upload(content: Content, *, progress: Told[tuple[int, int | None]] = None) -> Call[Blob]:
     """The safetensors file, its path, or its arrays by name are kept under the digest of their bytes.
 
     Weights for a model's prior are named after its layers, `conv1.weight`, `conv1.bias`, …; old rows are the array x.
-    The same bytes again are the same blob.
+    The same bytes again are the same blob. `progress` is as for `ingest`.
 
     Raises:
         UnusableArray: the file cannot be read, or an array is of a type that safetensors does not hold.
@@ -43,11 +46,17 @@ def upload(content: Content) -> Call[Blob]:
     """
     headers = {"Content-Type": SAFETENSORS}
     body = _body(content)
-    return (yield from ask(Request("POST", url_path("blobs"), headers=headers, body=body, is_repeatable=True), Blob))
+    with bytes_bar("uploading", progress) as watch:
+        request = Request("POST", url_path("blobs"), headers=headers, body=body, is_repeatable=True, watch=watch)
+        return (yield from ask(request, Blob))
 
 
 def blob(blob: str) -> Call[Blob]:
-    """What a blob of this digest holds."""
+    """What a blob of this digest holds.
+
+    Raises:
+        ServiceProblem: `blob-not-found`.
+    """
     return (yield from ask(get("blobs", blob), Blob))
 
 
@@ -63,9 +72,9 @@ def _body(content: Content) -> bytes:
         try:
             return content.read_bytes()
         except OSError as error:
-            raise UnusableArray(f"{content}: {error.strerror}") from error
-    arrays = {name: np.asarray(array) for name, array in content.items()}
+            raise UnusableArray(f"{content}: {error.strerror}", "name a safetensors file that can be read") from error
+    arrays: dict[str, NDArray[Any]] = {name: plain(array, what=f"array {name!r}") for name, array in content.items()}
     for name, array in arrays.items():
-        if array.dtype.kind not in "buif":
-            raise UnusableArray(f"The array {name!r} is {array.dtype}, and not numbers.")
+        if array.dtype.kind not in NUMBERS:
+            raise UnusableArray(f"The array {name!r} is {array.dtype}, and not numbers", "give numbers")
     return safetensors_body(arrays)

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from numpy.typing import ArrayLike
-
+from client.arrays import Given
 from client.calls import Call, ask
 from client.calls import model as read_model
+from client.fitting import inputs_for, labels_for
+from client.tensors import safetensors_body
 from client.values import Resource
-from client.wire import SAFETENSORS, Request, inputs_array, labels_array, safetensors_body, stated, url_path
+from client.wire import SAFETENSORS, Request, stated, url_path
 
 
 @dataclass(frozen=True)
@@ -72,8 +73,8 @@ class Calibration(Resource):
 
 def calibration(
     model: str,
-    x: ArrayLike | None = None,
-    y: ArrayLike | None = None,
+    x: Given | None = None,
+    y: Given | None = None,
     *,
     version: int | None = None,
     batch: int | Sequence[int] | None = None,
@@ -87,7 +88,7 @@ def calibration(
     predicted now; or of inputs `x` [rows, *shape] with labels `y`.
 
     Raises:
-        UnusableArray: an array of a type that the service does not take.
+        UnusableArray: the rows do not fit the model.
         ServiceProblem: there is no such version or batch, its rows were deleted, or these are no rows of the model.
     """
     if version is None:
@@ -98,14 +99,14 @@ def calibration(
     query = stated({"batch": batches, "method": method, "samples": samples, "seed": seed})
     if x is None and y is None:
         return (yield from ask(Request("GET", path, query=query, is_repeatable=True), Calibration))
+    inputs = None if x is None else (yield from inputs_for(model, x))
+    labels = None if y is None else (yield from labels_for(model, y))
     request = Request(
         "POST",
         path,
         query=query,
         headers={"Content-Type": SAFETENSORS},
-        body=safetensors_body(
-            {"x": None if x is None else inputs_array(x), "y": None if y is None else labels_array(y)}
-        ),
+        body=safetensors_body({"x": inputs, "y": labels}),
         is_repeatable=True,
     )
     return (yield from ask(request, Calibration))

@@ -17,12 +17,26 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 import httpx
 from tenacity import Retrying
 
-from client import api_keys, blobs, calibrating, calls, comparing, exports, hooks, labels, moves, taking_back, waiting
+from client import (
+    api_keys,
+    blobs,
+    calibrating,
+    calls,
+    comparing,
+    exports,
+    hooks,
+    labels,
+    moves,
+    parts,
+    past,
+    taking_back,
+    waiting,
+)
 from client.calls import Call
 from client.errors import ClientProblem
 from client.listening import PATIENCE_SECONDS, Event, Following, listen
 from client.retry import ATTEMPTS_MAX, TIMEOUT_SECONDS, policy, unreachable
-from client.wire import Request, checked, headers_with, usable_url
+from client.wire import Arriving, Request, checked, headers_with, usable_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,10 +86,15 @@ class Client:
         self.close()
 
     def close(self) -> None:
+        """No connection is open any more; a context manager does this at its end."""
         self._http.close()
 
     def drive(self, call: Call[T]) -> T:
-        """The call's value, after all its requests were sent and answered."""
+        """The call's value, after all its requests were sent and answered.
+
+        Raises:
+            ClientProblem: what the call raises, or that an answer was a refusal or did not come.
+        """
         try:
             request = next(call)
             while True:
@@ -89,6 +108,14 @@ class Client:
             value: T = end.value
             return value
 
+    def answer_to(self, request: Request) -> httpx.Response:
+        """The answer to one request of `client.wire`, for what no method asks.
+
+        Raises:
+            ClientProblem: as with every method.
+        """
+        return self._answer(request)
+
     def _answer(self, request: Request) -> httpx.Response:
         if request.after_seconds:
             self._sleep(request.after_seconds)
@@ -99,7 +126,15 @@ class Client:
             raise unreachable(self.url, error, request) from error
 
     def _send(self, request: Request) -> httpx.Response:
-        return checked(self._http.request(**request.httpx_arguments))
+        if request.watch is None:
+            return checked(self._http.request(**request.httpx_arguments))
+        if not request.is_long:
+            return checked(self._http.request(**request.watched(request.pieces(request.watch))))
+        with self._http.stream(**request.httpx_arguments) as response:
+            arriving = Arriving(response, request.watch)
+            for piece in response.iter_bytes():
+                arriving.take(piece)
+        return checked(arriving.whole())
 
     def events(
         self,
@@ -129,6 +164,7 @@ class Client:
     models = blocking(calls.models)
     model = blocking(calls.model)
     ingest = blocking(calls.ingest)
+    ingest_all = blocking(parts.ingest_all)
     batches = blocking(calls.batches)
     batch = blocking(calls.batch)
     delete_batch = blocking(calls.delete_batch)
@@ -140,6 +176,7 @@ class Client:
     wait = blocking(waiting.wait)
     settle = blocking(waiting.settle)
     predict = blocking(calls.predict)
+    predict_all = blocking(parts.predict_all)
     kept_prediction = blocking(labels.kept_prediction)
     label = blocking(labels.label)
     versions = blocking(calls.versions)
@@ -168,6 +205,7 @@ class Client:
     wait_forget = blocking(taking_back.wait_forget)
     metrics = blocking(taking_back.metrics)
     alias_at = blocking(taking_back.alias_at)
+    event_history = blocking(past.event_history)
     create_webhook = blocking(hooks.create_webhook)
     webhooks = blocking(hooks.webhooks)
     webhook = blocking(hooks.webhook)

@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 
-from numpy.typing import ArrayLike
-
+from client.arrays import Given
 from client.calls import Call, ask, every
+from client.fitting import inputs_for, labels_for
+from client.tensors import safetensors_body
 from client.values import Resource
-from client.wire import SAFETENSORS, Request, inputs_array, labels_array, safetensors_body, stated, url_path
+from client.wire import SAFETENSORS, Request, stated, url_path
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ def compare(  # noqa: PLR0913 - each is a parameter of the call.
     version: int,
     other: int,
     *,
-    x: ArrayLike | None = None,
-    y: ArrayLike | None = None,
+    x: Given | None = None,
+    y: Given | None = None,
     batch: int | None = None,
     method: str | None = None,
     samples: int | None = None,
@@ -111,17 +112,23 @@ def compare(  # noqa: PLR0913 - each is a parameter of the call.
     query = stated({"batch": batch, "method": method, "samples": samples, "seed": seed, "most": most})
     if x is None:
         return (yield from ask(Request("GET", path, query=query, is_repeatable=True), Comparison))
+    inputs = yield from inputs_for(model, x)
+    labels = None if y is None else (yield from labels_for(model, y))
     request = Request(
         "POST",
         path,
         query=query,
         headers={"Content-Type": SAFETENSORS},
-        body=safetensors_body({"x": inputs_array(x), "y": None if y is None else labels_array(y)}),
+        body=safetensors_body({"x": inputs, "y": labels}),
         is_repeatable=True,
     )
     return (yield from ask(request, Comparison))
 
 
 def branches(model: str) -> Call[tuple[Branch, ...]]:
-    """The branches of the model's tree of versions, in the order in which they began."""
+    """The branches of the model's tree of versions, in the order in which they began.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Branch, "models", model, "branches"))

@@ -1,9 +1,11 @@
 """Versions on their way to another installation, as one file."""
 
+import dataclasses
 from pathlib import Path
 from typing import Literal
 
 from client import moves
+from client.bars import Told, bytes_bar
 from client.calls import Call, ask
 from client.errors import UnreadableFile
 from client.values import Model
@@ -14,24 +16,35 @@ ZIP = "application/zip"
 Format = Literal["zip", "state_dict", "json"]
 
 
-def export(model: str, version: int | None = None, *, format: Format = "zip") -> Call[bytes]:  # noqa: A002 - As asked.
+def export(
+    model: str,
+    version: int | None = None,
+    *,
+    format: Format = "zip",  # noqa: A002 - As asked.
+    progress: Told[tuple[int, int | None]] = None,
+) -> Call[bytes]:
     """A version (head's unless stated) as a file.
 
     `zip` is what `import_version` takes and `bayes.load_export` reads; `state_dict` its mean weights, for plain torch;
-    `json` what is told of it: the model's description, and its lineage from the root on.
+    `json` what is told of it: the model's description, and its lineage from the root on. `progress` is as for `ingest`,
+    of the bytes that came.
 
     Raises:
         ServiceProblem: there is no such version; or `plain-weights-impossible`, where no plain weights do the same.
     """
     if version is None:
         version = (yield from moves.alias(model, "head")).version
-    return (yield get("models", model, "versions", version, "export", query={"format": format})).content
+    request = get("models", model, "versions", version, "export", query={"format": format})
+    with bytes_bar(f"{model}: version {version}", progress) as watch:
+        return (yield dataclasses.replace(request, watch=watch, is_long=True)).content
 
 
-def import_version(archive: bytes | Path, name: str | None = None) -> Call[Model]:
+def import_version(
+    archive: bytes | Path, name: str | None = None, *, progress: Told[tuple[int, int | None]] = None
+) -> Call[Model]:
     """The model goes on here from an exported version, under its own name unless another is given.
 
-    The same again changes nothing.
+    The same again changes nothing. `progress` is as for `ingest`.
 
     Raises:
         UnreadableFile: there is no such file, or it may not be read.
@@ -45,11 +58,12 @@ def import_version(archive: bytes | Path, name: str | None = None) -> Call[Model
         body=_read(archive) if isinstance(archive, Path) else archive,
         is_repeatable=True,
     )
-    return (yield from ask(request, Model))
+    with bytes_bar("importing", progress) as watch:
+        return (yield from ask(dataclasses.replace(request, watch=watch), Model))
 
 
 def _read(file: Path) -> bytes:
     try:
         return file.read_bytes()
     except OSError as error:
-        raise UnreadableFile(f"{file}: {error.strerror}") from error
+        raise UnreadableFile(f"{file}: {error.strerror}", "name a file that `posterity export` wrote") from error

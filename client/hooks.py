@@ -45,13 +45,27 @@ def create_webhook(model: str, url: str, *, kinds: Collection[str] | None = None
 
 
 def webhooks(model: str) -> Call[tuple[Webhook, ...]]:
+    """The webhooks of the model that were not removed, the oldest first.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Webhook, "models", model, "webhooks"))
 
 
 def webhook(model: str, webhook: int) -> Call[Webhook]:
+    """The webhook, how far it is, and how often and why its receiver failed.
+
+    Raises:
+        ServiceProblem: `webhook-not-found`.
+    """
     return (yield from ask(get("models", model, "webhooks", webhook), Webhook))
 
 
 def remove_webhook(model: str, webhook: int) -> Call[None]:
-    """The address is told nothing any more."""
+    """The address is told nothing any more.
+
+    Raises:
+        ServiceProblem: `webhook-not-found`.
+    """
     yield Request("DELETE", url_path("models", model, "webhooks", webhook))

@@ -44,10 +44,20 @@ class Rollback(Resource):
 
 
 def aliases(model: str) -> Call[tuple[Alias, ...]]:
+    """Every alias of the model that points at a version.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Alias, "models", model, "aliases"))
 
 
 def alias(model: str, alias: str = "head") -> Call[Alias]:
+    """Where the alias points now, since when and why.
+
+    Raises:
+        ServiceProblem: `alias-not-found`.
+    """
     return (yield from ask(get("models", model, "aliases", alias), Alias))
 
 
@@ -67,18 +77,31 @@ def set_alias(
 
 
 def remove_alias(model: str, alias: str, *, if_match: int | None = None) -> Call[None]:
+    """The alias points nowhere any more; its history stays. With `if_match`, only if its `seq` is still that one.
+
+    Raises:
+        ServiceProblem: `head-required` for head; `alias-not-found`; `alias-moved`, when it moved meanwhile.
+    """
     yield Request("DELETE", url_path("models", model, "aliases", alias), headers=_if_match(if_match))
 
 
 def history(model: str, alias: str = "head") -> Call[tuple[Move, ...]]:
-    """Every move of the alias: what was live when, moved by whom, and why."""
+    """Every move of the alias: what was live when, moved by whom, and why.
+
+    Raises:
+        ServiceProblem: `alias-not-found`.
+    """
     return (yield from every(Move, "models", model, "aliases", alias, "history"))
 
 
 def rollback(
     model: str, *, to: int | None = None, steps: int | None = None, reason: str | None = None
 ) -> Call[Rollback]:
-    """Head points at version `to`, or `steps` back on its line; the next request sees it."""
+    """Head points at version `to`, or `steps` back on its line; the next request sees it.
+
+    Raises:
+        ServiceProblem: `not-on-line`, `rollback-too-far` or `version-not-found`; head is where it was.
+    """
     body: Json = {"to": to, "steps": steps, "reason": reason}
     return (yield from ask(post("models", model, "rollback", body=body), Rollback))
 

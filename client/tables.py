@@ -13,7 +13,6 @@ from rich.text import Text
 from client.api_keys import Key
 from client.blobs import Blob
 from client.moves import Alias, Move
-from client.prediction import Prediction
 from client.values import Batch, Deletion, Model, Prequential, Resource, Update, Version
 
 R = TypeVar("R", bound=Resource)
@@ -131,45 +130,6 @@ def keys_table(keys: Iterable[Key]) -> Table:
 def moves_table(moves: Iterable[Move]) -> Table:
     rows = ((m.seq, moment(m.moved_at), m.kind, m.previous, m.version, m.moved_by, m.reason) for m in moves)
     return table(("seq", times("when"), "kind", "from version", "to version", "by", "reason"), rows)
-
-
-def prediction_table(prediction: Prediction) -> Table:
-    """One row per input: the class with its probability and doubt in nats, or the numbers with their spread."""
-    arrays = prediction.arrays
-    instead = f" instead of {prediction.instead_of}" if prediction.instead_of else ""
-    made_by = f"{prediction.model} version {prediction.version}, {prediction.method}{instead}"
-    if "probabilities" not in arrays:
-        return _numbers_table(prediction, made_by)
-    doubts = [name for name in ("entropy", "aleatoric", "mutual_information") if name in arrays]
-    numbers = zip(prediction.probabilities.max(axis=1), *(arrays[name] for name in doubts), strict=True)
-    named, ids = zip(prediction.names, numbers, strict=True), _ids(prediction)
-    return table(
-        ("row", "label", "probability", *(name.replace("_", " ") for name in doubts), *ids[:1]),
-        (
-            (row, name, *(number(value, 4) for value in values), *ids[row + 1 : row + 2])
-            for row, (name, values) in enumerate(named)
-        ),
-        caption=f"{made_by}; entropy and its two parts in nats",
-    )
-
-
-def _ids(prediction: Prediction) -> list[str]:
-    """The title of a column of the rows' ids and the ids, where the prediction is kept."""
-    return [] if prediction.prediction is None else ["to label as", *prediction.row_ids]
-
-
-def _numbers_table(prediction: Prediction, made_by: str) -> Table:
-    first = [name for name in ("mean", "lower", "upper") if name in prediction.arrays]
-    names = [*first, *(name for name in prediction.arrays if name not in first)]
-    lists = zip(*(prediction.arrays[name] for name in names), strict=True)
-    ids = _ids(prediction)
-    rows = (
-        (row, *(" ".join(f"{value:.5g}" for value in values) for values in cells), *ids[row + 1 : row + 2])
-        for row, cells in enumerate(lists)
-    )
-    level = "" if prediction.interval is None else f"; from lower to upper with probability {prediction.interval:g}"
-    titles = ("row", *(name.replace("_", " ") for name in names), *ids[:1])
-    return table(titles, rows, caption=f"{made_by}{level}")
 
 
 def table(titles: Sequence[str | Column], rows: Iterable[Sequence[object]], *, caption: str | None = None) -> Table:

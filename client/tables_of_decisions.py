@@ -6,7 +6,7 @@ from rich.table import Table
 
 from client.tables import moment, number, table, times
 from client.values import Json
-from client.values_of_decisions import Forget, Metrics, Parked
+from client.values_of_decisions import Decision, Forget, Metrics, Parked
 
 SHOWN = ("accuracy", "rmse", "nll", "ece", "brier", "coverage")
 
@@ -14,6 +14,11 @@ SHOWN = ("accuracy", "rmse", "nll", "ece", "brier", "coverage")
 def parked_table(parked: Iterable[Parked]) -> Table:
     rows = ((p.batch, p.rows, p.chunk, _z(p.surprise), p.parked_by, p.reason, moment(p.parked_at)) for p in parked)
     return table(("batch", "rows", "chunk", "surprise, z", "parked by", "reason", times("parked")), rows)
+
+
+def decisions_table(decisions: Iterable[Decision]) -> Table:
+    rows = ((d.seq, d.kind, _z(d.surprise), d.decided_by, d.reason, moment(d.decided_at)) for d in decisions)
+    return table(("seq", "decision", "surprise, z", "by", "reason", times("when")), rows)
 
 
 def forgets_table(forgets: Iterable[Forget]) -> Table:

@@ -4,8 +4,9 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from client.bars import Told, update_bar
 from client.calls import Call, ask, every
-from client.errors import ForgetUnfinished, WaitTimedOut
+from client.errors import GO_ON_WAITING, ForgetUnfinished, WaitTimedOut
 from client.moves import Alias
 from client.values import Batch, Update, parse
 from client.values_of_decisions import Decision, Forget, ForgetMethod, Metrics, Parked
@@ -44,12 +45,20 @@ def release(model: str, batch: int, *, reason: str | None = None) -> Call[Update
 
 
 def parked(model: str) -> Call[tuple[Parked, ...]]:
-    """The batches that wait for a decision, with what is known of why."""
+    """The batches that wait for a decision, with what is known of why.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Parked, "models", model, "parked"))
 
 
 def decisions(model: str, batch: int) -> Call[tuple[Decision, ...]]:
-    """Everything that was decided about the batch, the oldest first."""
+    """Everything that was decided about the batch, the oldest first.
+
+    Raises:
+        ServiceProblem: `batch-not-found`.
+    """
     return (yield from every(Decision, "models", model, "batches", batch, "decisions"))
 
 
@@ -68,16 +77,29 @@ def forget(model: str, *batches: int, reason: str | None = None, method: ForgetM
 
 
 def forgets(model: str) -> Call[tuple[Forget, ...]]:
+    """All forgets of the model, the oldest first.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     return (yield from every(Forget, "models", model, "forgets"))
 
 
 def read_forget(model: str, forget: int, *, after_seconds: float = 0.0) -> Call[Forget]:
-    """How far the forget is, asked after so many seconds."""
+    """How far the forget is, asked after so many seconds.
+
+    Raises:
+        ServiceProblem: `forget-not-found`.
+    """
     return (yield from ask(get("models", model, "forgets", forget, after_seconds=after_seconds), Forget))
 
 
 def cancel_forget(model: str, forget: int) -> Call[Forget]:
-    """The forget is over, and head stays; for all that comes, the batches stay forgotten."""
+    """The forget is over, and head stays; for all that comes, the batches stay forgotten.
+
+    Raises:
+        ServiceProblem: `update-finished`, when it has ended already.
+    """
     return (yield from ask(Request("DELETE", url_path("models", model, "forgets", forget)), Forget))
 
 
@@ -85,12 +107,14 @@ def wait_forget(
     model: str,
     forget: int,
     *,
-    progress: Callable[[Forget], None] | None = None,
+    progress: Told[Forget] = None,
     timeout_seconds: float | None = None,
     poll_seconds: float = POLL_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Call[Forget]:
     """The forget is done, and head has moved.
+
+    `progress` is called with the forget each time it was looked at; True draws its steps, where there is a terminal.
 
     Raises:
         ForgetUnfinished: it failed or was cancelled.
@@ -98,13 +122,18 @@ def wait_forget(
     """
     deadline = None if timeout_seconds is None else clock() + timeout_seconds
     current = yield from read_forget(model, forget)
-    while current.state == "running":
-        if progress is not None:
-            progress(current)
-        if deadline is not None and clock() >= deadline:
-            situation = f"Forget {forget} of model {model} has {current.steps.published} of {current.steps.all} steps"
-            raise WaitTimedOut(f"{situation}; the time given for waiting is over. Nothing was cancelled.")
-        current = yield from read_forget(model, forget, after_seconds=poll_seconds)
+    with update_bar(f"forget {forget}", is_wanted=progress is True) as bar:
+        while current.state == "running":
+            if callable(progress):
+                progress(current)
+            elif bar is not None:
+                bar.steps(current)
+            if deadline is not None and clock() >= deadline:
+                situation = (
+                    f"Forget {forget} of model {model} has {current.steps.published} of {current.steps.all} steps"
+                )
+                raise WaitTimedOut(f"{situation}; the time given for waiting is over", GO_ON_WAITING)
+            current = yield from read_forget(model, forget, after_seconds=poll_seconds)
     if current.state != "done":
         raise ForgetUnfinished(
             model, forget, state=current.state, reason=current.error.message if current.error else ""
@@ -113,7 +142,11 @@ def wait_forget(
 
 
 def metrics(model: str, *, window: int | None = None) -> Call[Metrics]:
-    """How each batch was predicted before anything learned from it; the whole series."""
+    """How each batch was predicted before anything learned from it; the whole series.
+
+    Raises:
+        ServiceProblem: `model-not-found`.
+    """
     request = get("models", model, "metrics", query={"window": window, "limit": 100})
     answer = object_of((yield request), request)
     while (cursor := answer["next_cursor"]) is not None:

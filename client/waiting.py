@@ -2,13 +2,16 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 from client import calls
+from client.bars import Told, UpdateBar, update_bar
 from client.calls import Call
-from client.errors import HeadUndecided, RowsLeftPending, UpdateUnpublished, WaitTimedOut
+from client.errors import GO_ON_WAITING, HeadUndecided, RowsLeftPending, UpdateUnpublished, WaitTimedOut
 from client.values import Batch, Model, Update
 from client.wire import get
 
+T = TypeVar("T")
 POLL_SECONDS = 0.1
 
 
@@ -17,14 +20,15 @@ def wait(
     update: int | None = None,
     *,
     batch: int | None = None,
-    progress: Callable[[Update], None] | None = None,
+    progress: Told[Update] = None,
     timeout_seconds: float | None = None,
     poll_seconds: float = POLL_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Call[Update]:
     """The update is published; instead of its number, a batch may be given whose newest update is meant.
 
-    `progress` is called with the update each time it was looked at.
+    `progress` is called with the update each time it was looked at; True draws its steps and its evidence lower bound,
+    where there is a terminal.
 
     Raises:
         UpdateUnpublished: it failed or was cancelled.
@@ -37,28 +41,31 @@ def wait(
             raise TypeError("wait() wants an update or a batch; settle() waits for everything")
         update = yield from _update_of(model, batch, deadline=deadline, poll_seconds=poll_seconds, clock=clock)
     current = yield from calls.read_update(model, update)
-    while True:
-        if progress is not None:
-            progress(current)
-        if current.state == "published":
-            return current
-        if current.state in ("failed", "cancelled"):
-            reason = current.error.message if current.error else ""
-            verb = "failed" if current.state == "failed" else "was cancelled"
-            raise UpdateUnpublished(model, update, state=verb, reason=reason)
-        _stop_at(deadline, clock, f"Update {update} of model {model} is still {current.state}")
-        current = yield from calls.read_update(model, update, after_seconds=poll_seconds)
+    with update_bar(model, is_wanted=progress is True) as bar:
+        while True:
+            _tell(current, progress, None if bar is None else bar.show)
+            if current.state == "published":
+                return current
+            if current.state in ("failed", "cancelled"):
+                reason = current.error.message if current.error else ""
+                verb = "failed" if current.state == "failed" else "was cancelled"
+                raise UpdateUnpublished(model, update, state=verb, reason=reason)
+            _stop_at(deadline, clock, f"Update {update} of model {model} is still {current.state}")
+            current = yield from calls.read_update(model, update, after_seconds=poll_seconds)
 
 
 def settle(
     model: str,
     *,
-    progress: Callable[[Model], None] | None = None,
+    progress: Told[Model] = None,
     timeout_seconds: float | None = None,
     poll_seconds: float = POLL_SECONDS,
     clock: Callable[[], float] = time.monotonic,
 ) -> Call[Model]:
     """No row of the model is pending and no update of it is queued or running.
+
+    `progress` is called with the model each time it was looked at; True draws the steps of the running update and its
+    evidence lower bound, where there is a terminal.
 
     Raises:
         RowsLeftPending: rows are pending that nothing will close by itself.
@@ -67,18 +74,35 @@ def settle(
     """
     deadline = None if timeout_seconds is None else clock() + timeout_seconds
     current = yield from calls.model(model)
-    while True:
-        if progress is not None:
-            progress(current)
-        busy = current.updates.get("queued", 0) + current.updates.get("running", 0)
-        if not busy and not current.pending.rows:
-            return current
-        if not busy:
-            _refuse_endless_wait(current)
-        if current.undecided is not None:
-            raise HeadUndecided(model, current.undecided, waiting=busy)
-        _stop_at(deadline, clock, f"Model {model} has {busy} updates to go and {current.pending.rows} rows pending")
-        current = yield from calls.ask(get("models", model, after_seconds=poll_seconds), Model)
+    with update_bar(model, is_wanted=progress is True) as bar:
+        while True:
+            _tell(current, progress, None if bar is None else bar.waits)
+            busy = current.updates.get("queued", 0) + current.updates.get("running", 0)
+            if not busy and not current.pending.rows:
+                return current
+            if not busy:
+                _refuse_endless_wait(current)
+            if current.undecided is not None:
+                raise HeadUndecided(model, current.undecided, waiting=busy)
+            _stop_at(deadline, clock, f"Model {model} has {busy} updates to go and {current.pending.rows} rows pending")
+            if bar is not None and current.updates.get("running", 0):
+                yield from _show_running(current, bar)
+            current = yield from calls.ask(get("models", model, after_seconds=poll_seconds), Model)
+
+
+def _show_running(model: Model, bar: UpdateBar) -> Call[None]:
+    """The running update is drawn: where updates come in their order, the first after all that have ended."""
+    ended = sum(count for state, count in model.updates.items() if state not in ("queued", "running"))
+    found = yield from calls.read_update(model.name, ended + 1)
+    if found.state == "running":
+        bar.show(found)
+
+
+def _tell(current: T, progress: Told[T], draw: Callable[[T], None] | None) -> None:
+    if callable(progress):
+        progress(current)
+    elif draw is not None:
+        draw(current)
 
 
 def _update_of(
@@ -103,4 +127,4 @@ def _refuse_endless_wait(model: Model) -> None:
 
 def _stop_at(deadline: float | None, clock: Callable[[], float], situation: str) -> None:
     if deadline is not None and clock() >= deadline:
-        raise WaitTimedOut(f"{situation}; the time given for waiting is over. Nothing was cancelled.")
+        raise WaitTimedOut(f"{situation}; the time given for waiting is over", GO_ON_WAITING)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -10,9 +10,6 @@ from typing import Any, Literal
 from urllib.parse import quote
 
 import httpx
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from safetensors.numpy import save
 
 from client.errors import (
     Fault,
@@ -22,7 +19,6 @@ from client.errors import (
     ServiceProblem,
     UnexpectedAnswer,
     UnusableApiKey,
-    UnusableArray,
     UnusableKey,
     UnusableUrl,
 )
@@ -33,6 +29,8 @@ SAFETENSORS = "application/x-safetensors"
 USER_AGENT = {"User-Agent": "posterity-client"}
 
 
+Watch = Callable[[int, int | None], None]
+PIECE_BYTES = 1 << 18
 OF_STATUS = {401: KeyRefused, 403: KeyNotAllowed, 429: RateLimited}
 
 
@@ -40,7 +38,8 @@ OF_STATUS = {401: KeyRefused, 403: KeyNotAllowed, 429: RateLimited}
 class Request:
     """One HTTP request; `is_repeatable` says that sending it twice does what sending it once does.
 
-    `after_seconds` is how long to wait before it is sent: polling is a request that waits.
+    `after_seconds` is how long to wait before it is sent: polling is a request that waits. `watch` is told how many
+    bytes of the body were sent, of how many; of an answer that `is_long`, how many have come.
     """
 
     method: Literal["GET", "POST", "PUT", "DELETE"]
@@ -50,6 +49,8 @@ class Request:
     body: bytes = b""
     is_repeatable: bool = False
     after_seconds: float = 0.0
+    watch: Watch | None = None
+    is_long: bool = False
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
@@ -63,6 +64,18 @@ class Request:
             "headers": self.headers,
             "content": self.body or None,
         }
+
+    def pieces(self, watch: Watch) -> Iterator[bytes]:
+        """The body, piece by piece; each is told of when the next is asked for, which is when it was sent."""
+        for start in range(0, len(self.body), PIECE_BYTES):
+            watch(start, len(self.body))
+            yield self.body[start : start + PIECE_BYTES]
+        watch(len(self.body), len(self.body))
+
+    def watched(self, content: object) -> dict[str, Any]:
+        """The arguments with this content in pieces; its length is stated, so that nothing is sent in chunks."""
+        headers = {**self.headers, "Content-Length": str(len(self.body))}
+        return {**self.httpx_arguments, "headers": headers, "content": content}
 
 
 def get(*path: object, query: Mapping[str, object] | None = None, after_seconds: float = 0.0) -> Request:
@@ -122,53 +135,29 @@ def stated(query: Mapping[str, object]) -> dict[str, str]:
     return {name: str(value) for name, value in query.items() if value is not None}
 
 
-def safetensors_body(arrays: Mapping[str, NDArray[Any] | None]) -> bytes:
-    """The arrays as one safetensors file; equal arrays make equal bytes, so that a key fits its body."""
-    return save({name: np.ascontiguousarray(array) for name, array in arrays.items() if array is not None})
+class Arriving:
+    """An answer that comes in pieces."""
 
+    def __init__(self, response: httpx.Response, watch: Watch) -> None:
+        self._response, self._watch, self._pieces, self._size = response, watch, list[bytes](), 0
+        stated = response.headers.get("Content-Length", "")
+        self._all = int(stated) if stated.isdigit() else None
 
-def inputs_array(x: ArrayLike) -> NDArray[Any]:
-    """Inputs [rows, *shape] as they travel: as uint8 where all are whole numbers from 0 to 255, else floats as float32.
+    def take(self, piece: bytes) -> None:
+        self._pieces.append(piece)
+        self._size += len(piece)
+        self._watch(self._size, self._all)
 
-    So pixels kept as floats suit a uint8 model. The model's own input type is applied, and checked, by the service.
-
-    Raises:
-        UnusableArray: these are no numbers.
-    """
-    array = np.asarray(x)
-    if array.dtype.kind not in "buif":
-        raise UnusableArray(f"The inputs are {array.dtype}, and not numbers.")
-    if _are_bytes(array):
-        return array.astype(np.uint8)
-    return _narrowed(array) if array.dtype.kind == "f" else array
-
-
-def labels_array(y: ArrayLike) -> NDArray[Any]:
-    """Labels as they travel: whole numbers as int64 (classes, [rows]), floats as float32 ([rows, dims]).
-
-    Raises:
-        UnusableArray: these are no numbers.
-    """
-    array = np.asarray(y)
-    if array.dtype.kind == "f":
-        return _narrowed(array)
-    if array.dtype.kind not in "bui":
-        raise UnusableArray(f"The labels are {array.dtype}, and not numbers.")
-    return array.astype(np.int64)
-
-
-def _are_bytes(array: NDArray[Any]) -> bool:
-    """Whether uint8 holds every number of the array exactly; -0.0, which it would lose the sign of, it does not."""
-    if array.dtype.kind in "bu" and array.dtype.itemsize == 1:
-        return True
-    is_inside = not array.size or bool(array.min() >= 0 and array.max() <= 255)
-    return is_inside and (array.dtype.kind != "f" or not bool((np.signbit(array) | (np.floor(array) != array)).any()))
-
-
-def _narrowed(array: NDArray[Any]) -> NDArray[np.float32]:
-    """As float32; what is too large for it becomes infinite, which the service refuses by row."""
-    with np.errstate(over="ignore"):
-        return array.astype(np.float32)
+    def whole(self) -> httpx.Response:
+        """The answer as if it had come at once."""
+        coded = ("content-encoding", "content-length", "transfer-encoding")
+        headers = [(name, value) for name, value in self._response.headers.multi_items() if name.lower() not in coded]
+        return httpx.Response(
+            self._response.status_code,
+            headers=headers,
+            content=b"".join(self._pieces),
+            request=self._response.request,
+        )
 
 
 def checked(response: httpx.Response, *, now: datetime | None = None) -> httpx.Response:
@@ -186,6 +175,7 @@ def checked(response: httpx.Response, *, now: datetime | None = None) -> httpx.R
         response.status_code,
         str(body.get("detail") or body.get("title") or reason),
         tuple(_faults(body.get("errors") or ())),
+        title=str(body.get("title") or ""),
         retry_after_seconds=_retry_after(response.headers.get("Retry-After"), now or datetime.now(UTC)),
     )
 

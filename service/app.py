@@ -38,7 +38,7 @@ from service.access import Access
 from service.console import routes as console
 from service.events import IS_HEAD
 from service.house import open_house
-from service.inference import infer, metadata
+from service.inference import infer, invocations, metadata
 from service.names import Names
 from service.openapi import document
 from service.quick import Quick
@@ -64,6 +64,7 @@ TAGS = [
     {"name": "updates", "description": "Chunks on their way to become versions."},
     {"name": "predictions", "description": "Answers with their uncertainty."},
     {"name": "inference", "description": "The same predictions by the Open Inference Protocol v2, as tensors."},
+    {"name": "invocations", "description": "And in the shape of MLflow's scoring server."},
     {"name": "labels", "description": "What arrives after the prediction: kept inputs become rows, once."},
     {"name": "versions", "description": "Immutable posteriors; version 0 is the root prior."},
     {"name": "aliases", "description": "Names that point at versions; head is the one predictions default to."},
@@ -142,6 +143,7 @@ def create_app(settings: Settings) -> FastAPI:
         health,
         metadata,
         infer,
+        invocations,
     ):
         app.include_router(part.router)
     console.install(app)

@@ -11,7 +11,8 @@ from pydantic.json_schema import models_json_schema
 
 from service.description import ModelBody
 from service.encodings import HEADER_LENGTH, Encoding
-from service.inference.schemas import InferenceRequest
+from service.inference.schemas import IndexRequest, InferenceRequest
+from service.inference.tables import InvocationBody
 from service.label_bodies import LabelsBody
 from service.links import link
 from service.needs import need_of
@@ -48,6 +49,8 @@ READ_RAW: tuple[type[BaseModel], ...] = (
     LabelsBody,
     WebhookBody,
     InferenceRequest,
+    IndexRequest,
+    InvocationBody,
     ProblemBody,
     InferenceErrorBody,
     InvocationErrorBody,

@@ -8,7 +8,7 @@ from typing import ClassVar
 from pydantic import BaseModel, Field
 
 from service.faults import DETAIL_MAX, FAULTS_MAX, shortened
-from service.rejected import NotFound, Rejected
+from service.rejected import Rejected
 from store.errors import Problem
 
 TYPE_PREFIX = "urn:posterity:problem:"
@@ -150,6 +150,4 @@ def _problem(kind: type[Problem], detail: str, instance: str) -> dict[str, objec
 
 
 def _named_by_mlflow(kind: type[Problem]) -> str:
-    if kind is NotFound:
-        return "ENDPOINT_NOT_FOUND"
     return MLFLOW_NAMES.get(kind.status, "INTERNAL_ERROR" if kind.status >= 500 else "BAD_REQUEST")

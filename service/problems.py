@@ -180,6 +180,6 @@ def _declared(kinds: list[type[Problem]], form: Form) -> dict[str, Any]:
         "description": " or ".join(f"`{kind.code}`" for kind in kinds),
         "content": {form.media_type: {"schema": schema, "examples": examples}},
     }
-    codes = {"type": "string", "enum": [kind.code for kind in kinds]}
+    codes = {"type": "string", "examples": [kind.code for kind in kinds]}
     headers = {name: {"schema": codes, "description": "Which problem it is."} for name in form.headers("")}
     return response | ({"headers": headers} if headers else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 from store.backup import BackupOvertaken, back_up
 from store.backup_folder import BackupRefused
 from store.blobs import open_blobs
+from store.checkup import check_up
 from store.collecting import Collecting
 from store.configured import SettingsUnusable, configured
 from store.doctor import Findings, examine
@@ -32,6 +34,7 @@ def main(arguments: list[str]) -> int:
     commands: dict[str, Callable[[Settings, argparse.Namespace], int]] = {
         "migrate": _migrate,
         "doctor": _doctor,
+        "checkup": _checkup,
         "collect": _collect,
         "backup": _backup,
         "settings": _settings,
@@ -47,6 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("migrate", help="bring the database to this release's tables")
     commands.add_parser("doctor", help="examine the ledger and every blob that it names")
+    commands.add_parser("checkup", help="how folders, database, blobs, clock and workers are; a JSON object each")
     collect = commands.add_parser("collect", help="remove the bytes that nothing names")
     collect.add_argument("--older-than-hours", type=_hours, default=YOUNG_HOURS, help="spare what is younger (24)")
     collect.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
@@ -95,6 +99,13 @@ def _doctor(settings: Settings, _asked: argparse.Namespace) -> int:
     for line in _findings(findings):
         _say(line)
     return 1 if findings.wrong else 0
+
+
+def _checkup(settings: Settings, _asked: argparse.Namespace) -> int:
+    checks = list(check_up(settings))
+    for one in checks:
+        _say(json.dumps(one.as_json()))
+    return 1 if any(one.state == "fail" for one in checks) else 0
 
 
 def _findings(findings: Findings) -> list[str]:

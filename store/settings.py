@@ -116,7 +116,8 @@ class Settings(BaseSettings):
     numbers_predict_max: int = Field(
         default=4_000_000,
         ge=1,
-        description="Most numbers in the answer to a prediction, such as rows times classes; one row always is.",
+        description="Most numbers in the answer to a prediction, such as rows times classes, and times draws where "
+        "each is asked for; one row without its draws always is.",
     )
     samples_max: int = Field(default=256, ge=1, description="Most weight draws in one prediction.")
     queue_max: int = Field(

@@ -22,7 +22,7 @@ def put_blob(file: File, url: Url = LOCAL, as_json: AsJson = False) -> None:
     wants old rows: the array x.
     """
     with service_at(url) as client:
-        print_resource(client.upload(contents(file)), tensors_table, as_json=as_json)
+        print_resource(client.upload(contents(file), progress=True), tensors_table, as_json=as_json)
 
 
 @app.command("show")

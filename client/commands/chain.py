@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from client.commands.options import LOCAL, AsJson, ModelName, Reason, Url, contents, service_at
+from client.commands.options import LOCAL, AliasName, AsJson, ModelName, Reason, Url, contents, service_at
 from client.files import fitted, labels_of, read_rows
 from client.tables import (
     aliases_table,
     batches_table,
     console,
     deletions_table,
+    models_table,
     moves_table,
     print_json,
     print_resource,
@@ -25,16 +26,23 @@ app = typer.Typer()
 aliases_app = typer.Typer(no_args_is_help=True, help="List the aliases of a model, or point one at a version.")
 app.add_typer(aliases_app, name="aliases")
 
-AliasName = Annotated[str, typer.Argument(metavar="ALIAS", help="The alias's name.")]
 BatchNumber = Annotated[int, typer.Argument(metavar="BATCH", min=1, help="The batch's number.")]
 VersionNumber = Annotated[int, typer.Argument(metavar="VERSION", min=0, help="The version's number.")]
 
 
 @app.command()
-def batches(model: ModelName, url: Url = LOCAL, as_json: AsJson = False) -> None:
+def batches(
+    model: ModelName,
+    batch: Annotated[int | None, typer.Argument(metavar="[BATCH]", min=1, help="Only this one.")] = None,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
     """List the batches of a model and what became of each."""
     with service_at(url) as client:
-        print_resources(client.batches(model), batches_table, as_json=as_json)
+        if batch is None:
+            print_resources(client.batches(model), batches_table, as_json=as_json)
+        else:
+            print_resource(client.batch(model, batch), batches_table, as_json=as_json)
 
 
 @app.command("delete-batch")
@@ -47,10 +55,18 @@ def delete_batch(
 
 
 @app.command()
-def updates(model: ModelName, url: Url = LOCAL, as_json: AsJson = False) -> None:
+def updates(
+    model: ModelName,
+    update: Annotated[int | None, typer.Argument(metavar="[UPDATE]", min=1, help="Only this one.")] = None,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
     """List the updates of a model with their state, attempts and remarks."""
     with service_at(url) as client:
-        print_resources(client.updates(model), updates_table, as_json=as_json)
+        if update is None:
+            print_resources(client.updates(model), updates_table, as_json=as_json)
+        else:
+            print_resource(client.read_update(model, update), updates_table, as_json=as_json)
 
 
 @app.command()
@@ -64,12 +80,74 @@ def update(
     """Close the pending rows into a chunk now, and queue its update."""
     with service_at(url) as client:
         queued = client.update(model)
-        print_resource(client.wait(model, queued.update) if wait else queued, updates_table, as_json=as_json)
+        ended = client.wait(model, queued.update, progress=True) if wait else queued
+        print_resource(ended, updates_table, as_json=as_json)
+
+
+@app.command()
+def settle(
+    model: ModelName,
+    *,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Wait no longer; for ever if not given.")] = None,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Wait until no row of a model is pending and no update of it is queued or running."""
+    with service_at(url) as client:
+        print_resource(client.settle(model, progress=True, timeout_seconds=seconds), models_table, as_json=as_json)
+
+
+@app.command()
+def cancel(
+    model: ModelName,
+    update: Annotated[int, typer.Argument(metavar="UPDATE", min=1, help="The update's number.")],
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel an update that is queued or running; its chunk stays, and `replay` brings it back."""
+    with service_at(url) as client:
+        print_resource(client.cancel(model, update), updates_table, as_json=as_json)
+
+
+@app.command()
+def replay(
+    model: ModelName,
+    chunks: Annotated[list[int], typer.Argument(metavar="CHUNK...", min=1, help="The numbers of the chunks.")],
+    *,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when all are published.")] = False,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Absorb chunks again, on the present line: those of failed or cancelled updates, or those that a rollback left."""
+    with service_at(url) as client:
+        queued = client.replay(model, *chunks)
+        ended = [client.wait(model, one.update, progress=True) for one in queued] if wait else queued
+        print_resources(ended, updates_table, as_json=as_json)
+
+
+@app.command()
+def head(
+    model: ModelName,
+    version: Annotated[int | None, typer.Argument(metavar="[VERSION]", min=0, help="Point head at this one.")] = None,
+    *,
+    reason: Reason = None,
+    if_match: Annotated[int | None, typer.Option(help="Only if head's seq is still this one.")] = None,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Say which version is live; or point head at any version, forward or back."""
+    with service_at(url) as client:
+        if version is None:
+            found = client.alias(model, "head")
+        else:
+            found = client.set_alias(model, "head", version, reason=reason, if_match=if_match)
+        print_resource(found, aliases_table, as_json=as_json)
 
 
 @app.command()
 def versions(
     model: ModelName,
+    version: Annotated[int | None, typer.Argument(metavar="[VERSION]", min=0, help="Only this one.")] = None,
     *,
     tree: Annotated[bool, typer.Option("--tree", help="Draw the branches and what they start from.")] = False,
     url: Url = LOCAL,
@@ -84,7 +162,10 @@ def versions(
             else:
                 console().print(tree_of(branches))
             return
-        print_resources(client.versions(model), versions_table, as_json=as_json)
+        if version is None:
+            print_resources(client.versions(model), versions_table, as_json=as_json)
+        else:
+            print_resource(client.version(model, version), versions_table, as_json=as_json)
 
 
 @app.command()
@@ -186,7 +267,9 @@ def set_alias(
 
 
 @aliases_app.command("remove")
-def remove_alias(model: ModelName, alias: AliasName, url: Url = LOCAL) -> None:
+def remove_alias(model: ModelName, alias: AliasName, url: Url = LOCAL, as_json: AsJson = False) -> None:
     """Remove an alias; its history stays."""
     with service_at(url) as client:
         client.remove_alias(model, alias)
+        if as_json:
+            print_json({"model": model, "alias": alias, "removed": True})

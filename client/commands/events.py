@@ -22,13 +22,16 @@ def events(
         int | None, typer.Option(min=0, help="Go on after this event; 0: from the first. Absent: from now on.")
     ] = None,
     kinds: Annotated[str | None, typer.Option(help="Only these, with commas between them.")] = None,
+    past: Annotated[bool, typer.Option("--past", help="Those up to now, and no longer.")] = False,
     url: Url = LOCAL,
     as_json: AsJson = False,
 ) -> None:
     """Show what happens to a model as it happens; it connects again by itself and misses nothing."""
     try:
         with service_at(url) as client:
-            for event in client.events(model, after=after, kinds=() if kinds is None else kinds.split(",")):
+            chosen = () if kinds is None else kinds.split(",")
+            ask = client.event_history if past else client.events
+            for event in ask(model, after=after, kinds=chosen):
                 typer.echo(json.dumps(event.raw) if as_json else _line(event))
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None

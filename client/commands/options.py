@@ -1,7 +1,6 @@
-"""What all commands share: the service's URL, JSON on request, and one readable line when the world fails."""
+"""What all commands share: the service's URL, JSON on request, which columns of a file are meant."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,14 +11,32 @@ import typer
 from rich.console import Console
 
 from client.client import Client
-from client.errors import ClientProblem, UnreadableFile
+from client.commands.completing import alias_names, model_names
+from client.csv_tables import Chosen
+from client.sources import contents
+
+__all__ = ["contents"]
 
 LOCAL = "http://127.0.0.1:8000"
 
 Url = Annotated[str, typer.Option(envvar="POSTERITY_URL", help="Where the service listens.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the service's own JSON.")]
-ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")]
-Reason = Annotated[str | None, typer.Option(help="Why; kept in the alias's history.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the service's own JSON; errors are JSON as well.")]
+ModelName = Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.", autocompletion=model_names)]
+AliasName = Annotated[str, typer.Argument(metavar="ALIAS", help="The alias's name.", autocompletion=alias_names)]
+Reason = Annotated[str | None, typer.Option(help="Why; kept in the history.")]
+Label = Annotated[str | None, typer.Option("--label", help="The column, or the array, that is the label.")]
+Columns = Annotated[
+    str | None,
+    typer.Option("--columns", help="The columns that are the inputs, in the model's order, with commas between them."),
+]
+Drop = Annotated[list[str] | None, typer.Option("--drop", help="A column to leave out; once for each.")]
+Resize = Annotated[str | None, typer.Option("--resize", help="Scale images to this width and height: 28x28.")]
+
+
+def chosen(label: str | None, columns: str | None, drop: list[str] | None) -> Chosen:
+    """The columns that the options name."""
+    named = () if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
+    return Chosen(label, named, tuple(drop or ()))
 
 
 def time_of(word: str) -> datetime:
@@ -58,23 +75,8 @@ def say(line: str) -> None:
 def service_at(url: str) -> Iterator[Client]:
     """A client with the key of the environment.
 
-    What the world does wrong ends the command with one line on stderr and exit code 1.
-    """
-    try:
-        with Client(url, key=key_of_environment(), attempts_max=3) as client:
-            yield client
-    except ClientProblem as error:
-        say(f"posterity: {error}")
-        raise typer.Exit(1) from error
-
-
-def contents(file: Path) -> bytes:
-    """The bytes of the file, or of stdin for `-`.
-
     Raises:
-        UnreadableFile: there is no such file, or it may not be read.
+        ClientProblem: what the world does wrong; `client.commands.ending` makes one readable line of it.
     """
-    try:
-        return sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except OSError as error:
-        raise UnreadableFile(f"{file}: {error.strerror}") from error
+    with Client(url, key=key_of_environment(), attempts_max=3) as client:
+        yield client

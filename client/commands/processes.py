@@ -6,8 +6,8 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from client.commands.options import LOCAL, Url
-from client.doctor import examine
+from client.commands.options import LOCAL, Url, key_of_environment
+from client.doctor import examine, of_books, show
 from client.tables import console
 
 app = typer.Typer()
@@ -69,7 +69,29 @@ def demo(context: typer.Context) -> None:
 
 
 @app.command()
-def doctor(url: Url = LOCAL) -> None:
-    """Check what is installed, the service, the ledger and the blobs; exit 1 when something is wrong."""
-    if not examine(url, console=console()):
+def doctor(
+    *,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="The service runs elsewhere: look only at what can be seen from here.")
+    ] = False,
+    books: Annotated[
+        bool,
+        typer.Option("--books", help="Look at the ledger and its bytes alone, such as those of a copy."),
+    ] = False,
+    url: Url = LOCAL,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object for each check.")] = False,
+) -> None:
+    """Look at all that a service and its users need, and say what to do next; exit 1 when anything fails.
+
+    That is: Python and the packages, the devices of torch, the service, the key and what it allows, the port, the
+    settings and where they are from, folder and space, database and migration, clocks, workers, blobs; then the books,
+    and the digest of every posterior, batch and weights file.
+    """
+    if remote and books:
+        raise typer.BadParameter("the books are looked at where the service runs: give either --remote or --books")
+    is_well = True
+    for check in of_books() if books else examine(url, key=key_of_environment(), is_remote=remote):
+        show(check, console=console(), as_json=as_json)
+        is_well = is_well and check.state != "fail"
+    if not is_well:
         raise typer.Exit(1)

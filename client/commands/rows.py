@@ -5,23 +5,55 @@ from typing import Annotated
 
 import typer
 
-from client.commands.options import LOCAL, AsJson, ModelName, Url, contents, say, service_at
-from client.files import fitted, key_of, labels_of, read_rows
-from client.tables import batches_table, console, prediction_table, print_json, print_resource
+from client.client import Client
+from client.commands.options import (
+    LOCAL,
+    AsJson,
+    Columns,
+    Drop,
+    Label,
+    ModelName,
+    Resize,
+    Url,
+    chosen,
+    say,
+    service_at,
+)
+from client.errors import UnusableArray
+from client.files import Rows, fitted, labels_of
+from client.sources import Reading, Source, size_of, sources_of
+from client.tables import batches_table, console, print_json, print_resources
+from client.tables_of_predictions import prediction_table, write_csv
+from client.values import Batch, Model
 
 app = typer.Typer()
 
-Rows = Annotated[
-    Path,
-    typer.Argument(metavar="FILE", help="npz, npy, safetensors, JSON or CSV; - for stdin."),
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...", help="npz, npy, safetensors, JSON or CSV; images, or folders of them; - for stdin."
+    ),
+]
+Version = Annotated[int | None, typer.Option(help="A version's number; head if not given.")]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        help="moments (of every activation, in one pass), ensemble (of weight draws) or mean (the mean weights "
+        "alone); if not given, ensemble with --samples or --seed, else moments."
+    ),
 ]
 
 
 @app.command()
-def ingest(
+def ingest(  # noqa: PLR0913 - each is an option of the command.
     model: ModelName,
-    file: Rows,
+    file: Files,
     *,
+    label: Label = None,
+    columns: Columns = None,
+    drop: Drop = None,
+    resize: Resize = None,
+    of_class: Annotated[str | None, typer.Option("--class", help="The class of all these images.")] = None,
     key: Annotated[
         str | None,
         typer.Option(
@@ -29,48 +61,68 @@ def ingest(
             "Another key posts the same rows once more."
         ),
     ] = None,
+    rows_per_batch: Annotated[
+        int | None, typer.Option(min=1, help="Post so many rows at once; as many as the service takes if not given.")
+    ] = None,
     close: Annotated[bool, typer.Option("--close", help="Close the pending rows into a chunk now.")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Return when the batch is absorbed.")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the rows are absorbed.")] = False,
     url: Url = LOCAL,
     as_json: AsJson = False,
 ) -> None:
-    """Post labeled rows as one batch.
+    """Post labeled rows: a file as one batch, or as several where it has more rows than the service takes at once.
 
     npz, safetensors and JSON hold arrays called x (or inputs), y (or labels) and, if you like, weights.
 
     CSV holds one row per line: the features of the input, in its order, and a label, a class number or name. The label
     is the column called label (or labels, y), or the last one if none is. A column called weight (or weights) says how
-    much each row counts. A header may be left out; a first line 0,1,2,… is one, as pandas writes it.
+    much each row counts. A header may be left out; a first line 0,1,2,… is one, as pandas writes it. Commas, semicolons
+    and tabs are told apart. With a header, --label, --columns and --drop choose columns by their names.
+
+    A folder holds one folder of images for each class, called after it; a CSV with the columns file and label names
+    images beside it.
     """
     with service_at(url) as client:
-        content = contents(file)
-        rows = fitted(read_rows(content, is_labeled=True), client.model(model))
-        batch = client.ingest(model, rows.x, labels_of(rows), rows.weights, key=key or key_of(content))
-        if batch.is_replay:
-            said = f"posterity: these rows were posted before, as batch {batch.batch}: nothing is counted twice"
-            say(f"{said}. To post them once more, give another --key.")
-        if close and client.batch(model, batch.batch).chunk is None:
+        described = client.model(model)
+        how = Reading(
+            is_labeled=True,
+            shape=described.input["shape"],
+            chosen=chosen(label, columns, drop),
+            size=size_of(resize),
+            of_class=of_class,
+        )
+        found = sources_of(file, how)
+        if key is not None and len(found) > 1:
+            raise typer.BadParameter("one --key names the rows of one file; post the files one by one")
+        posted = (_posted(client, described, source, key=key, size=rows_per_batch) for source in found)
+        batches = [one for each in posted for one in each]
+        if close and any(client.batch(model, one.batch).chunk is None for one in batches):
             client.update(model)
         if wait:
-            client.wait(model, batch=batch.batch)
-        stored = client.batch(model, batch.batch) if close or wait else batch
-        print_resource(stored, batches_table, as_json=as_json)
+            for one in batches:
+                client.wait(model, batch=one.batch, progress=True)
+        stored = [client.batch(model, one.batch) for one in batches] if close or wait else batches
+        if as_json and len(stored) == 1:
+            print_json(stored[0].raw)
+        else:
+            print_resources(stored, batches_table, as_json=as_json)
 
 
 @app.command()
 def predict(  # noqa: PLR0913 - each is an option of the command.
     model: ModelName,
-    file: Rows,
+    file: Files,
     *,
-    version: Annotated[int | None, typer.Option(help="A version's number; head if not given.")] = None,
-    alias: Annotated[str | None, typer.Option(help="An alias instead of a number.")] = None,
-    method: Annotated[
-        str | None,
-        typer.Option(
-            help="moments (of every activation, in one pass), ensemble (of weight draws) or mean (the mean weights "
-            "alone); if not given, ensemble with --samples or --seed, else moments."
-        ),
+    label: Label = None,
+    columns: Columns = None,
+    drop: Drop = None,
+    resize: Resize = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the rows and their predictions to this CSV; - for stdout."),
     ] = None,
+    version: Version = None,
+    alias: Annotated[str | None, typer.Option(help="An alias instead of a number.")] = None,
+    method: Method = None,
     samples: Annotated[int | None, typer.Option(help="How many weight draws; 16 if not given.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the draws; 0 if not given.")] = None,
     interval: Annotated[
@@ -90,15 +142,25 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
     npz, safetensors and JSON hold an array called x (or inputs); npy, or a JSON list, is that array itself.
 
     CSV holds one row per line: the features of the input, in its order, and no label. Columns called label (labels, y)
-    or weight (weights) are left aside. A header may be left out; a first line 0,1,2,… is one, as pandas writes it.
+    or weight (weights) are left aside, and so is --label. A header may be left out; a first line 0,1,2,… is one, as
+    pandas writes it. With a header, --columns and --drop choose columns by their names.
+
+    Images may be named one by one, or as folders that hold them.
     """
     if version is not None and alias is not None:
         raise typer.BadParameter("give either --version or --alias")
     with service_at(url) as client:
-        x = fitted(read_rows(contents(file), is_labeled=False), client.model(model)).x
-        answer = client.predict(
+        described = client.model(model)
+        how = Reading(
+            is_labeled=False, shape=described.input["shape"], chosen=chosen(label, columns, drop), size=size_of(resize)
+        )
+        found = sources_of(file, how)
+        if len(found) > 1:
+            raise UnusableArray("These are several files of rows", "predict them one by one")
+        rows = fitted(found[0].rows, described)
+        answer = client.predict_all(
             model,
-            x,
+            rows.x,
             version=version,
             alias=alias,
             method=method,
@@ -107,7 +169,30 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
             interval=interval,
             keep=keep,
         )
+        if output is not None:
+            write_csv(output, answer, rows, found[0].names)
         if as_json:
             print_json(answer.raw)
-        else:
-            console().print(prediction_table(answer))
+        elif output is None:
+            console().print(prediction_table(answer, rows, found[0].names))
+        elif str(output) != "-":
+            say(f"{output}: {len(answer):,} rows, predicted by version {answer.version}")
+
+
+def _posted(client: Client, model: Model, source: Source, *, key: str | None, size: int | None) -> list[Batch]:
+    """The rows are accepted; of those that were before, it is said."""
+    rows: Rows = fitted(source.rows, model)
+    batches = client.ingest_all(
+        model.name,
+        rows.x,
+        labels_of(rows),
+        rows.weights,
+        key=key or source.key,
+        rows_per_batch=size,
+        progress=True,
+    )
+    for batch in batches:
+        if batch.is_replay:
+            said = f"posterity: these rows were posted before, as batch {batch.batch}: nothing is counted twice"
+            say(f"{said}. To post them once more, give another --key.")
+    return list(batches)

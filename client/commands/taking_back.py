@@ -4,12 +4,10 @@ from datetime import datetime
 from typing import Annotated
 
 import typer
-from rich.progress import Progress as Bar
 
 from client.commands.options import LOCAL, AsJson, ModelName, Reason, Url, service_at, time_of
 from client.tables import batches_table, console, moment, print_json, print_resource, print_resources
-from client.tables_of_decisions import approximation_table, forgets_table, metrics_table, parked_table
-from client.values_of_decisions import Forget
+from client.tables_of_decisions import approximation_table, decisions_table, forgets_table, metrics_table, parked_table
 
 app = typer.Typer()
 
@@ -73,13 +71,7 @@ def forget(
     with service_at(url) as client:
         found = client.forget(model, *batches, reason=reason, method="approximate" if approximate else None)
         if wait:
-            with Bar(transient=True) as bar:
-                task = bar.add_task(f"forget {found.forget}", total=found.steps.all)
-
-                def show(now: Forget) -> None:
-                    bar.update(task, completed=now.steps.published)
-
-                found = client.wait_forget(model, found.forget, progress=show)
+            found = client.wait_forget(model, found.forget, progress=True)
         print_resource(found, forgets_table, as_json=as_json)
         if found.approximation is not None and not as_json:
             console().print(approximation_table(found.approximation))
@@ -88,10 +80,37 @@ def forget(
 
 
 @app.command()
-def forgets(model: ModelName, url: Url = LOCAL, as_json: AsJson = False) -> None:
+def forgets(
+    model: ModelName,
+    forget: Annotated[int | None, typer.Argument(metavar="[FORGET]", min=1, help="Only this one.")] = None,
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
     """List the forgets of a model, and how far each is."""
     with service_at(url) as client:
-        print_resources(client.forgets(model), forgets_table, as_json=as_json)
+        if forget is None:
+            print_resources(client.forgets(model), forgets_table, as_json=as_json)
+        else:
+            print_resource(client.read_forget(model, forget), forgets_table, as_json=as_json)
+
+
+@app.command("cancel-forget")
+def cancel_forget(
+    model: ModelName,
+    forget: Annotated[int, typer.Argument(metavar="FORGET", min=1, help="The forget's number.")],
+    url: Url = LOCAL,
+    as_json: AsJson = False,
+) -> None:
+    """Cancel a forget: head stays; for all that comes, its batches stay forgotten."""
+    with service_at(url) as client:
+        print_resource(client.cancel_forget(model, forget), forgets_table, as_json=as_json)
+
+
+@app.command()
+def decisions(model: ModelName, batch: BatchNumber, url: Url = LOCAL, as_json: AsJson = False) -> None:
+    """List what was decided about a batch, by whom and why."""
+    with service_at(url) as client:
+        print_resources(client.decisions(model, batch), decisions_table, as_json=as_json)
 
 
 @app.command()

@@ -138,7 +138,7 @@ def _read(house: House, known: Known, asked_of: tuple[str, Target], raw: bytes, 
     if request.model_name not in {None, name}:
         raise invalid_body("model_name", "is another than that of the path")
     parameters = request.parameters or InferParameters.model_validate({})
-    way, wanted = _way(parameters), _wanted(known, request, parameters)
+    way, wanted = parameters.way(), _wanted(known, request, parameters)
     is_each = SAMPLES in wanted
     question = question_of(house, known, name, target, way=_drawing(way) if is_each else way)
     chosen = question.chosen
@@ -148,12 +148,6 @@ def _read(house: House, known: Known, asked_of: tuple[str, Target], raw: bytes, 
     write = partial(written, question=question, wanted=Wanted(wanted, level, is_instead, request.id))
     asked = Asked(rows, level, is_instead, is_each=is_each, write=write)
     return Posted(question, asked, None if parameters.timeout is None else parameters.timeout / 1e6)
-
-
-def _way(parameters: InferParameters) -> Way:
-    if parameters.samples is not None and parameters.num_samples is not None:
-        raise invalid_body("parameters", "has samples and num_samples, which are the same: send one of both")
-    return parameters.way()
 
 
 def _drawing(way: Way) -> Way:

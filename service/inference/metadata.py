@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib.metadata import version as version_of
 
 from fastapi import APIRouter
 
+from service.bodies import parse
+from service.callers import Caller, TheCaller
 from service.health import readyz
 from service.house import House
 from service.inference.outputs import Tensor, input_tensor, output_tensors
 from service.inference.schemas import (
+    IndexedModel,
+    IndexRequest,
     ModelMetadata,
     ModelReady,
     ServerLive,
@@ -17,14 +22,17 @@ from service.inference.schemas import (
     ServerReady,
     TensorMetadata,
 )
+from service.openapi import takes
 from service.problem_forms import AS_INFERENCE_ERROR
 from service.problems import declared
-from service.requests import ModelName, PathNumber, TheHouse
+from service.rejected import BodyInvalid, BodyTooLarge, JsonInvalid, JsonTooLarge, MediaTypeUnsupported
+from service.requests import JsonIfAny, ModelName, PathNumber, RawBody, TheHouse
 from store.errors import BlobMissing, DatabaseNotCurrent, ModelNotFound, VersionNotFound
 
 router = APIRouter(prefix="/v2", tags=["inference"])
 
 EXTENSIONS = ("binary_tensor_data", "parameters")
+MODELS_AT_ONCE = 100
 PLATFORM = "posterity_safetensors"
 
 
@@ -49,6 +57,25 @@ def is_server_ready(house: TheHouse) -> ServerReady:
     """As /readyz; a server that is not ready answers with an error."""
     readyz(house)
     return ServerReady(live=True, ready=True)
+
+
+@router.post(
+    "/repository/index",
+    operation_id="get_repository_index",
+    dependencies=[JsonIfAny],
+    openapi_extra=takes(IndexRequest, required=False),
+    responses=declared(
+        *(JsonInvalid, JsonTooLarge, BodyInvalid, BodyTooLarge, MediaTypeUnsupported), form=AS_INFERENCE_ERROR
+    ),
+)
+def get_repository_index(raw: RawBody, caller: TheCaller, house: TheHouse) -> list[IndexedModel]:
+    """All models that the key is for, each with the version of head; as Triton lists its repository."""
+    if raw:
+        parse(IndexRequest, raw)
+    return [
+        IndexedModel(name=name, version=str(house.resolver.resolve(name).version), state="READY", reason="")
+        for name in _names(house, caller)
+    ]
 
 
 @router.get(
@@ -90,6 +117,14 @@ def is_model_ready(model: ModelName, house: TheHouse) -> ModelReady:
 def is_model_version_ready(model: ModelName, version: PathNumber, house: TheHouse) -> ModelReady:
     """Whether this version can answer."""
     return _ready(house, model, version)
+
+
+def _names(house: House, caller: Caller) -> Iterator[str]:
+    """Those of all models that the key is for, in their order."""
+    after = ""
+    while page := house.history.models(after=after, limit=MODELS_AT_ONCE, pattern=caller.models):
+        yield from (row.name for row in page)
+        after = page[-1].name
 
 
 def _ready(house: House, model: str, version: int | None) -> ModelReady:

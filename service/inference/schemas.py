@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.asked import Way
+from service.bodies import invalid_body
 from service.schemas import TENSORS_MAX, Body, Datatype, DrawsBody, Shape, Side
 
 OUTPUTS_MAX = 32
@@ -19,16 +20,28 @@ Parameter = str | bool | int | float
 Data = Annotated[list[Any], Field(description="Row-major: flat, or nested lists, one list per axis.")]
 
 
-class InferParameters(DrawsBody):
-    """How to predict, and how to answer."""
+class SamplesBody(DrawsBody):
+    """How to predict, with another name for the draws."""
 
     num_samples: int | None = Field(None, ge=1, description="Another name of `samples`.")
-    binary_data_output: bool | None = Field(None, description="Whether all outputs come as binary data.")
-    timeout: int | None = Field(None, ge=1, description="After so many microseconds no answer is of use.")
 
     def way(self) -> Way:
+        """The same, as the service has it.
+
+        Raises:
+            BodyInvalid: the draws are counted under both names.
+        """
+        if self.samples is not None and self.num_samples is not None:
+            raise invalid_body("num_samples", "is another name of samples: send one of both")
         samples = self.num_samples if self.samples is None else self.samples
         return Way(self.method, samples, self.seed, self.interval)
+
+
+class InferParameters(SamplesBody):
+    """How to predict, and how to answer."""
+
+    binary_data_output: bool | None = Field(None, description="Whether all outputs come as binary data.")
+    timeout: int | None = Field(None, ge=1, description="After so many microseconds no answer is of use.")
 
 
 class InputParameters(Body):
@@ -142,3 +155,18 @@ class ServerReady(BaseModel):
 class ModelReady(BaseModel):
     name: str
     ready: bool
+
+
+class IndexRequest(Body):
+    """Which models to list."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ready": True}, {}]})
+
+    ready: bool | None = Field(None, description="Whether only models that are ready; all are.")
+
+
+class IndexedModel(BaseModel):
+    name: str
+    version: str = Field(description="That of head.")
+    state: str = Field(examples=["READY"])
+    reason: str = ""

@@ -22,7 +22,7 @@ EXACT_MAX = 2**53
 
 
 def rows_in(inputs: Sequence[RequestInput], data: Bytes) -> Array:
-    """The tensor of rows that these inputs are, with the bytes of those that are binary one behind the other.
+    """The tensor of rows that these inputs are, of which there is one at least; `data` are the bytes of binary ones.
 
     Raises:
         BodyInvalid: there is another tensor, or it is none of its datatype and shape.
@@ -35,7 +35,6 @@ def rows_in(inputs: Sequence[RequestInput], data: Bytes) -> Array:
                 raise invalid_body(tensor.name, "is described twice")
             must_be_these({tensor.name: tensor}, required=(), optional=(INPUT,))
             found[tensor.name] = _listed(tensor)
-    must_be_these(found, required=(INPUT,), optional=())
     return found[INPUT]
 
 

@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import load
 
 from client import AsyncClient, Client, ClientProblem, ServiceProblem, UnexpectedAnswer
-from client.wire import inputs_array
+from client.tensors import inputs_array
 from tests.client.line import Json, Line, accepted, answered, batch, problem
 
 PREDICTED: Json = {

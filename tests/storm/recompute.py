@@ -9,7 +9,8 @@ from rich.progress import track
 from sqlalchemy import Engine
 
 import bayes
-from client.wire import SAFETENSORS, safetensors_body
+from client.tensors import safetensors_body
+from client.wire import SAFETENSORS
 from service.encodings import BodyKind, Encoding
 from service.posted import batch_posted
 from store.blobs import Blobs
