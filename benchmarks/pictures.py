@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, FilePayload, Page, expect
 
@@ -18,6 +19,8 @@ from client.demo.place import CONFIG_NAME, service_environment
 from client.demo.process import running_service
 from tests.console.acting import first, second, stroke
 from tests.console.browsing import THEMES, WIDTHS, Theme, chromium, visiting
+
+Pixels = NDArray[np.uint8]
 
 OUT = Path("docs/pictures")
 MODEL = "digits"
@@ -90,11 +93,11 @@ def _drop(page: Page, rows: LabeledImages) -> None:
     expect(page.get_by_role("button", name=f"Post {len(files)} rows")).to_be_visible()
 
 
-def _some(rows: LabeledImages) -> list[tuple[np.ndarray[tuple[int, ...], np.dtype[np.uint8]], int]]:
+def _some(rows: LabeledImages) -> list[tuple[Pixels, int]]:
     return [(image * 15, int(label)) for image, label in zip(rows.images[120:150], rows.labels[120:150], strict=True)]
 
 
-def _png(name: str, pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]) -> FilePayload:
+def _png(name: str, pixels: Pixels) -> FilePayload:
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG")
     return FilePayload(name=name, mimeType="image/png", buffer=file.getvalue())
@@ -120,21 +123,31 @@ def take(browser: Browser, url: str, dataset: Dataset, out: Path, *, theme: Them
 
 
 def save(screenshot: bytes, path: Path) -> None:
-    """The picture in its commonest colours, few enough to keep it small; others become the nearest of them."""
+    """The picture in colours few enough to keep it small."""
     picture = Image.open(io.BytesIO(screenshot)).convert("RGB")
-    pixels = np.asarray(picture).reshape(-1, 3).astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    colours, counts = np.unique(pixels, return_counts=True)
-    commonest = colours[np.argsort(-counts, kind="stable")]
-    for count in COLOURS:
-        palette = Image.new("P", (1, 1))
-        levels = np.stack([commonest >> 16, commonest >> 8 & 255, commonest & 255], axis=1)[:count]
-        palette.putpalette(levels.astype(np.uint8).ravel().tolist())
+    for colours in COLOURS:
         file = io.BytesIO()
+        palette = palette_of(np.asarray(picture).reshape(-1, 3), colours)
         picture.quantize(palette=palette, dither=Image.Dither.NONE).save(file, "PNG", optimize=True)
         if file.tell() <= BYTES_MAX:
             break
     path.write_bytes(file.getvalue())
     print(f"{path}: {picture.width} x {picture.height}, {file.tell() // 1024} KiB")
+
+
+def palette_of(pixels: Pixels, colours: int) -> Image.Image:
+    """Half of them the commonest, as they are; half for the rest, where thin lines have theirs."""
+    packed = pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    found, counts = np.unique(packed, return_counts=True)
+    commonest = found[np.argsort(-counts, kind="stable")][: colours // 2]
+    rest = pixels[~np.isin(packed, commonest)]
+    levels = np.stack([commonest >> 16, commonest >> 8 & 255, commonest & 255], axis=1).ravel().tolist()
+    if len(rest):
+        others = Image.fromarray(rest[np.newaxis]).quantize(colours // 2, Image.Quantize.FASTOCTREE)
+        levels += others.getpalette() or []
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(levels[: 3 * colours])
+    return palette
 
 
 def main() -> None:
