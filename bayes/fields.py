@@ -67,6 +67,22 @@ class Fields:
             raise InvalidDescription(self.at(str(key)), "is not a known key")
 
 
+def names(value: object, where: str) -> tuple[str, ...]:
+    """The names in a list, no two the same.
+
+    Raises:
+        InvalidDescription: it holds something else.
+    """
+    unique: dict[str, None] = {}
+    for index, name in enumerate(sequence(value, where)):
+        if not isinstance(name, str) or not name:
+            raise InvalidDescription(f"{where}.{index}", "must be a name")
+        if name in unique:
+            raise InvalidDescription(f"{where}.{index}", f"names {name!r} a second time")
+        unique[name] = None
+    return tuple(unique)
+
+
 def whole(value: object, where: str, *, least: int, most: int = 2**31 - 1) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise InvalidDescription(where, f"must be a whole number, not {kind_of(value)}")

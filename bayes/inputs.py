@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from bayes.errors import InvalidDescription, InvalidInputs
-from bayes.fields import Fields, kind_of, number, sequence, whole
+from bayes.fields import Fields, kind_of, names, number, sequence, whole
 from bayes.layers import Shape
 
 Dtype = Literal["uint8", "float32"]
@@ -22,13 +22,15 @@ class Input:
     """One row is a tensor of this shape and type; the net sees (x - mean) / std.
 
     `mean` and `std`, in raw units, hold one number for all or one for each index of the first axis
-    (an image's channel, a flat row's feature).
+    (an image's channel, a flat row's feature). `names`, where given, has one for each number of a flat row; they do not
+    reach the net.
     """
 
     shape: Shape
     dtype: Dtype
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
+    names: tuple[str, ...] | None = None
 
     def check(self, inputs: Tensor) -> None:
         """The tensor holds finite rows of this input, [rows, *shape].
@@ -76,18 +78,31 @@ def read_input(value: object, where: str = "input") -> Input:
     dtype: Dtype = fields.choice("dtype", ("uint8", "float32"), "float32")
     mean = _scales(fields.take("mean", 0.0), fields.at("mean"), shape[0], least=-SCALE_MOST)
     std = _scales(fields.take("std", 255.0 if dtype == "uint8" else 1.0), fields.at("std"), shape[0], least=SCALE_LEAST)
+    named = _names(fields.take("names", None), fields.at("names"), shape)
     fields.close()
-    return Input(shape, dtype, mean, std)
+    return Input(shape, dtype, mean, std, named)
 
 
 def write_input(rows: Input) -> dict[str, object]:
     """The JSON that `read_input` reads back as this input."""
-    return {
+    named = {} if rows.names is None else {"names": list(rows.names)}
+    return named | {
         "shape": list(rows.shape),
         "dtype": rows.dtype,
         "mean": rows.mean[0] if len(rows.mean) == 1 else list(rows.mean),
         "std": rows.std[0] if len(rows.std) == 1 else list(rows.std),
     }
+
+
+def _names(value: object, where: str, shape: Shape) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    if len(shape) != 1:
+        raise InvalidDescription(where, f"name the numbers of a flat row; the input has {len(shape)} axes")
+    named = names(value, where)
+    if len(named) != shape[0]:
+        raise InvalidDescription(where, f"has {len(named)} names; a row has {shape[0]} numbers")
+    return named
 
 
 def _scales(value: object, where: str, length: int, *, least: float) -> tuple[float, ...]:

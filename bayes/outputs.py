@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, assert_never
 
-from bayes.errors import InvalidDescription
-from bayes.fields import Fields, number, sequence, whole
+from bayes.fields import Fields, names, number, whole
 
 CLASSES_MAX = 100_000
 NOISE_LEAST, NOISE_MOST = 1e-6, 1e9
@@ -74,8 +73,8 @@ def read_output(value: object, where: str = "output") -> Output:
 def write_output(output: Output) -> dict[str, object]:
     """The JSON that `read_output` reads back as this output."""
     match output:
-        case Categorical(classes, names):
-            return {"kind": output.kind, "classes": classes if names is None else list(names)}
+        case Categorical(classes, named):
+            return {"kind": output.kind, "classes": classes if named is None else list(named)}
         case Gaussian(dims, noise):
             return {"kind": output.kind, "dims": dims, "noise": noise}
         case _:
@@ -89,12 +88,5 @@ def _noise(value: object, where: str) -> float:
 def _classes(value: object, where: str) -> Categorical:
     if isinstance(value, int):
         return Categorical(whole(value, where, least=2, most=CLASSES_MAX))
-    names = sequence(value, where)
-    unique: dict[str, None] = {}
-    for index, name in enumerate(names):
-        if not isinstance(name, str) or not name:
-            raise InvalidDescription(f"{where}.{index}", "must be a name")
-        if name in unique:
-            raise InvalidDescription(f"{where}.{index}", f"names {name!r} a second time")
-        unique[name] = None
-    return Categorical(whole(len(unique), where, least=2, most=CLASSES_MAX), tuple(unique))
+    named = names(value, where)
+    return Categorical(whole(len(named), where, least=2, most=CLASSES_MAX), named)

@@ -59,7 +59,7 @@ def plain(given: object, *, what: str) -> NDArray[Any]:
     """
     if is_tensor(given):
         return _of_tensor(given)
-    if _is_table(given):
+    if is_table(given):
         return _of_table(given, what=what)
     if isinstance(given, list | tuple) and given and all(is_tensor(one) for one in given):
         return _stacked([_of_tensor(one) for one in given], what=what)
@@ -141,8 +141,27 @@ def _of_tensor(tensor: Any) -> NDArray[Any]:  # noqa: ANN401 - torch's, not impo
     return array
 
 
-def _is_table(given: object) -> bool:
+def is_table(given: object) -> bool:
     return hasattr(given, "columns") and hasattr(given, "dtypes") and hasattr(given, "to_numpy")
+
+
+def in_order(table: Any, names: Sequence[str]) -> Any:  # noqa: ANN401 - pandas' or polars', not imported.
+    """The columns with these names, in this order; a table whose columns have numbers for names stays as it is.
+
+    Raises:
+        UnusableArray: some are not there.
+    """
+    columns = list(table.columns)
+    if not any(isinstance(name, str) for name in columns):
+        return table
+    missing = [name for name in names if name not in columns]
+    if missing:
+        more = f" and {len(missing) - NAMED_MAX} more" if len(missing) > NAMED_MAX else ""
+        raise UnusableArray(
+            f"The table has no column called {', '.join(map(repr, missing[:NAMED_MAX]))}{more}, which the model takes",
+            "rename its columns to what the model calls them, or give them as an array in the model's order (to_numpy)",
+        )
+    return table[list(names)]
 
 
 def _of_table(table: Any, *, what: str) -> NDArray[Any]:  # noqa: ANN401 - pandas' or polars', not imported.

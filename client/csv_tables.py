@@ -30,6 +30,8 @@ class Chosen:
     label: str | None = None
     columns: tuple[str, ...] = ()
     drop: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    """What the model calls its inputs; empty where it has no names for them."""
 
     def __bool__(self) -> bool:
         return bool(self.label or self.columns or self.drop)
@@ -96,11 +98,14 @@ def read_table(text: str, chosen: Chosen = Chosen()) -> Table:
 def columns_of(table: Table, chosen: Chosen, *, is_labeled: bool) -> Columns:
     """Which columns of the table are inputs, label and weight.
 
-    A first column without a name, as pandas writes an index, is none of them.
+    Where the model has names for its inputs and the table for its columns, inputs are found by them, and what else is
+    there is left aside. A first column without a name, as pandas writes an index, is none of them.
 
     Raises:
-        UnusableArray: a column is named that is not there.
+        UnusableArray: a column is named that is not there, or it cannot be told which one is the label.
     """
+    if table.names and chosen.known and not chosen.columns:
+        return _known_columns(table, chosen, is_labeled=is_labeled)
     lowered = [name.lower() for name in table.names]
     places = range(len(table.rows[0]))
     label = None if chosen.label is None else _place(table, chosen.label)
@@ -116,6 +121,34 @@ def columns_of(table: Table, chosen: Chosen, *, is_labeled: bool) -> Columns:
     if chosen.columns:
         inputs = [_place(table, name) for name in chosen.columns]
     return Columns(tuple(inputs), label, weight)
+
+
+def _known_columns(table: Table, chosen: Chosen, *, is_labeled: bool) -> Columns:
+    lowered = [name.lower() for name in table.names]
+    missing = [name for name in chosen.known if name not in table.names and name.lower() not in lowered]
+    if missing:
+        raise UnusableArray(
+            f"The file has no column called {', '.join(map(repr, missing[:8]))}, which the model takes; "
+            f"its columns are {', '.join(table.names[:8])}",
+            "name the columns as the model does (`posterity models show`), or say which they are (--columns a,b,c)",
+        )
+    inputs = tuple(_place(table, name) for name in chosen.known)
+    left = [place for place, name in enumerate(lowered) if place not in inputs and name]
+    weight = next((place for place in left if lowered[place] in WEIGHT_NAMES), None)
+    dropped = {_place(table, name) for name in chosen.drop}
+    left = [place for place in left if place != weight and place not in dropped]
+    label = None if chosen.label is None else _place(table, chosen.label)
+    if label is None:
+        label = next((place for place in left if lowered[place] in LABEL_NAMES), None)
+    if label is None and is_labeled and left:
+        if len(left) > 1:
+            others = ", ".join(table.names[place] for place in left[:8])
+            raise UnusableArray(
+                f"Which column is the label? Beside the inputs there are {others}",
+                "name the column that is the label (--label)",
+            )
+        label = left[0]
+    return Columns(inputs, label, weight)
 
 
 def numbers_of(table: Table, place: int) -> NDArray[np.float64]:

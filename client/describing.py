@@ -29,7 +29,7 @@ class Described:
     description: Json
     remarks: tuple[str, ...]
     columns: tuple[str, ...]
-    """The names of the inputs, in the order in which the model takes them; the service does not keep them."""
+    """The names of the inputs, in the order in which the model takes them."""
 
 
 def describe(rows: Rows, name: str, *, chosen: Chosen, kind: Kind | None = None) -> Described:
@@ -50,7 +50,7 @@ def describe(rows: Rows, name: str, *, chosen: Chosen, kind: Kind | None = None)
     description: Json = {
         "name": name,
         "net": _net(x.shape[1:]),
-        "input": _input(x, names, remarks),
+        "input": _input(x, names, remarks) | _kept_names(rows.table, names),
         "output": output,
         "chunk": {"rows": min(count, ROWS_OF_CHUNK_MAX), "seconds": 60},
     }
@@ -69,6 +69,13 @@ def name_of(path: Path) -> str:
 def _names(table: Table, chosen: Chosen) -> tuple[str, ...]:
     columns: Columns = columns_of(table, chosen, is_labeled=True)
     return tuple(table.names[place] if table.names else f"column {place + 1}" for place in columns.inputs)
+
+
+def _kept_names(table: Table | None, names: Sequence[str]) -> Json:
+    """The header's names, where they tell the columns apart, to be kept with the model."""
+    is_header = table is not None and bool(table.names)
+    are_names = all(re.fullmatch(r"[^\x00-\x1f\x7f-\x9f]{1,200}", name) for name in names)
+    return {"names": list(names)} if is_header and are_names and len(set(names)) == len(names) else {}
 
 
 def _refuse_ids(x: NDArray[Any], names: Sequence[str], chosen: Chosen) -> None:

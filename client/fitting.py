@@ -10,7 +10,7 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from client.arrays import Given, as_pixels, images_in, plain
+from client.arrays import Given, as_pixels, images_in, in_order, is_table, plain
 from client.errors import UnusableArray
 from client.tensors import inputs_array, labels_array
 from client.values import Model, parse
@@ -22,11 +22,16 @@ SHOWN = 5
 
 
 def inputs_for(model: str, x: Given) -> Asking[NDArray[Any]]:
-    """Inputs [rows, *shape], ready to travel; for images the model is asked which shape it takes.
+    """Inputs [rows, *shape], ready to travel.
+
+    For images the model is asked which shape it takes, and for tables which columns, in which order.
 
     Raises:
-        UnusableArray: they are no numbers, or images of another size.
+        UnusableArray: they are no numbers, images of another size, or a table without a column that the model takes.
     """
+    if is_table(x):
+        names = (yield from _described(model)).input_names
+        return inputs_array(in_order(x, names) if names else x)
     images = images_in(x)
     if not images:
         return inputs_array(x)

@@ -64,6 +64,11 @@ class Model(Resource):
     undecided: int | None = None
     imported: Imported | None = None
 
+    @property
+    def input_names(self) -> tuple[str, ...]:
+        """What the numbers of a row are called; empty where the model has no names for them."""
+        return tuple(self.input.get("names") or ())
+
 
 @dataclass(frozen=True, kw_only=True)
 class Batch(Resource):

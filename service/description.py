@@ -7,7 +7,7 @@ Types and names are checked here, so that they are in the OpenAPI document; whet
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -19,7 +19,6 @@ from service.description_parts import (
     Categorical,
     ChunkLimits,
     GatePart,
-    Gaussian,
     Input,
     KeptPredictions,
     Net,
@@ -37,7 +36,7 @@ from service.rejected import DescriptionInvalid
 MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 MEMBERS_MAX = 2_000
 """In the objects of a description: the layers of the longest net have 1,280."""
-CLASS_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
+PLAIN_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
 DIGITS: dict[str, JsonValue] = {
     "name": "digits",
     "net": {"kind": "mlp", "hidden": [64]},
@@ -87,7 +86,9 @@ def read_description(raw: bytes) -> tuple[Model, dict[str, Any], dict[str, Any]]
         DescriptionInvalid: it describes no model; the problem says where.
     """
     body = parse(ModelBody, raw, DescriptionInvalid, members_max=MEMBERS_MAX)
-    _check_class_names(body.output)
+    if isinstance(body.output, Categorical) and isinstance(body.output.classes, list):
+        _check_names("output.classes", body.output.classes)
+    _check_names("input.names", body.input.names or ())
     stated = body.model_dump(exclude_unset=True, exclude_none=True)
     with refused_as_a_problem():
         model = Model.from_description(stated | {"chunk": body.chunk.model_dump()})
@@ -118,11 +119,10 @@ def refused_as_a_problem() -> Iterator[None]:
         raise DescriptionInvalid(faults=faults, reason=in_words(faults)) from None
 
 
-def _check_class_names(output: Categorical | Gaussian) -> None:
+def _check_names(where: str, names: Sequence[str]) -> None:
     # Not in the schema, which answers too: a model that exists is shown whatever its classes are called.
-    names = output.classes if isinstance(output, Categorical) and isinstance(output.classes, list) else []
-    bad = [index for index, name in enumerate(names) if not CLASS_NAME.fullmatch(name)]
+    bad = [index for index, name in enumerate(names) if not PLAIN_NAME.fullmatch(name)]
     if bad:
         said = "must be 1 to 200 characters, none of them a control character"
-        faults = [Fault(f"output.classes.{index}", said) for index in bad[:FAULTS_MAX]]
+        faults = [Fault(f"{where}.{index}", said) for index in bad[:FAULTS_MAX]]
         raise DescriptionInvalid(faults=faults, reason=in_words(faults, found=len(bad)))

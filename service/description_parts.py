@@ -88,6 +88,11 @@ class Input(Part):
     dtype: Literal["uint8", "float32"] = "float32"
     mean: float | Numbers = Field(0.0, description="In raw units; one number, or one per index of the first axis.")
     std: float | Numbers | None = Field(None, description="As `mean`. Absent: 255 for uint8, 1 for float32.")
+    names: Annotated[list[str], FIRST_FAULT] | None = Field(
+        None,
+        description="What the numbers of a flat row are called, each of at most 200 characters; the columns of tables "
+        "are matched by them.",
+    )
 
 
 class Categorical(Part):

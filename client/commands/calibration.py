@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from client.commands.options import LOCAL, AsJson, ModelName, Url, contents, service_at
+from client.csv_tables import Chosen
 from client.files import fitted, labels_of, read_rows
 from client.tables import console, print_json
 from client.tables_of_calibration import calibration_of
@@ -37,7 +38,9 @@ def calibration(
     with service_at(url) as client:
         rows = None
         if file is not None:
-            rows = fitted(read_rows(contents(file), is_labeled=True), client.model(model))
+            described = client.model(model)
+            named = Chosen(known=described.input_names)
+            rows = fitted(read_rows(contents(file), is_labeled=True, chosen=named), described)
         found = client.calibration(
             model,
             None if rows is None else rows.x,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from client.commands.options import LOCAL, AliasName, AsJson, ModelName, Reason, Url, contents, service_at
+from client.csv_tables import Chosen
 from client.files import fitted, labels_of, read_rows
 from client.tables import (
     aliases_table,
@@ -191,7 +192,9 @@ def compare(  # noqa: PLR0913 - each is an option of the command.
     with service_at(url) as client:
         rows = None
         if file is not None:
-            rows = fitted(read_rows(contents(file), is_labeled=labeled), client.model(model))
+            described = client.model(model)
+            named = Chosen(known=described.input_names)
+            rows = fitted(read_rows(contents(file), is_labeled=labeled, chosen=named), described)
         found = client.compare(
             model,
             version,

@@ -35,8 +35,8 @@ def describe_rows(
     """Look at labeled rows and print a model's description for them, to post as it is or to change.
 
     Words and few small whole numbers in the label are classes, other numbers are measured. The mean and the standard
-    deviation of each column are written into it, so that columns of any scale are learned alike. The service matches
-    columns by their order and does not keep their names: post files with the same columns, or say --columns.
+    deviation of each column are written into it, so that columns of any scale are learned alike. The names of
+    a header are kept with the model, and the columns of later files are found by them.
     """
     found = described(
         file, name or name_of(file), label=label, columns=columns, drop=drop, kind=kind, resize=size_of(resize)

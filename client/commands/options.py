@@ -14,6 +14,7 @@ from client.client import Client
 from client.commands.completing import alias_names, model_names
 from client.csv_tables import Chosen
 from client.sources import contents
+from client.values import Model
 
 __all__ = ["contents"]
 
@@ -33,10 +34,10 @@ Drop = Annotated[list[str] | None, typer.Option("--drop", help="A column to leav
 Resize = Annotated[str | None, typer.Option("--resize", help="Scale images to this width and height: 28x28.")]
 
 
-def chosen(label: str | None, columns: str | None, drop: list[str] | None) -> Chosen:
-    """The columns that the options name."""
+def chosen(label: str | None, columns: str | None, drop: list[str] | None, *, model: Model | None = None) -> Chosen:
+    """The columns that the options name, and those that the model does."""
     named = () if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
-    return Chosen(label, named, tuple(drop or ()))
+    return Chosen(label, named, tuple(drop or ()), () if model is None else model.input_names)
 
 
 def time_of(word: str) -> datetime:

@@ -46,8 +46,9 @@ script). The names of models and aliases are asked of the service, if it answers
 
 **Rows.** A file is npz, npy, safetensors, JSON or CSV, an image (PNG, JPEG and others), a folder of images, a CSV
 whose column `file` names images, or `-` for stdin. A CSV may have commas, semicolons, tabs or bars, quotes, a byte
-order mark, and a header or none; decimals have a point. A model keeps no names of columns: they are taken in their
-order, or as `--columns` names them, without `--label`, `--drop`, and the index that pandas writes.
+order mark, and a header or none; decimals have a point. Where a model has names for its columns
+(`describe` gives it those of the header), they are found by them, in whatever order and beside whatever else; without
+names they are taken in their order, or as `--columns` names them, without `--label`, `--drop` and the index of pandas.
 
 **Nothing is counted twice.** The idempotency key of a file is made of its bytes, and the parts of a large one have keys
 that follow from it, so an `ingest` that was cut short is run again as it was.

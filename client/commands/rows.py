@@ -86,7 +86,7 @@ def ingest(  # noqa: PLR0913 - each is an option of the command.
         how = Reading(
             is_labeled=True,
             shape=described.input["shape"],
-            chosen=chosen(label, columns, drop),
+            chosen=chosen(label, columns, drop, model=described),
             size=size_of(resize),
             of_class=of_class,
         )
@@ -152,7 +152,10 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
     with service_at(url) as client:
         described = client.model(model)
         how = Reading(
-            is_labeled=False, shape=described.input["shape"], chosen=chosen(label, columns, drop), size=size_of(resize)
+            is_labeled=False,
+            shape=described.input["shape"],
+            chosen=chosen(label, columns, drop, model=described),
+            size=size_of(resize),
         )
         found = sources_of(file, how)
         if len(found) > 1:

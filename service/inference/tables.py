@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,7 +29,9 @@ class SplitBody(Body):
 
     columns: list[str | int] | None = None
     index: list[Any] | None = Field(None, description="Not looked at.")
-    data: list[list[Any]] = Field(description="[rows, columns], in the order of the model's input.")
+    data: list[list[Any]] = Field(
+        description="[rows, columns]; found by their names where the model has names, else in the order of its input."
+    )
 
 
 class InvocationBody(Body):
@@ -66,9 +70,9 @@ def rows_posted(body: InvocationBody, of: Input) -> Posted:
         names, width = table.columns, len(table.data[0]) if table.data else 0
         if names is not None and table.data and len(names) != width:
             raise invalid_body("dataframe_split", f"has {len(names)} columns, and {width} values in its first row")
-        return _rows_of_table(table.data, of)
+        return _rows_of_table(_in_order(table.data, names, of, "dataframe_split.columns"), of)
     if body.dataframe_records is not None:
-        return _rows_of_table(_rows_of_records(body.dataframe_records), of)
+        return _rows_of_table(_rows_of_records(body.dataframe_records, of), of)
     if body.instances is not None:
         return _rows_of_instances(body.instances)
     if isinstance(body.inputs, dict):
@@ -97,7 +101,8 @@ def rows_of_csv(raw: bytes, *, of: Input, rows_max: int) -> Posted:
         BodyInvalid: it is no such table.
         BatchEmpty, BatchTooLarge: it has no rows, or too many.
     """
-    lines = raw.partition(b"\n")[2].strip()
+    header, _, rest = raw.partition(b"\n")
+    lines = rest.strip()
     if not lines:
         raise BatchEmpty
     rows, columns = lines.count(b"\n") + 1, math.prod(of.shape)
@@ -112,15 +117,50 @@ def rows_of_csv(raw: bytes, *, of: Input, rows_max: int) -> Posted:
         raise invalid_body("body", f"is no CSV of numbers behind a line of names: {str(error)[:200]}") from None
     if of.dtype == "uint8" and (table == np.trunc(table)).all() and np.abs(table).max(initial=0) < 2**53:
         table = table.astype(np.int64)  # A CSV has no types.
-    return _shaped(table, of)
+    named = next(csv.reader([header.decode("utf-8-sig", errors="replace").strip()]), [])
+    places = _places(named, of, "header") if len(named) == table.shape[1] else None
+    return _shaped(table if places is None else table[:, places], of)
 
 
-def _rows_of_records(records: list[dict[str, Any]]) -> list[list[Any]]:
-    names = list(records[0]) if records else []
+def _rows_of_records(records: list[dict[str, Any]], of: Input) -> list[list[Any]]:
+    names = of.names or (list(records[0]) if records else [])
     for index, record in enumerate(records):
-        if record.keys() != set(names):
+        if record.keys() != records[0].keys():
             raise invalid_body(f"dataframe_records.{index}", "has other columns than the first record")
+    if missing := [name for name in names if records and name not in records[0]]:
+        raise invalid_body("dataframe_records.0", _lacking(missing))
     return [[record[name] for name in names] for record in records]
+
+
+def _in_order(rows: list[list[Any]], names: Sequence[str | int] | None, of: Input, where: str) -> list[list[Any]]:
+    """The rows, with the columns that the model takes where it and the table have names for them."""
+    places = None if names is None else _places(names, of, where)
+    if places is None:
+        return rows
+    assert names is not None
+    for index, row in enumerate(rows):
+        if len(row) != len(names):
+            raise invalid_body(f"dataframe_split.data.{index}", f"has {len(row)} values for {len(names)} columns")
+    return [[row[place] for place in places] for row in rows]
+
+
+def _places(names: Sequence[str | int], of: Input, where: str) -> list[int] | None:
+    """Where the columns that the model takes are; None: in their order, as one of the two has no names.
+
+    Raises:
+        BodyInvalid: one is not there, or there more than once.
+    """
+    if of.names is None or not any(isinstance(name, str) for name in names):
+        return None
+    if missing := [name for name in of.names if name not in names]:
+        raise invalid_body(where, _lacking(missing))
+    if twice := [name for name in of.names if names.count(name) > 1]:
+        raise invalid_body(where, f"has {twice[0]!r} twice")
+    return [names.index(name) for name in of.names]
+
+
+def _lacking(missing: Sequence[str]) -> str:
+    return f"has no column {', '.join(map(repr, missing[:8]))}, which the model takes"
 
 
 def _rows_of_instances(instances: list[Any]) -> list[Any]:

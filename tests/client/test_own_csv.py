@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from client import Client, UnusableArray
@@ -264,3 +265,53 @@ def test_nothing_to_describe_is_said(url: str, words: tuple[str, ...], exit_code
 
     assert result.exit_code == exit_code
     assert result.stderr
+
+
+def test_columns_are_found_by_the_names_that_the_model_keeps(
+    url: str, client: Client, file: Path, tmp_path: Path
+) -> None:
+    assert run(url, "models", "create", "named", "--from", str(file), "--label", "species").exit_code == 0
+    assert run(url, "ingest", "named", str(file), "--wait").exit_code == 0
+    turned, asked = tmp_path / "turned.csv", [row[:2] for row in flowers(9, seed=4)]
+    turned.write_bytes(
+        written([["7", "?", width, length] for length, width in asked], ["id", "remark", HEADER[1], HEADER[0]])
+    )
+
+    predicted = answer(url, "predict", "named", str(turned))
+
+    assert client.model("named").input_names == tuple(HEADER[:2])
+    assert predicted["outputs"] == client.predict("named", np.array(asked, dtype=np.float32)).raw["outputs"]
+
+
+def test_a_file_without_a_column_of_the_model_is_refused_by_its_name(url: str, file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_bytes(written(flowers(5), ["petal length", "depth", "species"]))
+    assert run(url, "models", "create", "lacking", "--from", str(file), "--label", "species").exit_code == 0
+
+    refused = run(url, "ingest", "lacking", str(other))
+
+    assert refused.exit_code == 1
+    assert "no column called 'width \"mm\"'" in refused.stderr
+
+
+def test_which_column_is_the_label_is_asked_where_it_cannot_be_told(url: str, file: Path, tmp_path: Path) -> None:
+    more = tmp_path / "more.csv"
+    more.write_bytes(written([[*row, "7"] for row in flowers(5)], [*HEADER, "day"]))
+    assert run(url, "models", "create", "asking", "--from", str(file), "--label", "species").exit_code == 0
+
+    refused = run(url, "ingest", "asking", str(more))
+    posted = run(url, "ingest", "asking", str(more), "--label", "species")
+
+    assert (refused.exit_code, posted.exit_code) == (1, 0)
+    assert "species, day" in refused.stderr
+
+
+def test_data_frames_are_matched_by_name(url: str, client: Client, file: Path) -> None:
+    assert run(url, "models", "create", "framed", "--from", str(file), "--label", "species").exit_code == 0
+    frame = pd.DataFrame(np.array([[1.0, 2.0], [3.0, 4.0]]), columns=HEADER[:2])
+    expected = client.predict("framed", frame.to_numpy()).raw["outputs"]
+
+    assert client.predict("framed", frame[HEADER[1::-1]].assign(day=3)).raw["outputs"] == expected
+    assert client.predict("framed", pd.DataFrame(frame.to_numpy())).raw["outputs"] == expected
+    with pytest.raises(UnusableArray, match="no column called 'petal length'"):
+        client.predict("framed", frame.rename(columns=str.upper))

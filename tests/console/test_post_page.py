@@ -324,3 +324,32 @@ def test_where_the_browser_has_no_digests_the_same_ones_are_computed(browser: Br
             list(content),
         )
     assert bytes(said) == hashlib.sha256(content).digest()
+
+
+def test_columns_are_found_by_the_names_that_the_model_keeps(browser: Browser, live: Live) -> None:
+    described = NUMBERS | {"input": {"shape": [2], "names": ["left", "right"]}}
+    model = live.create(described)
+    with visiting(browser, url_of(live)) as visit:
+        page = visit.go(console(model, "post"))
+
+        choose(page, "kind,right,day,left\n0,2,7,1\n2,4.5,8,3\n")
+        page.get_by_label("Label column").select_option("kind")
+        page.get_by_role("button", name="Post 2 rows").click()
+        expect(page.get_by_text("Batch 1")).to_be_visible()
+
+        assert batches(live, model)[0]["digest"] == digest_of(
+            live, described, {"inputs": [[1, 2], [3, 4.5]], "labels": [0, 2]}
+        )
+        visit.check()
+
+
+def test_a_csv_without_a_column_of_the_model_is_not_sent(browser: Browser, live: Live) -> None:
+    model = live.create(NUMBERS | {"input": {"shape": [2], "names": ["left", "right"]}})
+    with visiting(browser, url_of(live)) as visit:
+        page = visit.go(console(model, "post"))
+
+        choose(page, "left,wrong,label\n1,2,0\n")
+
+        expect(page.get_by_text("has no column “right”")).to_be_visible()
+        assert batches(live, model) == []
+        visit.check()

@@ -58,3 +58,15 @@ function isHeader(first, below) {
   const names = first.some((cell, place) => !isNumber(cell) && below.slice(0, 20).some(({ cells }) => isNumber(cells[place] ?? "")));
   return isNumbered || names || (below.length > 0 && first.every((cell) => !isNumber(cell)) && below.some(({ cells }) => cells.some(isNumber)));
 }
+
+/**
+ * Where the columns with these names are, in the order of the names: {places, missing}. Both are empty where the model or
+ * the table has no names; where one is missing there are no places.
+ */
+export function placesOf(header, names) {
+  if (!header || !names) return { places: [], missing: [] };
+  const lowered = header.map((name) => name.trim().toLowerCase());
+  const found = names.map((name) => (header.includes(name) ? header.indexOf(name) : lowered.indexOf(name.trim().toLowerCase())));
+  const missing = names.filter((_, at) => found[at] < 0);
+  return { places: missing.length ? [] : found, missing };
+}

@@ -63,7 +63,13 @@ function inputOfTable(form) {
   if (!form.table) return { shape: [null] };
   const columns = inputsOf(form).map((place) => form.table.rows.map(({ cells }) => Number(cells[place])));
   const measured = columns.map(scaleOf);
-  return { shape: [columns.length], mean: measured.map(([mean]) => mean), std: measured.map(([, std]) => std) };
+  return { shape: [columns.length], ...namesOf(form), mean: measured.map(([mean]) => mean), std: measured.map(([, std]) => std) };
+}
+
+/** The header's names of the inputs, where they tell them apart: by them the columns of later files are found. */
+function namesOf(form) {
+  const names = form.table.header ? inputsOf(form).map((place) => form.table.header[place]) : [];
+  return names.length && new Set(names).size === names.length && names.every((name) => /^[^\p{Cc}]{1,200}$/u.test(name)) ? { names } : {};
 }
 
 /** The columns that are input, by their places. */

@@ -5,11 +5,11 @@ const DRAWN_LEAST = 25;
 
 /**
  * {size, channels, height, width, dtype, paper, ink, ways}: the last is which pads there are for it, the best first.
- * Channels, height and width are null where a row is no picture; a flat row of a square number may be one.
+ * Channels, height and width are null where a row is no picture; a flat row of a square number may be one, unless its numbers have names.
  */
-export function inputOf({ shape, dtype, mean, std }) {
+export function inputOf({ shape, dtype, mean, std, names }) {
   const size = shape.reduce((all, side) => all * side, 1);
-  const picture = pictureOf(shape, size);
+  const picture = names ? null : pictureOf(shape, size);
   const isPicture = picture !== null;
   const ways = [
     isPicture && picture.channels === 1 && "draw",
@@ -17,7 +17,7 @@ export function inputOf({ shape, dtype, mean, std }) {
     size <= TYPED_MOST && shape.length === 1 && "numbers",
     "csv",
   ].filter(Boolean);
-  return { shape, size, dtype, ...(picture ?? { channels: null, height: null, width: null }), isFlat: shape.length === 1, ...rangeOf(dtype, mean, std), ways };
+  return { shape, size, dtype, names: names ?? null, ...(picture ?? { channels: null, height: null, width: null }), isFlat: shape.length === 1, ...rangeOf(dtype, mean, std), ways };
 }
 
 function pictureOf(shape, size) {

@@ -1,7 +1,7 @@
 // The other ways to give a row: a picture, a line of a CSV, numbers typed one by one.
 
 import { useEffect, useRef, useState } from "preact/hooks";
-import { tableOf } from "./csv.js";
+import { placesOf, tableOf } from "./csv.js";
 import { faultOf, valuesOf } from "./inputs.js";
 import { decoded } from "./pixels.js";
 import { Told, html } from "./ui.js";
@@ -86,7 +86,7 @@ export function CsvPad({ input, onRows, first = "" }) {
   const [text, setText] = useState(first);
   const { rows, faults, said } = rowsOf(text, input);
   useEffect(() => onRows(faults.length ? [] : rows), [text]);
-  return html`<label>Rows, each ${input.size} numbers with commas between them
+  return html`<label>${input.names ? `Rows below a header with ${input.names.join(", ")}; or without one, in this order` : `Rows, each ${input.size} numbers with commas between them`}
       <textarea spellcheck=${false} value=${text} onInput=${(e) => setText(e.target.value)} placeholder="0.5, 1.25, …"></textarea></label>
     <${FileDrop} label="or a CSV file" accept=".csv,text/csv,text/plain" onFiles=${async ([file]) => file && setText(await file.text())} />
     ${said && html`<p class="small" role="status">${said}</p>`}
@@ -96,9 +96,11 @@ export function CsvPad({ input, onRows, first = "" }) {
 function rowsOf(text, input) {
   if (!text.trim()) return { rows: [], faults: [], said: "" };
   const { header, rows: lines } = tableOf(text);
-  const faults = [];
-  const rows = lines.slice(0, ROWS_MOST).map(({ number, cells }) => {
+  const { places, missing } = placesOf(header, input.names);
+  const faults = missing.map((name) => ({ where: "header", message: `has no column “${name}”, which the model takes` }));
+  const rows = lines.slice(0, ROWS_MOST).map(({ number, cells: all }) => {
     const where = `line ${number}`;
+    const cells = places.length ? places.map((place) => all[place] ?? "") : all;
     if (cells.length !== input.size) faults.push({ where, message: `has ${cells.length} ${cells.length === 1 ? "cell" : "cells"}, the model takes ${input.size} numbers` });
     const values = cells.map((cell) => (cell === "" ? Number.NaN : Number(cell)));
     const bad = values.findIndex((value) => faultOf(value, input.dtype));
@@ -116,11 +118,13 @@ export function NumbersPad({ input, mean, onRows }) {
   const faults = values.map((value) => faultOf(value, input.dtype));
   useEffect(() => onRows(faults.some(Boolean) ? [] : [{ values, said: "the numbers as typed", name: "the numbers" }]), [cells.join()]);
   return html`<div class="numbers">${cells.map(
-    (cell, place) => html`<label>${`Number ${place + 1}`}<input inputmode="decimal" aria-label=${`Number ${place + 1}`} value=${cell} aria-invalid=${Boolean(faults[place])} aria-describedby=${faults[place] ? `fault-${place}` : null}
+    (cell, place) => html`<label>${calledIn(input, place)}<input inputmode="decimal" aria-label=${calledIn(input, place)} value=${cell} aria-invalid=${Boolean(faults[place])} aria-describedby=${faults[place] ? `fault-${place}` : null}
       onInput=${(e) => setCells((before) => before.map((one, at) => (at === place ? e.target.value : one)))} />
       ${faults[place] && html`<span class="small fault" id=${`fault-${place}`} role="alert">${faults[place]}</span>`}</label>`,
   )}</div>`;
 }
+
+const calledIn = ({ names }, place) => names?.[place] ?? `Number ${place + 1}`;
 
 function fitMean(mean, place, input) {
   const value = Array.isArray(mean) ? (mean[place] ?? 0) : (mean ?? 0);

@@ -2,7 +2,7 @@
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { many, listed } from "./changing.js";
-import { tableOf } from "./csv.js";
+import { placesOf, tableOf } from "./csv.js";
 import { faultOf } from "./inputs.js";
 import { classesOf, labelOf } from "./labels.js";
 import { FileDrop } from "./pads.js";
@@ -32,7 +32,7 @@ export function CsvRows({ model, input, onReady }) {
     setWords({});
   };
   useEffect(() => {
-    const isAsClients = read && clientsRead(table, roles) && !Object.keys(words).length;
+    const isAsClients = read && clientsRead(table, roles, model) && !Object.keys(words).length;
     onReady(read && { ...read, content: bytes, isAsClients });
   }, [read]);
   return html`
@@ -45,8 +45,23 @@ export function CsvRows({ model, input, onReady }) {
       ${model.output.kind === "categorical" && html`<${Words} ...${{ model, read, words, setWords }} />`}`}`;
 }
 
-/** What each column is at first: the label by its name, else the last one. */
+/** What each column is at first: inputs by the model's names, where it has any; the label by its name, else the last one. */
 function rolesOf({ header, rows }, model) {
+  const { places } = placesOf(header, model.input.names);
+  return places.length ? rolesByNames(header, places, model) : rolesByPlace({ header, rows }, model);
+}
+
+function rolesByNames(header, inputs, model) {
+  const roles = header.map((name, place) => (inputs.includes(place) ? "input" : WEIGHTS.includes(name.toLowerCase()) ? "weight" : "out"));
+  const left = header.flatMap((name, place) => (roles[place] === "out" ? [{ name: name.toLowerCase(), place }] : []));
+  const dims = model.output.dims ?? 1;
+  const label = left.find(({ name }) => ALSO_LABELS.includes(name)) ?? (left.length === 1 ? left[0] : null);
+  const labels = dims > 1 ? left.slice(-dims) : label ? [label] : [];
+  for (const { place } of labels) roles[place] = "label";
+  return roles;
+}
+
+function rolesByPlace({ header, rows }, model) {
   const width = Math.max(...rows.slice(0, 50).map(({ cells }) => cells.length), header?.length ?? 0, 0);
   const names = Array.from({ length: width }, (_, place) => (header?.[place] ?? "").toLowerCase());
   const roles = names.map((name) => (WEIGHTS.includes(name) ? "weight" : "input"));
@@ -58,8 +73,15 @@ function rolesOf({ header, rows }, model) {
 }
 
 /** Whether the file's rows are those that `posterity ingest` reads of it. */
-function clientsRead({ delimiter, header }, roles) {
+function clientsRead({ delimiter, header }, roles, model) {
   const labels = roles.flatMap((role, place) => (role === "label" ? [place] : []));
+  const { places } = placesOf(header, model.input.names);
+  if (places.length) {
+    const left = header.flatMap((name, place) => (places.includes(place) || roles[place] === "weight" ? [] : [place]));
+    const named = left.filter((place) => LABELS.includes(header[place].toLowerCase()));
+    const isSame = labels.length === 1 && labels[0] === (named.length ? named[0] : left.length === 1 ? left[0] : -1);
+    return delimiter === "," && isSame && places.every((place) => roles[place] === "input");
+  }
   const named = (header ?? []).some((name) => LABELS.includes(name.toLowerCase()));
   const isSame = labels.length === 1 && (named ? LABELS.includes(header[labels[0]].toLowerCase()) : labels[0] === roles.length - 1);
   return delimiter === "," && isSame && !roles.includes("out");
@@ -67,9 +89,11 @@ function clientsRead({ delimiter, header }, roles) {
 
 function rowsOf(model, input, table, roles, words) {
   const places = (role) => roles.flatMap((one, place) => (one === role ? [place] : []));
-  const [inputs, labels, [weight]] = [places("input"), places("label"), places("weight")];
+  const byName = placesOf(table.header, model.input.names);
+  const [chosen, labels, [weight]] = [places("input"), places("label"), places("weight")];
+  const inputs = byName.places.length && chosen.every((place) => byName.places.includes(place)) ? byName.places.filter((place) => chosen.includes(place)) : chosen;
   const dims = model.output.kind === "categorical" ? 1 : (model.output.dims ?? 1);
-  const columns = [];
+  const columns = byName.missing.map((name) => ({ where: "header", message: `has no column “${name}”, which the model takes` }));
   if (inputs.length !== input.size) columns.push({ where: "columns", message: `${many(inputs.length, "column is", "columns are")} chosen as input, the model takes ${input.size} numbers` });
   if (labels.length !== dims) columns.push({ where: "columns", message: `${many(labels.length, "column is", "columns are")} chosen as label, the model has ${dims}` });
   const faults = [...columns];
@@ -118,7 +142,7 @@ function Columns({ table, roles, setRoles, input, model }) {
   const set = (place, role) => setRoles(roles.map((one, at) => (at === place ? role : one)));
   const label = roles.indexOf("label");
   if (roles.length > SHOWN_COLUMNS || (model.output.dims ?? 1) === 1) {
-    const choose = (place) => setRoles(roles.map((role, at) => (at === place ? "label" : role === "label" ? "input" : role)));
+    const choose = (place) => setRoles(roles.map((role, at) => (at === place ? "label" : role === "label" ? (model.input.names && table.header ? "out" : "input") : role)));
     return html`<div class="columns"><label>Label column <select value=${label} onChange=${(e) => choose(Number(e.target.value))}>
         ${roles.map((_, place) => html`<option value=${place}>${table.header ? table.header[place] : `column ${place + 1}`}</option>`)}</select></label>
       <p class="small">${inputs} of ${input.size} columns are input.</p></div>
