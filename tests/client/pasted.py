@@ -1,4 +1,7 @@
-"""The shell blocks of a page, pasted in their order into one folder, and what they print beside what the page shows."""
+"""The shell blocks of a page, pasted in their order into one folder, and what they print beside what the page shows.
+
+``python -m tests.client.pasted docs/tutorial.md`` writes what they print now into the page.
+"""
 
 from __future__ import annotations
 
@@ -63,3 +66,18 @@ def form(printed: str) -> list[str]:
     plain = re.sub(r"sha256:[0-9a-f]+|\bp1[\w-]{16,}(\.\d+)?|[0-9a-f]{12,}|[\d][\d.,:TZe+-]*", "#", printed)
     lines = (re.sub(r"[─━┏┓┗┛┃│╭╮╰╯┳┻╇╈┡┩└┘├┤┼┬┴┄ ]+", " ", line).strip() for line in plain.splitlines())
     return [line for line in lines if line]
+
+
+def renewed(page: Path, *, url: str, folder: Path, skipped: re.Pattern[str]) -> str:
+    """The page, with what its blocks print now; the others are for readers to do by hand."""
+    text, at = page.read_text(), 0
+    for block in blocks(page):
+        if skipped.search(block.typed):
+            continue
+        printed = paste(block, url=url, folder=folder).replace(url, LOCAL)
+        at = text.index(block.typed, at) + len(block.typed)
+        if block.shown is not None:
+            at = text.index(f"```text\n{block.shown}```", at)
+            lines = "\n".join(line.rstrip() for line in printed.splitlines())
+            text = f"{text[:at]}```text\n{lines}\n```{text[at + len(block.shown) + len('```text') + 4 :]}"
+    return text

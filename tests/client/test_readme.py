@@ -16,6 +16,7 @@ README = ROOT / "README.md"
 PYTHON = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 MADE = re.compile(r"^make (demo|serve) ", re.MULTILINE)
 """`make demo` has a test of its own (tests/promises/test_the_demo.py), and the service is there."""
+NAMES = ("flowers", "digits", "points", "elsewhere")
 FILE_SHOWN = re.compile(r"\A\$ cat (\S+)\n(.*?)\n\n", re.DOTALL)
 
 
@@ -49,9 +50,10 @@ def test_the_shell_blocks_work_in_their_order(url: str, tmp_path: Path) -> None:
         typed = FILE_SHOWN.sub(r"cat > \1 <<'END'\n\2\nEND\n", block.typed)
         paste(Block(typed, block.shown), url=url, folder=tmp_path)
 
-    assert len(pasted) == len(blocks(README)) - 1 == 3
+    assert len(pasted) == len(blocks(README)) - 1 == 4
     with Client(url) as client:
-        kinds = {name: [move.kind for move in client.history(name)] for name in ("digits", "points", "elsewhere")}
+        kinds = {name: [move.kind for move in client.history(name)] for name in NAMES}
+    assert kinds["flowers"] == ["create", "publish", "rollback"]
     assert kinds["digits"] == ["create", "publish", "rollback", "put", "forget"]
     assert kinds["points"] == ["create", "publish", "rollback"]
     assert kinds["elsewhere"][0] == "create"
