@@ -35,7 +35,7 @@ storm: $(INSTALLED) ## Kill, cut and fill for ten minutes on each engine, then a
 	@$(BIN)/python -m tests.storm --out benchmarks/results/promises $(ARGS)
 
 pictures: $(INSTALLED) ## Take pictures of the console's pages, write docs/pictures (ARGS="--seed 2")
-	@$(BIN)/python -m benchmarks.pictures $(ARGS)
+	@$(BIN)/python -m tests.console.pictures $(ARGS)
 
 serve: $(INSTALLED) ## Start the service with one worker (settings: POSTERITY_* variables)
 	@$(BIN)/posterity serve $(ARGS)
