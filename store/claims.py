@@ -17,7 +17,7 @@ from store.events import tell
 from store.forgets import RunningForget, abandon, end_if_done, going_on, tip_of, told
 from store.kinds import HEAD, EventKind, ForgetState, ParkingKind, UpdateState
 from store.queries import decisions_on, find_chunk, find_version, newest_move, omitted_of, undecided_of
-from store.schema.learning import batches, models, omissions, updates
+from store.schema.learning import batches, models, omissions, updates, versions
 from store.tree import learned_among
 from store.values import ChunkRow, Claim, Json, ModelRow
 
@@ -40,19 +40,24 @@ class Lease:
 
 
 def due_models(connection: Connection, now: float) -> list[str]:
-    """Models with a due update and no live lease, by how long that update has waited, then by age; without locks."""
+    """Models with a due update and no live lease, in turns; without locks.
+
+    First comes the model whose newest version is oldest, so that nobody waits for all that another model has queued.
+    Where that says nothing, it goes by how long an update has waited, then by the model's age.
+    """
     is_due = and_(updates.c.state == UpdateState.QUEUED, _is_due(updates, now))
     is_held = exists().where(
         others.c.model_id == models.c.id,
         others.c.state == UpdateState.RUNNING,
         others.c.lease_until >= now,
     )
+    newest = select(versions.c.created_at).where(versions.c.model_id == models.c.id).order_by(versions.c.number.desc())
     query = (
         select(models.c.name)
         .join(updates, updates.c.model_id == models.c.id)
         .where(is_due | _is_expired(now), ~is_held)
         .group_by(models.c.id, models.c.name)
-        .order_by(func.min(updates.c.created_at), models.c.id)
+        .order_by(newest.limit(1).scalar_subquery(), func.min(updates.c.created_at), models.c.id)
     )
     return list(connection.execute(query).scalars())
 

@@ -52,7 +52,7 @@ class Leases:
         self.clock = clock
 
     def claim(self, owner: str) -> Claim | None:
-        """The update that has waited longest of all models that no worker is busy with, running under our lease.
+        """An update of a model that no worker is busy with, running under our lease; models take turns.
 
         A lease that ran out is taken away on the way; what head has learned from meanwhile is left out. None
         when there is nothing to do. A model that is locked is waited for: clients lock it all the time, for moments,

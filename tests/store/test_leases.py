@@ -172,6 +172,26 @@ def test_the_update_that_has_waited_longest_is_claimed_first(ledger: Ledger, lea
     assert [claimed(leases).model for _ in range(2)] == ["patient", "digits"]
 
 
+def test_nobody_waits_for_all_that_another_model_has_queued(ledger: Ledger, leases: Leases, clock: FakeClock) -> None:
+    a_model(ledger)
+    a_model(ledger, "small")
+    for key in "abcd":
+        a_queued_update(ledger, key)
+    clock.pass_by(1.0)
+    for key in "ef":
+        accept(ledger, key, model="small")
+        ledger.close("small")
+
+    learned = []
+    for _ in range(6):
+        clock.pass_by(1.0)
+        claim = claimed(leases)
+        publish(leases, claim)
+        learned.append(claim.model)
+
+    assert learned == ["digits", "small", "digits", "small", "digits", "digits"]
+
+
 def test_where_two_models_have_waited_as_long_the_older_one_is_claimed_first(ledger: Ledger, leases: Leases) -> None:
     for model in ("zebras", "ants"):
         a_model(ledger, model)
