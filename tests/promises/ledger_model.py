@@ -172,7 +172,7 @@ class PlainLedger(PlainAside):
         return self._move(model, HEAD, to, kind="rollback", by=by)
 
     def _due(self) -> list[Model]:
-        """Models with a due update and no live lease, the one that waits longest first."""
+        """Models with a due update and no live lease; first whose newest version is oldest, then who waits longest."""
         since = {}
         for model in self.models.values():
             running = model.running()
@@ -180,7 +180,8 @@ class PlainLedger(PlainAside):
                 continue
             waiting = [one for one in model.updates if self._is_due(one) or self._is_expired(one)]
             if waiting:
-                since[model.name] = min(update.created_at for update in waiting)
+                longest = min(update.created_at for update in waiting)
+                since[model.name] = (model.versions[-1].created_at, longest)
         return [self.models[name] for name in sorted(since, key=since.__getitem__)]
 
     def _expire(self, model: Model) -> None:
