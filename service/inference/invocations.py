@@ -25,7 +25,7 @@ from service.health import readyz
 from service.house import House
 from service.inference.tables import MEMBERS_MAX, InvocationBody, must_be_one_shape, rows_of_csv, rows_posted
 from service.known import Known
-from service.openapi import takes
+from service.openapi import binary, takes
 from service.prediction_resources import CategoricalAnswer, GaussianAnswer
 from service.predictions import BODY_REFUSALS, REFUSALS, answered, known_of, question_of
 from service.problem_forms import AS_INVOCATION_ERROR
@@ -42,7 +42,7 @@ router = APIRouter(tags=["invocations"])
 CSV = "text/csv"
 PLAIN = "text/plain"
 REFUSED = tuple(kind for kind in (*REFUSALS, *BODY_REFUSALS) if kind is not KeptTooLarge)
-TABLE = {"type": "string", "contentMediaType": CSV, "description": "Names of columns, then a row in each line."}
+TABLE = binary(CSV, "Names of columns, then a row in each line.")
 TAKEN = takes(InvocationBody)
 TAKEN["requestBody"]["content"][CSV] = {"schema": TABLE}
 AS_TEXT: dict[int | str, dict[str, Any]] = {200: {"content": {PLAIN: {"schema": {"type": "string"}}}}}
