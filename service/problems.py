@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import compile_path
 
-from service.faults import faults_of, in_words
+from service.faults import faults_of, in_words, shortened
 from service.problem_forms import AS_PROBLEM, Form, form_at
 from service.rejected import (
     BodyTooLarge,
@@ -36,6 +36,8 @@ from store.engine import DATABASE_DOWN, sign_of
 from store.errors import BlobBuried, BlobStoreError, Problem
 
 REQUEST_ID = "X-Request-Id"
+PATH_MAX = 200
+"""So much of a path that leads nowhere is told to who asked for it."""
 OF_LOAD = (Overloaded, PredictionLate)
 GONE = 499
 """nginx's status for a client that hung up; nobody is left to read it."""
@@ -160,15 +162,15 @@ def _methods_at(request: Request) -> set[str]:
 
 def _from_http(error: HTTPException, request: Request) -> Problem:
     if error.status_code == 405:
-        return MethodNotAllowed(method=request.method, path=request.url.path)
-    return NotFound(path=request.url.path)
+        return MethodNotAllowed(method=request.method, path=shortened(request.url.path, PATH_MAX))
+    return NotFound(path=shortened(request.url.path, PATH_MAX))
 
 
 def _from_validation(error: RequestValidationError, request: Request) -> Problem:
     errors = error.errors()
     # A path that cannot name anything names nothing.
     if any(found["loc"][0] == "path" for found in errors):
-        return NotFound(path=request.url.path)
+        return NotFound(path=shortened(request.url.path, PATH_MAX))
     faults = faults_of(errors)
     return QueryInvalid(faults=faults, reason=in_words(faults, found=len(errors)))
 

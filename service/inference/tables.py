@@ -114,7 +114,9 @@ def rows_of_csv(raw: bytes, *, of: Input, rows_max: int) -> Posted:
     try:
         table = np.loadtxt(io.StringIO(lines.decode()), delimiter=",", comments=None, quotechar='"', ndmin=2)
     except ValueError as error:
-        raise invalid_body("body", f"is no CSV of numbers behind a line of names: {str(error)[:200]}") from None
+        raise invalid_body(
+            "body", f"is no CSV of numbers behind a line of names: {str(error)[:200].rstrip('.')}"
+        ) from None
     if of.dtype == "uint8" and (table == np.trunc(table)).all() and np.abs(table).max(initial=0) < 2**53:
         table = table.astype(np.int64)  # A CSV has no types.
     named = next(csv.reader([header.decode("utf-8-sig", errors="replace").strip()]), [])

@@ -220,3 +220,9 @@ def test_the_longest_net_is_described_in_bounds(live: Live) -> None:
     path = live.create(TINY | {"net": net, "input": {"shape": [1, 2, 2]}})
 
     assert len(live.client.get(path).json()["net"]["layers"]) == 256
+
+
+def test_a_long_path_that_leads_nowhere_is_not_told_again(live: Live) -> None:
+    body = expect_problem(live.client.get(f"/v1/{'a' * 5000}"), "not-found")
+
+    assert len(body["detail"]) < 300
