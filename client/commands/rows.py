@@ -99,7 +99,7 @@ def ingest(  # noqa: PLR0913 - each is an option of the command.
             client.update(model)
         if wait:
             for one in batches:
-                client.wait(model, batch=one.batch, progress=True)
+                client.wait(model, batch=one.batch, progress=True, left_pending=None if as_json else _say_pending)
         stored = [client.batch(model, one.batch) for one in batches] if close or wait else batches
         if as_json and len(stored) == 1:
             print_json(stored[0].raw)
@@ -180,6 +180,13 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
             console().print(prediction_table(answer, rows, found[0].names))
         elif str(output) != "-":
             say(f"{output}: {len(answer):,} rows, predicted by version {answer.version}")
+
+
+def _say_pending(model: Model) -> None:
+    """That the wait may be long, how long, and how to end it."""
+    pending, rows, seconds = model.pending.rows, int(model.chunk["rows"]), float(model.chunk["seconds"])
+    closes = f"it closes by itself with the last of them, or {seconds:g} seconds after its first batch"
+    say(f"posterity: {pending:,} of the {rows:,} rows of a chunk are pending: {closes}; --close closes it now")
 
 
 def _posted(client: Client, model: Model, source: Source, *, key: str | None, size: int | None) -> list[Batch]:
