@@ -100,7 +100,7 @@ class Client:
             while True:
                 try:
                     response = self._answer(request)
-                except ClientProblem as problem:
+                except (ClientProblem, KeyboardInterrupt) as problem:
                     request = call.throw(problem)
                 else:
                     request = call.send(response)

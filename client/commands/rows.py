@@ -201,8 +201,10 @@ def _posted(client: Client, model: Model, source: Source, *, key: str | None, si
         rows_per_batch=size,
         progress=True,
     )
-    for batch in batches:
-        if batch.is_replay:
-            said = f"posterity: these rows were posted before, as batch {batch.batch}: nothing is counted twice"
-            say(f"{said}. To post them once more, give another --key.")
+    before = [str(batch.batch) for batch in batches if batch.is_replay]
+    if before:
+        which = "these rows" if len(before) == len(batches) else f"{len(before):,} of {len(batches):,} parts"
+        numbers = f"batch {before[0]}" if len(before) == 1 else f"batches {before[0]} to {before[-1]}"
+        said = f"posterity: {which} were posted before, as {numbers}: nothing is counted twice"
+        say(f"{said}. To post them once more, give another --key.")
     return list(batches)
