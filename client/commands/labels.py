@@ -15,7 +15,7 @@ from client.commands.options import LOCAL, AsJson, ModelName, Url, contents, ser
 from client.errors import UnusableArray
 from client.label_tables import kept_table, labels_table
 from client.labels import Labeled
-from client.tables import console, print_json, print_resource
+from client.tables import print_json, print_resource, show
 
 app = typer.Typer()
 
@@ -60,7 +60,7 @@ def label(
             batches = [answer.batch for answer in answers if answer.batch is not None]
             print_json({"model": model, "batches": batches, "rows": sum(one.rows for one in answers), **said})
         else:
-            console().print(labels_table(answers))
+            show(labels_table(answers))
         if file is None and not any(answer.labeled or answer.already for answer in answers):
             raise typer.Exit(1)
 

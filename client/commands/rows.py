@@ -1,5 +1,6 @@
 """Commands that send rows: `posterity ingest`, `posterity predict`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +23,8 @@ from client.commands.options import (
 from client.errors import UnusableArray
 from client.files import Rows, fitted, labels_of
 from client.sources import Reading, Source, size_of, sources_of
-from client.tables import batches_table, console, print_json, print_resources
-from client.tables_of_predictions import prediction_table, write_csv
+from client.tables import batches_table, print_json, print_resources, show
+from client.tables_of_predictions import ROWS_SHOWN, prediction_table, write_csv
 from client.values import Batch, Model
 
 app = typer.Typer()
@@ -177,7 +178,10 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
         if as_json:
             print_json(answer.raw)
         elif output is None:
-            console().print(prediction_table(answer, rows, found[0].names))
+            shown = ROWS_SHOWN if sys.stdout.isatty() else None
+            show(prediction_table(answer, rows, found[0].names, rows_max=shown))
+            if shown is not None and len(answer) > shown:
+                say(f"posterity: {shown:,} of {len(answer):,} rows are shown; --output FILE writes all of them")
         elif str(output) != "-":
             say(f"{output}: {len(answer):,} rows, predicted by version {answer.version}")
 
