@@ -225,7 +225,7 @@ def test_the_column_that_was_taken_as_the_label_is_named_where_nobody_named_one(
     assert (guessed.exit_code, named.exit_code) == (0, 0)
     assert "the last column, 'kind', was taken as the label; --label names another" in guessed.stderr
     assert "taken as the label" not in named.stderr
-    assert not any("taken as the label" in one for one in described(lines([*OTHER], [*NOISE], TWO)).remarks)
+    assert not any("taken as the label" in one for one in described(lines([*OTHER], [*NOISE], [*TWO])).remarks)
 
 
 def test_a_file_of_many_rows_says_how_it_is_posted() -> None:
