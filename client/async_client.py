@@ -36,7 +36,7 @@ from client.calls import Call
 from client.errors import ClientProblem
 from client.listening import PATIENCE_SECONDS, Event, Following, listen_asynchronously
 from client.retry import ATTEMPTS_MAX, TIMEOUT_SECONDS, policy, unreachable
-from client.wire import Arriving, Request, checked, headers_with, usable_url
+from client.wire import Arriving, Request, checked, headers_with, url_of_environment, usable_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -62,7 +62,7 @@ class AsyncClient:
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         *,
         key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
@@ -70,7 +70,7 @@ class AsyncClient:
         transport: httpx.AsyncBaseTransport | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self.url = usable_url(url)
+        self.url = usable_url(url_of_environment() if url is None else url)
         self._http = httpx.AsyncClient(
             base_url=self.url, timeout=timeout_seconds, transport=transport, headers=headers_with(key)
         )

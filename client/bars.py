@@ -59,8 +59,10 @@ class UpdateBar:
     def waits(self, model: Model) -> None:
         """Nothing runs at the moment."""
         queued = model.updates.get("queued", 0)
-        said = f"{queued} updates queued" if queued else f"{model.pending.rows} rows pending"
-        self._bar.update(self._task, description=f"{self._what}: {said}", completed=0, total=None, said="")
+        pending, rows = model.pending.rows, int(model.chunk["rows"])
+        said = f"{queued} updates queued" if queued else f"{pending:,} of {rows:,} rows pending"
+        done, total = (0, None) if queued else (pending, rows)
+        self._bar.update(self._task, description=f"{self._what}: {said}", completed=done, total=total, said="")
 
     def steps(self, forget: Forget) -> None:
         done, every = forget.steps.published, forget.steps.all

@@ -36,7 +36,7 @@ from client.calls import Call
 from client.errors import ClientProblem
 from client.listening import PATIENCE_SECONDS, Event, Following, listen
 from client.retry import ATTEMPTS_MAX, TIMEOUT_SECONDS, policy, unreachable
-from client.wire import Arriving, Request, checked, headers_with, usable_url
+from client.wire import Arriving, Request, checked, headers_with, url_of_environment, usable_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -55,6 +55,7 @@ def blocking(call: Callable[P, Call[T]]) -> "Callable[Concatenate[Client, P], T]
 class Client:
     """Speaks to the service at one URL and blocks until it answers; use it as a context manager.
 
+    Without a URL it is the one in POSTERITY_URL, or http://127.0.0.1:8000, where `posterity serve` listens.
     `key` is a key of the service, where it asks for one. A request that may be repeated (it only reads, or carries an
     idempotency key) is sent up to `attempts_max` times while the connection breaks or the service answers 502, 503 or
     504, and every request while it answers 429; Retry-After is honoured.
@@ -62,7 +63,7 @@ class Client:
 
     def __init__(
         self,
-        url: str,
+        url: str | None = None,
         *,
         key: str | None = None,
         timeout_seconds: float = TIMEOUT_SECONDS,
@@ -70,7 +71,7 @@ class Client:
         transport: httpx.BaseTransport | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        self.url = usable_url(url)
+        self.url = usable_url(url_of_environment() if url is None else url)
         self._http = httpx.Client(
             base_url=self.url, timeout=timeout_seconds, transport=transport, headers=headers_with(key)
         )
@@ -100,7 +101,7 @@ class Client:
             while True:
                 try:
                     response = self._answer(request)
-                except ClientProblem as problem:
+                except (ClientProblem, KeyboardInterrupt) as problem:
                     request = call.throw(problem)
                 else:
                     request = call.send(response)

@@ -20,6 +20,9 @@ COLUMN_NAMES = (*LABEL_NAMES, *WEIGHT_NAMES)
 FILE_NAMES = ("file", "path", "image", "filename")
 DELIMITERS = (";", "\t", "|", ",")
 DECIMAL_COMMA = re.compile(r"[-+]?(\d+|\d{1,3}(\.\d{3})+),\d+")
+THOUSANDS_COMMA = re.compile(r"[-+]?\d{1,3}(,\d{3}){2,}|[-+]?\d{1,3}(,\d{3})+\.\d+")
+PERCENT = re.compile(r"[-+]?\d[\d.,]*\s*%")
+TRUTH = {"true": "1", "false": "0"}
 MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
 
 
@@ -152,12 +155,14 @@ def _known_columns(table: Table, chosen: Chosen, *, is_labeled: bool) -> Columns
 
 
 def numbers_of(table: Table, place: int) -> NDArray[np.float64]:
-    """The column as numbers.
+    """The column as numbers; one of nothing but true and false, in whatever case, is 1 and 0.
 
     Raises:
         UnusableArray: a cell is none; the column and the line are named.
     """
     cells = table.cells(place)
+    if {cell.lower() for cell in cells} - MISSING <= TRUTH.keys():
+        cells = [TRUTH.get(cell.lower(), cell) for cell in cells]
     try:
         numbers: NDArray[np.float64] = np.array(cells).astype(np.float64)
         if np.isfinite(numbers).all():
@@ -172,12 +177,20 @@ def numbers_of(table: Table, place: int) -> NDArray[np.float64]:
             f"{table.called(place)} misses its value in {count} of {len(cells)} rows, first in line {table.lines[at]}",
             "fill or drop these rows, or leave the column out of the model and of each file (--drop)",
         )
-    if DECIMAL_COMMA.fullmatch(cells[at]):
-        raise UnusableArray(where, "write decimals with a point (pandas.read_csv(…, sep=';', decimal=',') reads these)")
-    raise UnusableArray(
-        where,
-        "turn words into columns of 0 and 1 (`pandas.get_dummies`), name the label (--label), or --drop the column",
-    )
+    raise UnusableArray(where, _advice(cells[at], cells))
+
+
+def _advice(cell: str, cells: Sequence[str]) -> str:
+    """What makes a number of the cell; a comma that may be either is read as it must be elsewhere in its column."""
+    if THOUSANDS_COMMA.fullmatch(cell) or (
+        DECIMAL_COMMA.fullmatch(cell) and any(map(THOUSANDS_COMMA.fullmatch, cells))
+    ):
+        return "write numbers without commas between the thousands (pandas.read_csv(…, thousands=',') reads these)"
+    if DECIMAL_COMMA.fullmatch(cell):
+        return "write decimals with a point (pandas.read_csv(…, sep=';', decimal=',') reads these)"
+    if PERCENT.fullmatch(cell):
+        return "leave the sign % out, here and in each file (df[column].str.rstrip('%') in pandas does)"
+    return "turn words into columns of 0 and 1 (`pandas.get_dummies`), name the label (--label), or --drop the column"
 
 
 def csv_arrays(text: str, chosen: Chosen, *, is_labeled: bool) -> tuple[dict[str, Any], Table]:
@@ -201,6 +214,10 @@ def is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_value(text: str) -> bool:
+    return is_number(text) or text.lower() in TRUTH
 
 
 def is_finite(text: str) -> bool:
@@ -236,12 +253,12 @@ def _is_header(first: Sequence[str], below: Sequence[Sequence[str]]) -> bool:
     """
 
     def names_numbers(place: int) -> bool:
-        return bool(below) and not is_number(first[place]) and all(is_number(row[place]) for row in below)
+        return bool(below) and not _is_value(first[place]) and all(_is_value(row[place]) for row in below)
 
     features = [name for name in first if name not in COLUMN_NAMES]
     numbered = [str(place) for place in range(len(features))]
     ends_in_a_name = features[:-1] == numbered[:-1] and first[-1:] == features[-1:] and names_numbers(len(first) - 1)
     named = [place for place, name in enumerate(first) if name in COLUMN_NAMES]
     is_decimal = DECIMAL_COMMA.fullmatch(first[0]) is not None
-    is_named = not is_number(first[0]) and not is_decimal
+    is_named = not _is_value(first[0]) and not is_decimal
     return is_named or features == numbered or ends_in_a_name or any(map(names_numbers, named))

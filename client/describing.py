@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from client.csv_tables import Chosen, Columns, Table, columns_of, is_finite
+from client.csv_tables import LABEL_NAMES, Chosen, Columns, Table, columns_of, is_finite
 from client.errors import UnusableArray
 from client.files import Rows
 from client.values import Json
@@ -45,6 +45,7 @@ def describe(rows: Rows, name: str, *, chosen: Chosen, kind: Kind | None = None)
     x = rows.x if rows.x.ndim > 1 else rows.x[:, np.newaxis]
     if rows.table is not None:
         _refuse_ids(x, names, chosen)
+        remarks += _taken_as_label(rows.table, chosen)
     output = _output(np.asarray(rows.y), kind, remarks)
     count = len(x)
     description: Json = {
@@ -69,6 +70,16 @@ def name_of(path: Path) -> str:
 def _names(table: Table, chosen: Chosen) -> tuple[str, ...]:
     columns: Columns = columns_of(table, chosen, is_labeled=True)
     return tuple(table.names[place] if table.names else f"column {place + 1}" for place in columns.inputs)
+
+
+def _taken_as_label(table: Table, chosen: Chosen) -> list[str]:
+    """Which column was taken as the label, where nothing but its place says so."""
+    place = columns_of(table, chosen, is_labeled=True).label
+    name = table.names[place] if table.names and place is not None else ""
+    if place is None or chosen.label is not None or name.lower() in LABEL_NAMES:
+        return []
+    called = repr(name) if name else f"number {place + 1}"
+    return [f"the last column, {called}, was taken as the label; --label names another"]
 
 
 def _kept_names(table: Table | None, names: Sequence[str]) -> Json:

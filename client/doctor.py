@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Literal
 
@@ -28,6 +28,7 @@ print(json.dumps({"threads": torch.get_num_threads(), "cuda": found, "built": to
 """
 """Asked of a process of its own: the client does not import torch."""
 DEVICES_SECONDS_MAX = 120
+ELSEWHERE = "run it where the service runs, set POSTERITY_DATA_DIR to its folder, or use --remote"
 PROBES = {"predict": "versions", "ingest": "batches", "admin": "webhooks"}
 """What each scope may read of a model and the others may not."""
 
@@ -47,10 +48,16 @@ def examine(url: str, *, key: str | None, is_remote: bool) -> Iterator[Check]:
     yield from _of_installation()
     if not is_remote:
         yield _of_devices()
-    yield from _of_service(url, key, is_remote=is_remote)
-    if not is_remote:
-        yield from _of_store()
-        yield from of_books()
+    of_service = list(_of_service(url, key, is_remote=is_remote))
+    yield from of_service
+    if is_remote:
+        return
+    of_store = list(_of_store())
+    if of_service[0].state == "ok" and _is_elsewhere(of_store):
+        yield Check("database", "warn", f"this folder has no ledger, and the service at {url} answers", ELSEWHERE)
+        return
+    yield from of_store
+    yield from of_books()
 
 
 def show(check: Check, *, console: Console, as_json: bool) -> None:
@@ -159,6 +166,16 @@ def _of_store() -> Iterator[Check]:
     if not lines:
         said = (done.stderr.strip().splitlines() or ["nothing was said"])[-1].removeprefix("posterity: ")
         yield Check("settings", "fail", said, "correct the variable or the file; docs/settings.md lists them all")
+
+
+def _is_elsewhere(of_store: Sequence[Check]) -> bool:
+    """Whether nobody said where the ledger is, and it is not where a service started here would have it."""
+    told = [one.detail for one in of_store if one.check == "setting"]
+    names_a_place = any(
+        one.startswith(("data_dir = ", "database_url = ")) and not one.endswith("(default)") for one in told
+    )
+    has_none = any(one.check == "database" and one.detail.startswith("There is no ledger") for one in of_store)
+    return bool(told) and not names_a_place and has_none
 
 
 def of_books() -> Iterator[Check]:

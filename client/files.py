@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from client.errors import UnusableArray
 from client.values import Model
 
 INPUT_NAMES = ("x", "inputs")
+TEXT = re.compile(rb"[^\x00-\x08\x0e-\x1f\x7f]*")
+"""What has no control characters is text, in whatever encoding."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ def read_rows(content: bytes, *, is_labeled: bool, chosen: Chosen = Chosen()) ->
             return _named(arrays, table, label=chosen.label if table is None else None)
     except UnusableArray:
         raise
+    except UnicodeDecodeError as error:
+        raise _other_encoding(content, error) from error
     # The readers of the formats are not ours, and junk makes them raise anything.
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__
@@ -118,6 +123,20 @@ def _named(arrays: Mapping[str, Any], table: Table | None, *, label: str | None)
         raise UnusableArray("The file has no inputs: it needs an array called x (or inputs)", "rename the array")
     y = found(LABEL_NAMES if label is None else (label,))
     return Rows(x, y, None if weights is None else weights.astype(np.float32), table)
+
+
+def _other_encoding(content: bytes, error: UnicodeDecodeError) -> UnusableArray:
+    """What is wrong with text that is no UTF-8; bytes that are no text at all are none of the formats."""
+    is_utf16 = content[:2] in (b"\xff\xfe", b"\xfe\xff") and 3 * content.count(b"\0") > len(content)
+    if not is_utf16 and not TEXT.fullmatch(content):
+        return UnusableArray("This is not npz, npy, safetensors, JSON or CSV of rows", "write the rows in one of these")
+    line = content.count(b"\n", 0, error.start) + 1
+    has_semicolons = content.split(b"\n", 1)[0].count(b";") > 0
+    how = f"encoding='{'utf-16' if is_utf16 else 'cp1252'}'" + (", sep=';', decimal=','" if has_semicolons else "")
+    return UnusableArray(
+        "The file is text, but not in UTF-8" + ("" if is_utf16 else f": see line {line}"),
+        f"save it as CSV UTF-8, or read it with pandas.read_csv(…, {how}) and write it with to_csv(…, index=False)",
+    )
 
 
 def _other_width(table: Table, found: int, wanted: int, model: str) -> UnusableArray:

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.table import Table
-
+from client.columns import Fitted, extra, prose, table, times
 from client.labels import KeptPrediction, Labeled
-from client.tables import moment, table, times
+from client.tables import moment
 
 SHOWN = 5
 """Predictions that are named of many."""
 
 
-def labels_table(answers: Sequence[Labeled]) -> Table:
+def labels_table(answers: Sequence[Labeled]) -> Fitted:
     """One row for each kind of thing that became of labels, and which predictions they were for."""
     found = {
         "labeled": [one for answer in answers for one in answer.labeled],
@@ -23,10 +22,12 @@ def labels_table(answers: Sequence[Labeled]) -> Table:
     }
     batches = ", ".join(str(answer.batch) for answer in answers if answer.batch is not None)
     rows = ((what, len(ids), _first(ids)) for what, ids in found.items() if ids)
-    return table(("became", "how many", "which"), rows, caption=f"batches: {batches}" if batches else "no new rows")
+    return table(
+        ("became", "how many", prose("which")), rows, caption=f"batches: {batches}" if batches else "no new rows"
+    )
 
 
-def kept_table(predictions: Iterable[KeptPrediction]) -> Table:
+def kept_table(predictions: Iterable[KeptPrediction]) -> Fitted:
     rows = (
         (
             p.prediction, p.version, moment(p.predicted_at), p.predicted_by, moment(p.kept_until),
@@ -34,7 +35,7 @@ def kept_table(predictions: Iterable[KeptPrediction]) -> Table:
         )
         for p in predictions
     )  # fmt: skip
-    return table(("prediction", "version", times("predicted"), "by", times("kept until"), "labels"), rows)
+    return table(("prediction", "version", times("predicted"), extra("by"), times("kept until"), prose("labels")), rows)
 
 
 def _first(ids: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from client.arrays import Given
 from client.bars import Told, bytes_bar
 from client.calls import Call, post_batch, predict
-from client.errors import ServiceProblem, UnusableArray, UnusableKey
+from client.errors import ClientProblem, ServiceProblem, UnusableArray, UnusableKey
 from client.fitting import inputs_for, labels_for
 from client.prediction import Prediction
 from client.tensors import inputs_array
@@ -65,7 +65,8 @@ def ingest_all(
     Raises:
         UnusableArray: what was given is no rows of this model.
         UnusableKey: the key leaves no room for the number of a part.
-        ServiceProblem: a batch was refused; those before it are accepted, and the same again goes on behind them.
+        ServiceProblem: a batch was refused; those before it are accepted, and the same again goes on behind them. A
+            note of the exception says how many there are.
     """
     inputs, labels = (yield from inputs_for(model, x)), (yield from labels_for(model, y))
     rows = Labeled(inputs, labels, None if weights is None else inputs_array(weights))
@@ -83,7 +84,11 @@ def ingest_all(
         for start in range(size, len(rows), size):
             part, of_part = rows.part(start, size), f"{key}/{len(batches) + 1}"
             told = _of_all(rows, start, size, watch)
-            batches.append((yield from post_batch(model, part.x, part.y, part.weights, key=of_part, watch=told)))
+            try:
+                batches.append((yield from post_batch(model, part.x, part.y, part.weights, key=of_part, watch=told)))
+            except (ClientProblem, KeyboardInterrupt) as cut:
+                cut.add_note(_left(cut, stored=len(batches), size=size, rows=len(rows)))
+                raise
     return tuple(batches)
 
 
@@ -145,6 +150,14 @@ def _first(
             size = max(1, min(size, len(rows)) // 2)
         else:
             return batch, size
+
+
+def _left(cut: BaseException, *, stored: int, size: int, rows: int) -> str:
+    """What is stored already, and how to go on: rows that are refused have to change, and so would their key."""
+    said = f"{stored:,} of {-(-rows // size):,} parts are stored"
+    if isinstance(cut, ServiceProblem) and 400 <= cut.status < 500 and cut.status not in (408, 429):
+        return f"{said}, with the first {stored * size:,} rows: correct the rows behind them, and post these alone."
+    return f"{said}; run this again: nothing is counted twice."
 
 
 def _of_all(rows: Labeled, start: int, size: int, watch: Watch | None) -> Watch | None:

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable
 
-from rich.table import Table
-
 from client.calibrating import Calibration
-from client.tables import number, table
+from client.columns import Fitted, table
+from client.tables import number
 
 
-def calibration_of(found: Calibration) -> Iterable[Table | str]:
+def calibration_of(found: Calibration) -> Iterable[Fitted | str]:
     """Of which rows it tells, their scores, and confidence beside what became of it; bins without rows are left out."""
     yield f"{found.model} version {found.version}: {_rows(found)}"
     if found.metrics is None:

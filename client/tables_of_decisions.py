@@ -2,26 +2,27 @@
 
 from collections.abc import Iterable, Mapping
 
-from rich.table import Table
-
-from client.tables import moment, number, table, times
+from client.columns import Fitted, extra, prose, table, times
+from client.tables import moment, number
 from client.values import Json
 from client.values_of_decisions import Decision, Forget, Metrics, Parked
 
 SHOWN = ("accuracy", "rmse", "nll", "ece", "brier", "coverage")
 
 
-def parked_table(parked: Iterable[Parked]) -> Table:
+def parked_table(parked: Iterable[Parked]) -> Fitted:
     rows = ((p.batch, p.rows, p.chunk, _z(p.surprise), p.parked_by, p.reason, moment(p.parked_at)) for p in parked)
-    return table(("batch", "rows", "chunk", "surprise, z", "parked by", "reason", times("parked")), rows)
+    return table(
+        ("batch", "rows", extra("chunk"), "surprise, z", extra("parked by"), prose("reason"), times("parked")), rows
+    )
 
 
-def decisions_table(decisions: Iterable[Decision]) -> Table:
+def decisions_table(decisions: Iterable[Decision]) -> Fitted:
     rows = ((d.seq, d.kind, _z(d.surprise), d.decided_by, d.reason, moment(d.decided_at)) for d in decisions)
-    return table(("seq", "decision", "surprise, z", "by", "reason", times("when")), rows)
+    return table(("seq", "decision", "surprise, z", extra("by"), prose("reason"), times("when")), rows)
 
 
-def forgets_table(forgets: Iterable[Forget]) -> Table:
+def forgets_table(forgets: Iterable[Forget]) -> Fitted:
     rows = (
         (
             f.forget, f.state, ", ".join(map(str, f.batches)), f.base, f"{f.steps.published}/{f.steps.all}", f.head,
@@ -29,11 +30,11 @@ def forgets_table(forgets: Iterable[Forget]) -> Table:
         )
         for f in forgets
     )  # fmt: skip
-    titles = ("forget", "state", "batches", "from version", "steps", "head", "asked by", "remarks", times("asked"))
-    return table(titles, rows)
+    titles = ("forget", "state", prose("batches"), "from version", "steps", "head", extra("asked by"))
+    return table((*titles, prose("remarks"), times("asked")), rows)
 
 
-def approximation_table(found: Json) -> Table:
+def approximation_table(found: Json) -> Fitted:
     """What was measured of a division, one row for each figure."""
     rows: list[tuple[object, ...]] = [("KL(new || old), nats", number(found["kl_nats"]["total"], 4), "", "")]
     if (kept := found["kept"]) is not None:
@@ -50,7 +51,7 @@ def approximation_table(found: Json) -> Table:
     return table(("measured", "value", "standard error", "rows"), rows)
 
 
-def metrics_table(found: Metrics) -> Table:
+def metrics_table(found: Metrics) -> Fitted:
     """One row for each batch: its own scores, and those of the window."""
     names = [name for name in SHOWN if any(name in (one.metrics or {}) for one in found.batches)]
     rows = (
@@ -61,7 +62,7 @@ def metrics_table(found: Metrics) -> Table:
         for one in found.batches
     )  # fmt: skip
     windowed = [f"{name} of {found.window}" for name in names]
-    return table(("batch", "under version", "rows", *names, *windowed, "surprise, z", ""), rows)
+    return table(("batch", "under version", "rows", *map(extra, (*names, *windowed)), "surprise, z", ""), rows)
 
 
 def _values(metrics: Mapping[str, float | None] | None, names: Iterable[str]) -> list[str]:

@@ -1,26 +1,36 @@
 """Predictions as a table for people, and as a CSV beside the rows that were predicted."""
 
 import csv
+import math
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
-from rich.table import Table as Drawn
+import numpy as np
+from numpy.typing import NDArray
 
+from client.columns import Fitted, Title, extra, table
 from client.errors import UnwritableFile
 from client.files import Rows
 from client.prediction import Prediction
-from client.tables import number, table
+from client.tables import number
 
 FEATURES_SHOWN = 3
+ROWS_SHOWN = 1_000
+"""Of so many rows a terminal still shows something that a person reads."""
+PLAIN_LEAST, PLAIN_MOST = 1e-3, 1e12
+DIGITS = 5
 DOUBTS = ("entropy", "aleatoric", "mutual_information")
 
 
-def prediction_table(prediction: Prediction, rows: Rows | None = None, names: Sequence[str] = ()) -> Drawn:
+def prediction_table(
+    prediction: Prediction, rows: Rows | None = None, names: Sequence[str] = (), *, rows_max: int | None = None
+) -> Fitted:
     """One row per input: its first features, and the class with its probability and doubt, or the numbers.
 
-    Entropy and its parts are in nats.
+    Entropy and its parts are in nats. There are not more than `rows_max` rows.
     """
     instead = f" instead of {prediction.instead_of}" if prediction.instead_of else ""
     made_by = f"{prediction.model} version {prediction.version}, {prediction.method}{instead}"
@@ -30,9 +40,14 @@ def prediction_table(prediction: Prediction, rows: Rows | None = None, names: Se
     ids = [] if prediction.prediction is None else prediction.row_ids
     level = "" if prediction.interval is None else f"; from lower to upper with probability {prediction.interval:g}"
     caption = f"{made_by}; entropy and its two parts in nats" if is_classes else f"{made_by}{level}"
+    if told and rows is not None and rows.table is not None and len(told) < len(rows.table.names):
+        caption += f"; only the first {len(told)} of {len(rows.table.names)} columns are shown"
     return table(
         ("row", *told, *titles, *(["to label as"] if ids else [])),
-        ((place, *(cells[place] if cells else ()), *line, *ids[place : place + 1]) for place, line in enumerate(lines)),
+        (
+            (place, *(cells[place] if cells else ()), *line, *ids[place : place + 1])
+            for place, line in enumerate(islice(lines, rows_max))
+        ),
         caption=caption,
     )
 
@@ -82,30 +97,40 @@ def _plain(value: object) -> object:
     return value
 
 
-def _of_classes(prediction: Prediction) -> tuple[list[str], Iterator[Sequence[object]]]:
+def _of_classes(prediction: Prediction) -> tuple[list[str | Title], Iterator[Sequence[object]]]:
     doubts = [name for name in DOUBTS if name in prediction.arrays]
     numbers = zip(prediction.probabilities.max(axis=1), *(prediction.arrays[name] for name in doubts), strict=True)
     lines = (
         (name, *(number(value, 4) for value in values)) for name, values in zip(prediction.names, numbers, strict=True)
     )
-    return ["label", "probability", *(name.replace("_", " ") for name in doubts)], lines
+    titles = [extra(name.replace("_", " ")) if name != "entropy" else name for name in doubts]
+    return ["label", "probability", *titles], lines
 
 
-def _of_numbers(prediction: Prediction) -> tuple[list[str], Iterator[Sequence[object]]]:
+def _of_numbers(prediction: Prediction) -> tuple[list[str | Title], Iterator[Sequence[object]]]:
     first = [name for name in ("mean", "lower", "upper") if name in prediction.arrays]
     names = [*first, *(name for name in prediction.arrays if name not in first)]
-    lists = zip(*(prediction.arrays[name] for name in names), strict=True)
-    lines = (tuple(" ".join(f"{value:.5g}" for value in values) for values in cells) for cells in lists)
-    return [name.replace("_", " ") for name in names], lines
+    lines = zip(*(_in_one_notation(prediction.arrays[name]) for name in names), strict=True)
+    return [name.replace("_", " ") if name in first else extra(name.replace("_", " ")) for name in names], lines
 
 
-def _told(rows: Rows | None, names: Sequence[str]) -> tuple[list[str], list[tuple[str, ...]]]:
+def _in_one_notation(column: NDArray[np.float64]) -> list[str]:
+    """The numbers of each row, all with as many decimals, so that the largest has five digits, or as powers."""
+    finite = np.abs(column[np.isfinite(column)])
+    largest = float(finite.max(initial=0.0))
+    is_plain = largest == 0 or PLAIN_LEAST <= largest < PLAIN_MOST
+    places = max(0, DIGITS - 1 - (math.floor(math.log10(largest)) if largest else 0))
+    form = f",.{places}f" if is_plain else f".{DIGITS - 1}e"
+    return [" ".join(f"{value:{form}}" for value in np.atleast_1d(values)) for values in column]
+
+
+def _told(rows: Rows | None, names: Sequence[str]) -> tuple[list[str | Title], list[tuple[str, ...]]]:
     """What says which row is which: the image's file, or the first columns of a table with a header."""
     if names:
         return ["file"], [(name,) for name in names]
     if rows is None or rows.table is None or not rows.table.names:
         return [], []
     places = [place for place, name in enumerate(rows.table.names) if name][:FEATURES_SHOWN]
-    return [rows.table.names[place] for place in places], [
+    return [extra(rows.table.names[place]) for place in places], [
         tuple(row[place] for place in places) for row in rows.table.rows
     ]

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 
-from rich.table import Table
 from rich.tree import Tree
 
+from client.columns import Fitted, table
 from client.comparing import Branch, Comparison, Said
-from client.tables import number, table
+from client.tables import number
 
 
 def tree_of(branches: Sequence[Branch]) -> Tree:
@@ -27,7 +27,7 @@ def tree_of(branches: Sequence[Branch]) -> Tree:
     return next(iter(drawn.values()))
 
 
-def comparison_of(found: Comparison) -> Iterable[Table | str]:
+def comparison_of(found: Comparison) -> Iterable[Fitted | str]:
     """KL by layer and what only one has learned from; of rows the scores, and those that are predicted otherwise."""
     yield f"both were learned from version {found.common_ancestor}"
     layers = [*found.kl_nats.layers.items(), ("in total", found.kl_nats.total)]

@@ -21,6 +21,7 @@ def wait(
     *,
     batch: int | None = None,
     progress: Told[Update] = None,
+    left_pending: Callable[[Model], None] | None = None,
     timeout_seconds: float | None = None,
     poll_seconds: float = POLL_SECONDS,
     clock: Callable[[], float] = time.monotonic,
@@ -28,7 +29,7 @@ def wait(
     """The update is published; instead of its number, a batch may be given whose newest update is meant.
 
     `progress` is called with the update each time it was looked at; True draws its steps and its evidence lower bound,
-    where there is a terminal.
+    where there is a terminal. `left_pending` is called once, with the model, where the batch's chunk is not full.
 
     Raises:
         UpdateUnpublished: it failed or was cancelled.
@@ -36,12 +37,14 @@ def wait(
         RowsLeftPending: the batch waits for more rows.
     """
     deadline = None if timeout_seconds is None else clock() + timeout_seconds
-    if update is None:
-        if batch is None:
-            raise TypeError("wait() wants an update or a batch; settle() waits for everything")
-        update = yield from _update_of(model, batch, deadline=deadline, poll_seconds=poll_seconds, clock=clock)
-    current = yield from calls.read_update(model, update)
     with update_bar(model, is_wanted=progress is True) as bar:
+        if update is None:
+            if batch is None:
+                raise TypeError("wait() wants an update or a batch; settle() waits for everything")
+            tell = _telling(bar, left_pending)
+            closing = _update_of(model, batch, tell, deadline=deadline, poll_seconds=poll_seconds, clock=clock)
+            update = yield from closing
+        current = yield from calls.read_update(model, update)
         while True:
             _tell(current, progress, None if bar is None else bar.show)
             if current.state == "published":
@@ -105,13 +108,36 @@ def _tell(current: T, progress: Told[T], draw: Callable[[T], None] | None) -> No
         draw(current)
 
 
+def _telling(bar: UpdateBar | None, left_pending: Callable[[Model], None] | None) -> Callable[[Model], None]:
+    """What draws the rows that are pending, and says once that they stay so."""
+    is_told = left_pending is None
+
+    def tell(model: Model) -> None:
+        nonlocal is_told
+        if bar is not None:
+            bar.waits(model)
+        if left_pending is not None and not is_told and 0 < model.pending.rows < int(model.chunk["rows"]):
+            is_told = True
+            left_pending(model)
+
+    return tell
+
+
 def _update_of(
-    model: str, batch: int, *, deadline: float | None, poll_seconds: float, clock: Callable[[], float]
+    model: str,
+    batch: int,
+    tell: Callable[[Model], None],
+    *,
+    deadline: float | None,
+    poll_seconds: float,
+    clock: Callable[[], float],
 ) -> Call[int]:
     """The number of the newest update of the chunk that holds the batch, once it is in one."""
     current = yield from calls.batch(model, batch)
     while current.chunk is None:
-        _refuse_endless_wait((yield from calls.model(model)))
+        described = yield from calls.model(model)
+        _refuse_endless_wait(described)
+        tell(described)
         _stop_at(deadline, clock, f"Batch {batch} of model {model} is still {current.state}")
         path = ("models", model, "batches", batch)
         current = yield from calls.ask(get(*path, after_seconds=poll_seconds), Batch)

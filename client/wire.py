@@ -1,6 +1,7 @@
 """Requests and answers as pure values: what is sent, and what an answer means. No network here."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from client.errors import (
 from client.values import Json
 
 JSON = "application/json"
+LOCAL = "http://127.0.0.1:8000"
 SAFETENSORS = "application/x-safetensors"
 USER_AGENT = {"User-Agent": "posterity-client"}
 
@@ -85,6 +87,11 @@ def get(*path: object, query: Mapping[str, object] | None = None, after_seconds:
 def post(*path: object, body: Json, is_repeatable: bool = False) -> Request:
     content = json.dumps({name: value for name, value in body.items() if value is not None}).encode()
     return Request("POST", url_path(*path), headers={"Content-Type": JSON}, body=content, is_repeatable=is_repeatable)
+
+
+def url_of_environment() -> str:
+    """Where the service is when nobody says: at POSTERITY_URL, or where `posterity serve` listens by itself."""
+    return os.environ.get("POSTERITY_URL", "").strip() or LOCAL
 
 
 def usable_url(url: str) -> str:

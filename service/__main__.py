@@ -34,6 +34,7 @@ CUT_SECONDS = 5
 """After that, uvicorn waits so long for the answers to leave, and then drops the connections."""
 
 UNUSABLE = 2
+PORT_MAX = 65_535
 
 logger = logging.getLogger("posterity.service")
 
@@ -121,8 +122,11 @@ def serve(settings: Settings, *, drain_seconds: int = DRAIN_SECONDS) -> None:
         server.run()
     except SystemExit:
         # uvicorn has logged why. Nothing else of it exits: after its start it raises, or returns.
-        reason = f"port {settings.port} of {settings.host} cannot be listened on; does another service use it?"
-        raise UnusableError(reason) from None
+        other = settings.port + 1 if settings.port < PORT_MAX else 0
+        raise UnusableError(
+            f"port {settings.port} of {settings.host} cannot be listened on; does another service use it? "
+            f"Next: stop that, or take another port: `posterity serve --port {other}`."
+        ) from None
     finally:
         children.stop()
         app.state.house.close()  # The lifespan does so as well, unless a second Ctrl+C cuts it short.

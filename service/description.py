@@ -30,10 +30,9 @@ from service.description_parts import (
     Retention,
     SurprisePart,
 )
-from service.faults import FAULTS_MAX, Fault, in_words
+from service.faults import FAULTS_MAX, MODEL_NAME, Fault, in_words
 from service.rejected import DescriptionInvalid
 
-MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
 MEMBERS_MAX = 2_000
 """In the objects of a description: the layers of the longest net have 1,280."""
 PLAIN_NAME = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")

@@ -19,6 +19,10 @@ KINDS = {"mlp", "lenet5", "3conv3fc", "layers", "torchvision", "categorical", "g
     *("dense", "conv", "maxpool", "relu", "softplus", "flatten"),
     *("keep", "delete-after-absorb", "delete-after-days"),
 }
+MODEL_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$"
+A_NAME = "a name is 1 to 128 letters, digits, '.', '_' and '-', the first a letter or digit"
+IN_WORDS = {f"String should match pattern '{MODEL_NAME}'": A_NAME}
+"""What to say instead of a pattern."""
 OPTION = re.compile(r"int|float|Encoded|Recipe|(list|literal)\[.*\]")
 
 
@@ -41,7 +45,9 @@ class Fault:
 
 def faults_of(errors: Sequence[Any]) -> list[Fault]:
     """The first errors of pydantic as faults, with places in the words of the body: `net.layers.0.units`."""
-    return [Fault(_where(error["loc"]), str(error["msg"])) for error in errors[:FAULTS_MAX]]
+    return [
+        Fault(_where(error["loc"]), IN_WORDS.get(str(error["msg"]), str(error["msg"]))) for error in errors[:FAULTS_MAX]
+    ]
 
 
 def in_words(faults: Sequence[Fault], *, found: int | None = None) -> str:

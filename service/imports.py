@@ -13,7 +13,8 @@ from bayes import Export, UnreadableExport, kl_divergence
 from bayes.exports import read_export
 from bayes.lineage import divided_out, rows_of
 from service.callers import TheCaller
-from service.description import MODEL_NAME, read_description
+from service.description import read_description
+from service.faults import MODEL_NAME
 from service.keeping import discard, keep_and_name
 from service.models import resource_of
 from service.openapi import takes_archive

@@ -153,8 +153,13 @@ def _of_workers(connection: Connection, now: float) -> Iterator[Check]:
 def _of_blobs(settings: Settings) -> Check:
     where = settings.blob_url or str(settings.blob_folder)
     folder = settings.blob_folder
-    if folder is not None and not folder.exists() and os.access(folder.parent, os.W_OK | os.X_OK):
-        return Check("blobs", "ok", f"{where} is not there yet, and can be made")
+    if folder is not None and not folder.exists():
+        # To open the store would make the folder.
+        nearest = next(one for one in folder.resolve().parents if one.exists())
+        if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+            return Check("blobs", "ok", f"{where} is not there yet, and can be made")
+        advice = f"give this user the right to write to {nearest}, or use another folder"
+        return Check("blobs", "fail", f"{where} is not there, and cannot be made", advice)
     try:
         is_writable = open_blobs(settings).is_writable()
     except OSError as error:

@@ -8,7 +8,7 @@ import typer
 from client.commands.options import LOCAL, AsJson, ModelName, Url, contents, service_at
 from client.csv_tables import Chosen
 from client.files import fitted, labels_of, read_rows
-from client.tables import console, print_json
+from client.tables import print_json, show
 from client.tables_of_calibration import calibration_of
 
 app = typer.Typer()
@@ -52,4 +52,4 @@ def calibration(
             print_json(found.raw)
         else:
             for part in calibration_of(found):
-                console().print(part, markup=False)
+                show(part)

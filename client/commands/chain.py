@@ -18,6 +18,7 @@ from client.tables import (
     print_json,
     print_resource,
     print_resources,
+    show,
     updates_table,
     versions_table,
 )
@@ -161,7 +162,7 @@ def versions(
             if as_json:
                 print_json([branch.raw for branch in branches])
             else:
-                console().print(tree_of(branches))
+                show(tree_of(branches))
             return
         if version is None:
             print_resources(client.versions(model), versions_table, as_json=as_json)
@@ -208,7 +209,7 @@ def compare(  # noqa: PLR0913 - each is an option of the command.
             print_json(found.raw)
         else:
             for part in comparison_of(found):
-                console().print(part)
+                show(part)
 
 
 @app.command()

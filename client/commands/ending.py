@@ -4,6 +4,7 @@ import errno
 import json
 import tempfile
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,12 +39,14 @@ class Commands(TyperGroup):
         try:
             return super().invoke(ctx)
         except ClientProblem as problem:
-            self._tell(facts_of(problem), str(problem))
+            self._tell(facts_of(problem), " ".join([str(problem), *_notes(problem)]))
             raise typer.Exit(REFUSED) from problem
         except typer.TyperException as error:
             raise self._typed_wrongly(error) from error
         except KeyboardInterrupt as error:
             said = "interrupted; what the service has accepted stays accepted"
+            if notes := _notes(error):
+                said = f"interrupted. {' '.join(notes)}"
             self._tell({"code": "interrupted", "title": "Interrupted", "detail": said, "next": "ask again"}, said)
             raise typer.Exit(INTERRUPTED) from error
         except (typer.Exit, typer.Abort):
@@ -84,4 +87,10 @@ def facts_of(problem: ClientProblem) -> Json:
     if isinstance(problem, ServiceProblem):
         facts["status"] = problem.status
         facts["errors"] = [{"where": fault.where, "message": fault.message} for fault in problem.errors]
+    if notes := _notes(problem):
+        facts["notes"] = list(notes)
     return facts
+
+
+def _notes(error: BaseException) -> Sequence[str]:
+    return getattr(error, "__notes__", ())

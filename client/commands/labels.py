@@ -15,7 +15,7 @@ from client.commands.options import LOCAL, AsJson, ModelName, Url, contents, ser
 from client.errors import UnusableArray
 from client.label_tables import kept_table, labels_table
 from client.labels import Labeled
-from client.tables import console, print_json, print_resource
+from client.tables import print_json, print_resource, show
 
 app = typer.Typer()
 
@@ -45,7 +45,8 @@ def label(
     CSV has a line per label: the prediction's id, the label and, if you like, a weight; a header names these columns
     `prediction`, `label` and `weight`, in any order, or is left out. JSON is a list of objects with these names.
 
-    Ids that are unknown or expired are named, and do not keep the others from being labeled.
+    Ids that are unknown or expired are named, and do not keep the others from being labeled; where the single one of
+    --prediction was not labeled, the command exits with 1.
     """
     if (file is None) == (prediction is None) or (prediction is None) != (label is None):
         raise typer.BadParameter("give either FILE, or --prediction and --label")
@@ -59,7 +60,9 @@ def label(
             batches = [answer.batch for answer in answers if answer.batch is not None]
             print_json({"model": model, "batches": batches, "rows": sum(one.rows for one in answers), **said})
         else:
-            console().print(labels_table(answers))
+            show(labels_table(answers))
+        if file is None and not any(answer.labeled or answer.already for answer in answers):
+            raise typer.Exit(1)
 
 
 @app.command()

@@ -15,10 +15,9 @@ from client.commands.completing import alias_names, model_names
 from client.csv_tables import Chosen
 from client.sources import contents
 from client.values import Model
+from client.wire import LOCAL
 
-__all__ = ["contents"]
-
-LOCAL = "http://127.0.0.1:8000"
+__all__ = ["LOCAL", "contents"]
 
 Url = Annotated[str, typer.Option(envvar="POSTERITY_URL", help="Where the service listens.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the service's own JSON; errors are JSON as well.")]

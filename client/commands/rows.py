@@ -1,5 +1,6 @@
 """Commands that send rows: `posterity ingest`, `posterity predict`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -22,8 +23,8 @@ from client.commands.options import (
 from client.errors import UnusableArray
 from client.files import Rows, fitted, labels_of
 from client.sources import Reading, Source, size_of, sources_of
-from client.tables import batches_table, console, print_json, print_resources
-from client.tables_of_predictions import prediction_table, write_csv
+from client.tables import batches_table, print_json, print_resources, show
+from client.tables_of_predictions import ROWS_SHOWN, prediction_table, write_csv
 from client.values import Batch, Model
 
 app = typer.Typer()
@@ -99,7 +100,7 @@ def ingest(  # noqa: PLR0913 - each is an option of the command.
             client.update(model)
         if wait:
             for one in batches:
-                client.wait(model, batch=one.batch, progress=True)
+                client.wait(model, batch=one.batch, progress=True, left_pending=None if as_json else _say_pending)
         stored = [client.batch(model, one.batch) for one in batches] if close or wait else batches
         if as_json and len(stored) == 1:
             print_json(stored[0].raw)
@@ -177,9 +178,19 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
         if as_json:
             print_json(answer.raw)
         elif output is None:
-            console().print(prediction_table(answer, rows, found[0].names))
+            shown = ROWS_SHOWN if sys.stdout.isatty() else None
+            show(prediction_table(answer, rows, found[0].names, rows_max=shown))
+            if shown is not None and len(answer) > shown:
+                say(f"posterity: {shown:,} of {len(answer):,} rows are shown; --output FILE writes all of them")
         elif str(output) != "-":
             say(f"{output}: {len(answer):,} rows, predicted by version {answer.version}")
+
+
+def _say_pending(model: Model) -> None:
+    """That the wait may be long, how long, and how to end it."""
+    pending, rows, seconds = model.pending.rows, int(model.chunk["rows"]), float(model.chunk["seconds"])
+    closes = f"it closes by itself with the last of them, or {seconds:g} seconds after its first batch"
+    say(f"posterity: {pending:,} of the {rows:,} rows of a chunk are pending: {closes}; --close closes it now")
 
 
 def _posted(client: Client, model: Model, source: Source, *, key: str | None, size: int | None) -> list[Batch]:
@@ -194,8 +205,10 @@ def _posted(client: Client, model: Model, source: Source, *, key: str | None, si
         rows_per_batch=size,
         progress=True,
     )
-    for batch in batches:
-        if batch.is_replay:
-            said = f"posterity: these rows were posted before, as batch {batch.batch}: nothing is counted twice"
-            say(f"{said}. To post them once more, give another --key.")
+    before = [str(batch.batch) for batch in batches if batch.is_replay]
+    if before:
+        which = "these rows" if len(before) == len(batches) else f"{len(before):,} of {len(batches):,} parts"
+        numbers = f"batch {before[0]}" if len(before) == 1 else f"batches {before[0]} to {before[-1]}"
+        said = f"posterity: {which} were posted before, as {numbers}: nothing is counted twice"
+        say(f"{said}. To post them once more, give another --key.")
     return list(batches)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from client.commands.options import LOCAL, AsJson, ModelName, Reason, Url, service_at, time_of
-from client.tables import batches_table, console, moment, print_json, print_resource, print_resources
+from client.tables import batches_table, console, moment, print_json, print_resource, print_resources, show
 from client.tables_of_decisions import approximation_table, decisions_table, forgets_table, metrics_table, parked_table
 
 app = typer.Typer()
@@ -74,7 +74,7 @@ def forget(
             found = client.wait_forget(model, found.forget, progress=True)
         print_resource(found, forgets_table, as_json=as_json)
         if found.approximation is not None and not as_json:
-            console().print(approximation_table(found.approximation))
+            show(approximation_table(found.approximation))
             for warning in found.warnings:
                 console().print(warning, markup=False)
 
@@ -127,7 +127,7 @@ def metrics(
         if as_json:
             print_json(found.raw)
             return
-        console().print(metrics_table(found))
+        show(metrics_table(found))
         for notice in found.notices:
             console().print(f"update {notice.update}: {notice.message}", markup=False)
 

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
+from client.columns import Fitted, extra, prose, table, times
 from client.commands.options import LOCAL, AsJson, ModelName, Url, say, service_at
 from client.hooks import Webhook
-from client.tables import moment, print_json, print_resource, print_resources, table, times
+from client.tables import moment, print_json, print_resource, print_resources
 
 app = typer.Typer(no_args_is_help=True, help="List the webhooks of a model; add, show or remove one.")
 
@@ -57,7 +57,7 @@ def remove_webhook(model: ModelName, webhook: Number, url: Url = LOCAL, as_json:
             print_json({"model": model, "webhook": webhook, "removed": True})
 
 
-def webhooks_table(webhooks: Iterable[Webhook]) -> Table:
+def webhooks_table(webhooks: Iterable[Webhook]) -> Fitted:
     rows = (
         (
             one.webhook, one.url, "all" if one.kinds is None else ", ".join(one.kinds), one.delivered, one.pending,
@@ -65,5 +65,5 @@ def webhooks_table(webhooks: Iterable[Webhook]) -> Table:
         )
         for one in webhooks
     )  # fmt: skip
-    titles = ("webhook", "address", "kinds", "delivered", "pending", "failures", "last error", "by")
-    return table((*titles, times("made")), rows)
+    titles = ("webhook", "address", prose("kinds"), "delivered", "pending", "failures", prose("last error"))
+    return table((*titles, extra("by"), times("made")), rows)

@@ -157,6 +157,26 @@ def test_what_is_broken_fails_and_ends_in_what_to_do(
     assert wrong["next"]
 
 
+def test_a_folder_that_is_not_the_services_gets_one_warning_and_stays_empty(url: str, tmp_path: Path) -> None:
+    environment = surroundings(tmp_path)
+    del environment["POSTERITY_DATA_DIR"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    command = [*POSTERITY, "doctor", "--json", "--url", url]
+    root = str(Path(__file__).parents[2])
+
+    done = subprocess.run(
+        command, env=environment | {"PYTHONPATH": root}, cwd=elsewhere, capture_output=True, text=True, check=False
+    )
+
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    warned = [one for one in found if one["state"] != "ok"]
+    assert (done.returncode, [one["state"] for one in warned]) == (0, ["warn"])
+    assert "this folder has no ledger" in warned[0]["detail"]
+    assert "--remote" in warned[0]["next"]
+    assert list(elsewhere.iterdir()) == []
+
+
 @pytest.fixture
 def squatter() -> Iterator[tuple[str, int]]:
     """The URL of a port that something else than a service listens on, and that process."""

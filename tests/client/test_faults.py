@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from client import AsyncClient, Fault, ServiceProblem, Unreachable
+from client import AsyncClient, Client, Fault, ServiceProblem, Unreachable
 from client.wire import checked
 from tests.client.line import URL, Line, X, Y, accepted, drop, problem, refuse
 
@@ -118,3 +118,12 @@ def test_retry_after_is_read_in_both_of_its_forms(told: str) -> None:
         checked(httpx.Response(503, headers={"Retry-After": told}), now=noon)
 
     assert caught.value.retry_after_seconds == timedelta(seconds=30).total_seconds()
+
+
+def test_a_client_without_a_url_takes_that_of_the_environment_or_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POSTERITY_URL", raising=False)
+    assert Client().url == "http://127.0.0.1:8000"
+    monkeypatch.setenv("POSTERITY_URL", "https://posterity.example/")
+
+    assert Client().url == AsyncClient().url == "https://posterity.example"
+    assert Client("http://127.0.0.1:9").url == "http://127.0.0.1:9"

@@ -215,3 +215,51 @@ def test_no_pickle_is_opened() -> None:
 
     with pytest.raises(UnusableArray, match="pickle"):
         read_rows(stream.getvalue(), is_labeled=False)
+
+
+def test_a_column_of_true_and_false_is_one_of_1_and_0() -> None:
+    rows = read_rows(b"open,x,label\nTrue,1.5,a\nfalse,2,b\nFALSE,3,a\n", is_labeled=True)
+    bare = read_rows(b"True,1.5\nFalse,2\n", is_labeled=False)
+
+    assert rows.x.tolist() == [[1, 1.5], [0, 2], [0, 3]]
+    assert bare.x.tolist() == [[1, 1.5], [0, 2]]
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b'a,label\n"145,793.63",1\n2,0\n', "thousands"),
+        (b'a,label\n"145,793",1\n"1,145,793",0\n', "thousands"),
+        (b"a;label\n145,793;1\n2;0\n", "decimal=','"),
+        (b"a,label\n67%,1\n2,0\n", "leave the sign % out"),
+        (b"a,label\nTrue,1\n,0\n", "fill or drop these rows"),
+        (b"a,label\nred,1\n2,0\n", "get_dummies"),
+    ],
+)
+def test_a_cell_that_is_no_number_gets_the_advice_that_helps(content: bytes, advice: str) -> None:
+    with pytest.raises(UnusableArray) as refused:
+        read_rows(content, is_labeled=True)
+
+    assert advice in refused.value.next
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding", "said", "how"),
+    [
+        ("größe,label\n1,2\n", "cp1252", "line 1", "encoding='cp1252') and"),
+        ("a;label\n1,5;schön\n", "cp1252", "line 2", "encoding='cp1252', sep=';', decimal=',')"),
+        ("a,label\n1,schön\n", "utf-16", "not in UTF-8", "encoding='utf-16') and"),
+    ],
+)
+def test_a_csv_in_another_encoding_than_utf_8_is_told_so(text: str, encoding: str, said: str, how: str) -> None:
+    with pytest.raises(UnusableArray) as refused:
+        read_rows(text.encode(encoding), is_labeled=True)
+
+    assert said in refused.value.detail
+    assert "save it as CSV UTF-8" in refused.value.next
+    assert how in refused.value.next
+
+
+def test_bytes_that_are_no_text_are_not_told_to_be_text() -> None:
+    with pytest.raises(UnusableArray, match="This is not npz"):
+        read_rows(b"\x00\x01\xff\xfe" * 20, is_labeled=True)

@@ -142,7 +142,7 @@ def test_one_label_is_posted_from_the_command_line_and_shown(url: str, client: C
     refused = run(url, "label", model, "--prediction", ids[1], "--label", "up")
     shown = run(url, "kept", model, ids[0])
 
-    assert (done.exit_code, refused.exit_code, shown.exit_code) == (0, 0, 0)
+    assert (done.exit_code, refused.exit_code, shown.exit_code) == (0, 1, 0)
     assert "labeled" in done.stdout
     assert ids[0] in done.stdout
     assert "batches: 1" in done.stdout
@@ -168,3 +168,14 @@ def test_a_file_without_labels_is_refused_in_a_line(url: str, model: str, tmp_pa
 @pytest.mark.parametrize("arguments", [[], ["--prediction", "a"], ["--label", "1"], ["a.csv", "--prediction", "a"]])
 def test_half_a_command_is_refused(url: str, model: str, arguments: list[str]) -> None:
     assert run(url, "label", model, *arguments).exit_code == 2
+
+
+def test_a_single_prediction_that_is_unknown_fails(url: str, client: Client, model: str) -> None:
+    known = kept(client, model)[0]
+
+    unknown = run(url, "label", model, "--prediction", "nope", "--label", "left")
+    labeled = [run(url, "label", model, "--prediction", known, "--label", "left").exit_code for _ in range(2)]
+
+    assert unknown.exit_code == 1
+    assert "unknown" in unknown.stdout
+    assert labeled == [0, 0]

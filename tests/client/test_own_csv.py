@@ -215,6 +215,19 @@ def test_what_looks_wrong_is_remarked() -> None:
     assert "3 rows are few" in "; ".join(described(b"a,label\n1.5,x\n2.5,y\n4,x\n").remarks)
 
 
+def test_the_column_that_was_taken_as_the_label_is_named_where_nobody_named_one(url: str, tmp_path: Path) -> None:
+    file = tmp_path / "taken.csv"
+    file.write_bytes(b"a,kind\n1,left\n2.5,right\n4,left\n")
+
+    guessed = run(url, "models", "create", "--from", str(file))
+    named = run(url, "models", "create", "--from", str(file), "--label", "kind")
+
+    assert (guessed.exit_code, named.exit_code) == (0, 0)
+    assert "the last column, 'kind', was taken as the label; --label names another" in guessed.stderr
+    assert "taken as the label" not in named.stderr
+    assert not any("taken as the label" in one for one in described(lines([*OTHER], [*NOISE], [*TWO])).remarks)
+
+
 def test_a_file_of_many_rows_says_how_it_is_posted() -> None:
     x = np.random.default_rng(0).normal(size=(6_000, 2))
     found = describe(Rows(x, (x[:, 0] > 0).astype(int)), "m", chosen=Chosen())

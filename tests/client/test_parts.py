@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,11 @@ import numpy as np
 import pytest
 from numpy.typing import ArrayLike, NDArray
 
-from client import AsyncClient, Client, ServiceProblem, UnusableArray, UnusableKey
+from client import AsyncClient, Client, ServiceProblem, Unreachable, UnusableArray, UnusableKey
 from client.demo.process import running_service
 from tests.client.given import description, empty_config, rows
 from tests.client.line import Line, accepted, drop, problem
+from tests.client.test_cli import run
 
 X, Y = rows(25)
 ROWS_MAX = 8
@@ -159,3 +161,57 @@ def test_the_asynchronous_client_posts_the_same_parts(url: str, client: Client, 
 
     assert asyncio.run(post()) == ["k", "k/2", "k/3"]
     assert all(one.is_replay for one in client.ingest_all(model, X, Y, key="k", rows_per_batch=10))
+
+
+def test_what_was_cut_short_says_how_much_is_stored_and_to_go_on() -> None:
+    line = Line(accepted, accepted, drop)
+
+    with line.client(attempts_max=1) as client, pytest.raises(Unreachable) as cut:
+        client.ingest_all("m", X[:4], Y[:4], key="k", rows_per_batch=1)
+
+    assert cut.value.__notes__ == ["2 of 4 parts are stored; run this again: nothing is counted twice."]
+
+
+def test_a_part_that_is_refused_says_which_rows_are_counted_already() -> None:
+    line = Line(accepted, lambda _: problem(422, "label-out-of-range", "There is no class 9."))
+
+    with line.client() as client, pytest.raises(ServiceProblem) as cut:
+        client.ingest_all("m", X[:4], Y[:4], key="k", rows_per_batch=2)
+
+    assert "1 of 2 parts are stored, with the first 2 rows" in cut.value.__notes__[0]
+
+
+def test_an_interrupt_says_how_much_is_stored() -> None:
+    def interrupt(_: httpx.Request) -> httpx.Response:
+        raise KeyboardInterrupt
+
+    with Line(accepted, interrupt).client() as client, pytest.raises(KeyboardInterrupt) as cut:
+        client.ingest_all("m", X[:4], Y[:4], key="k", rows_per_batch=1)
+
+    assert cut.value.__notes__ == ["1 of 4 parts are stored; run this again: nothing is counted twice."]
+
+
+def test_parts_that_were_stored_before_are_one_line(url: str, model: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.npz"
+    np.savez(file, x=X, y=Y)
+    posting = ("ingest", model, str(file), "--key", "k", "--rows-per-batch", "5")
+
+    with Client(url) as client:
+        client.ingest_all(model, X[:10], Y[:10], key="k", rows_per_batch=5)
+    half, again = run(url, *posting), run(url, *posting)
+
+    assert len(half.stderr.splitlines()) == len(again.stderr.splitlines()) == 1
+    assert "2 of 5 parts were posted before, as batches 1 to 2: nothing is counted twice" in half.stderr
+    assert "these rows were posted before, as batches 1 to 5" in again.stderr
+
+
+def test_a_command_that_is_cut_short_prints_what_is_stored(url: str, model: str, tmp_path: Path) -> None:
+    file = tmp_path / "rows.npz"
+    np.savez(file, x=X, y=np.where(np.arange(25) < 20, Y, 9))
+
+    refused = run(url, "ingest", model, str(file), "--rows-per-batch", "5")
+    told = json.loads(run(url, "ingest", model, str(file), "--rows-per-batch", "5", "--json").stderr)
+
+    assert refused.exit_code == 1
+    assert "4 of 5 parts are stored, with the first 20 rows" in refused.stderr
+    assert "4 of 5 parts" in told["notes"][0]

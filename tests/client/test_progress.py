@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import httpx
@@ -59,6 +60,25 @@ def test_a_terminal_shows_the_steps_of_an_update_and_its_bound(url: str) -> None
 
     assert "seen-learning: update 1 running" in said
     assert "step " in said
+
+
+def test_a_terminal_shows_how_many_rows_of_a_chunk_wait_and_says_how_to_close_it(url: str, client: Client) -> None:
+    name = client.create_model(description("seen-waiting", chunk={"rows": 500, "seconds": 2})).name
+    client.ingest(name, X, Y)
+    said = on_a_terminal(f"from client.cli import main; import sys; sys.argv[1:] = {waiting(url, name)!r}; main()")
+
+    assert "seen-waiting: 20 of 500 rows pending" in said
+    told = "20 of the 500 rows of a chunk are pending: it closes by itself with the last of them, or 2 seconds"
+    assert said.count(told) == 1
+    assert "--close closes it now" in said
+
+
+def waiting(url: str, name: str) -> list[str]:
+    """The words of a command that posts ten more rows and waits until they are absorbed."""
+    file = Path(tempfile.mkdtemp()) / "rows.npz"
+    x, y = rows(CHUNK_ROWS, seed=1)
+    np.savez(file, x=x, y=y)
+    return ["ingest", name, str(file), "--wait", "--url", url]
 
 
 def test_a_pipe_gets_nothing(url: str) -> None:

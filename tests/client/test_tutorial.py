@@ -22,7 +22,7 @@ def test_the_tutorial_can_be_pasted_and_prints_what_it_shows(url: str, tmp_path:
             assert form(printed) == form(block.shown), block.typed
             shown += 1
 
-    assert (len(pasted), shown) == (12, 12)
+    assert (len(pasted), shown) == (13, 13)
     with Client(url) as client:
         assert [move.kind for move in client.history("wine")] == ["create", "publish", "publish", "rollback", "put"]
         assert client.model("my-digits").rows == 1001

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from client import RowsLeftPending, UpdateUnpublished, WaitTimedOut
-from tests.client.line import Line, answered, model, update
+from tests.client.line import Json, Line, answered, batch, model, update
 
 
 def test_waiting_shows_every_look_and_ends_with_the_version() -> None:
@@ -55,3 +55,28 @@ def test_settling_waits_for_rows_that_time_will_close() -> None:
 
     with line.client() as client:
         assert client.settle("m").pending.rows == 0
+
+
+def test_waiting_for_a_batch_says_once_that_its_chunk_waits_to_be_closed() -> None:
+    timed = model(chunk={"rows": 10, "seconds": 5.0})
+    listed: Json = {"updates": [update("published")], "next_cursor": None}
+    looks = [batch("k"), timed, batch("k"), timed, batch("k", chunk=2), listed, update("published", version=4)]
+    line = Line(*answered(*looks))
+    seen: list[int] = []
+
+    with line.client() as client:
+        done = client.wait("m", batch=1, left_pending=lambda one: seen.append(one.pending.rows))
+
+    assert (done.version, seen) == (4, [2])
+
+
+def test_waiting_for_a_batch_that_fills_its_chunk_says_nothing() -> None:
+    full = model(chunk={"rows": 2, "seconds": 5.0})
+    listed: Json = {"updates": [update("published")], "next_cursor": None}
+    line = Line(*answered(batch("k"), full, batch("k", chunk=2), listed, update("published", version=4)))
+    seen: list[int] = []
+
+    with line.client() as client:
+        client.wait("m", batch=1, left_pending=lambda one: seen.append(one.pending.rows))
+
+    assert seen == []

@@ -46,6 +46,7 @@ def test_a_model_is_described_by_a_csv(browser: Browser, live: Live, theme: Them
     assert created["input"]["shape"] == [3]
     assert created["input"]["mean"] == pytest.approx([*rows.mean(0), 1])
     assert created["input"]["std"] == pytest.approx([*rows.std(0), 1]), "a column that does not vary is divided by 1"
+    assert created["net"]["hidden"] == [32], "as `posterity describe` says"
     assert shown["name"] == name
     assert shown["input"]["mean"] == created["input"]["mean"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -180,7 +181,9 @@ def test_a_port_in_use_is_refused(tmp_path: Path) -> None:
         ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
 
     assert ended.returncode == 2
-    assert f"posterity: port {port} of 127.0.0.1 cannot be listened on" in ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last.startswith(f"posterity: port {port} of 127.0.0.1 cannot be listened on")
+    assert re.search(r"Next: .*`posterity serve --port \d+`\.$", last)
     assert "Traceback" not in ended.stderr
 
 

@@ -158,3 +158,15 @@ def test_models_are_listed_in_pages_in_the_order_of_their_names(live: Live) -> N
 
 def test_every_knob_of_a_recipe_can_be_posted() -> None:
     assert set(Recipe.model_fields) == {field.name for field in dataclasses.fields(bayes.Recipe)}
+
+
+def test_a_name_that_is_none_is_told_in_words_and_not_as_a_pattern(live: Live, model: str) -> None:
+    created = live.client.post("/v1/models", json={**TINY, "name": "a name"})
+    archive = live.client.get(f"{model}/versions/0/export").content
+    is_zip = {"Content-Type": "application/zip"}
+    imported = live.client.post("/v1/imports", params={"name": "a name"}, content=archive, headers=is_zip)
+
+    said = "a name is 1 to 128 letters, digits, '.', '_' and '-', the first a letter or digit"
+    assert [fault["message"] for fault in created.json()["errors"]] == [said]
+    assert said in created.json()["detail"]
+    assert said in imported.json()["detail"]

@@ -81,3 +81,12 @@ def test_tables_of_another_release_are_told(engine: Engine, settings: Settings) 
 
     assert state == "fail"
     assert "this release needs" in detail
+
+
+def test_blobs_that_are_not_there_are_looked_at_and_not_made(tmp_path: Path) -> None:
+    missing = Settings(data_dir=tmp_path / "a" / "b")
+
+    found = {one.check: one for one in check_up(missing)}
+
+    assert (found["blobs"].state, found["blobs"].detail.endswith("can be made")) == ("ok", True)
+    assert list(tmp_path.iterdir()) == []

@@ -27,7 +27,7 @@ export const PUBLISH = {
 export const FIRST = {
   name: "", rows: "csv", label: "classes", table: null, labelAt: 0, out: [],
   width: "28", height: "28", colours: "1", full: "255", count: "10", names: "",
-  net: "mlp", hidden: "64", family: "ffg", chunkRows: "500", chunkSeconds: "60", publish: "always",
+  net: "mlp", hidden: null, family: "ffg", chunkRows: "500", chunkSeconds: "60", publish: "always",
 };
 
 /** The description that the form says; what is not said yet is null, which the service refuses at its place. */
@@ -47,8 +47,16 @@ export function descriptionOf(form) {
 const numberOf = (text) => (text.trim() !== "" && Number.isFinite(Number(text)) ? Number(text) : null);
 const listOf = (text) => text.split(/[,\s]+/).filter(Boolean).map(numberOf);
 
-function netOf({ net, hidden }) {
-  if (net === "mlp") return { kind: "mlp", hidden: listOf(hidden) };
+/** The units of the hidden layers as they were typed, or as many as `posterity describe` takes for rows of this width. */
+export function hiddenOf(form) {
+  if (form.hidden !== null) return form.hidden;
+  const width = form.rows === "csv" ? (form.table ? inputsOf(form).length : 0) : Number(form.colours) * Number(form.width) * Number(form.height);
+  return width > 16 ? "64" : "32";
+}
+
+function netOf(form) {
+  const { net } = form;
+  if (net === "mlp") return { kind: "mlp", hidden: listOf(hiddenOf(form)) };
   if (net === "linear") return { kind: "mlp", hidden: [] };
   if (net !== "small") return { kind: net };
   const layers = [{ kind: "conv", filters: 16, kernel: 3 }, { kind: "relu" }, { kind: "maxpool", size: 2 }, { kind: "flatten" }, { kind: "dense", units: 64 }, { kind: "relu" }];

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { asCurl, post } from "../api.js";
 import { tableOf } from "../csv.js";
-import { FAMILIES, FIRST, NETS, PUBLISH, descriptionOf, faultsOf, inputsOf, saysClasses } from "../describing.js";
+import { FAMILIES, FIRST, NETS, PUBLISH, descriptionOf, faultsOf, hiddenOf, inputsOf, saysClasses } from "../describing.js";
 import { many } from "../changing.js";
 import { FileDrop } from "../pads.js";
 import { Frame, SameByHand, Told, html, to } from "../ui.js";
@@ -100,7 +100,7 @@ function Form({ form, set, wrong, faults }) {
       ${form.rows === "csv" ? html`<${Table} ...${common} faults=${faults} />` : html`<${Pictures} ...${common} />`}</fieldset>
     <fieldset><legend>Net</legend>
       <${Choice} ...${common} name="net" label="Layers" of=${form.rows === "csv" ? { mlp: NETS.mlp, linear: NETS.linear } : NETS} />
-      ${form.net === "mlp" && html`<${Field} ...${common} name="hidden" label="Units of the hidden layers" hint="one number for each" />`}
+      ${form.net === "mlp" && html`<${Field} ...${common} form=${{ hidden: hiddenOf(form) }} name="hidden" label="Units of the hidden layers" hint="one number for each" />`}
       <${Choice} ...${common} name="family" label="Posterior" of=${FAMILIES} /></fieldset>
     <fieldset><legend>When it learns</legend>
       <div class="pair"><${Field} ...${common} name="chunkRows" label="Rows of a chunk" inputmode="numeric" />
