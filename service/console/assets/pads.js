@@ -1,7 +1,8 @@
 // The other ways to give a row: a picture, a line of a CSV, numbers typed one by one.
 
-import { useEffect, useRef, useState } from "preact/hooks";
-import { placesOf, tableOf } from "./csv.js";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { placesOf, saidOnce, tableOf } from "./csv.js";
+import { NOTHING, chosen, pasted } from "./csv_file.js";
 import { faultOf, valuesOf } from "./inputs.js";
 import { decoded } from "./pixels.js";
 import { Told, html } from "./ui.js";
@@ -82,13 +83,15 @@ async function filesIn(entry) {
 }
 
 /** Lines of a CSV, a header tolerated: `onRows` gets those that are the model's, and none where one is not. */
-export function CsvPad({ input, onRows, first = "" }) {
-  const [text, setText] = useState(first);
-  const { rows, faults, said } = rowsOf(text, input);
+export function CsvPad({ input, onRows }) {
+  const [given, setGiven] = useState(NOTHING);
+  const { text, fault } = given;
+  const { rows, faults, said } = useMemo(() => rowsOf(text, input), [text]);
   useEffect(() => onRows(faults.length ? [] : rows), [text]);
   return html`<label>${input.names ? `Rows below a header with ${input.names.join(", ")}; or without one, in this order` : `Rows, each ${input.size} numbers with commas between them`}
-      <textarea spellcheck=${false} value=${text} onInput=${(e) => setText(e.target.value)} placeholder="0.5, 1.25, …"></textarea></label>
-    <${FileDrop} label="or a CSV file" accept=".csv,text/csv,text/plain" onFiles=${async ([file]) => file && setText(await file.text())} />
+      <textarea spellcheck=${false} value=${text} onInput=${(e) => setGiven(pasted(e.target.value))} placeholder="0.5, 1.25, …"></textarea></label>
+    <${FileDrop} label="or a CSV file" accept=".csv,text/csv,text/plain" onFiles=${async ([file]) => file && setGiven(await chosen(file))} />
+    <${Told} problem=${fault} />
     ${said && html`<p class="small" role="status">${said}</p>`}
     <${Told} problem=${faults.length ? { title: "Nothing was asked", detail: "Some lines are no rows of this model.", code: "rows-unusable", errors: faults.slice(0, 5) } : null} />`;
 }
@@ -104,11 +107,11 @@ function rowsOf(text, input) {
     if (cells.length !== input.size) faults.push({ where, message: `has ${cells.length} ${cells.length === 1 ? "cell" : "cells"}, the model takes ${input.size} numbers` });
     const values = cells.map((cell) => (cell === "" ? Number.NaN : Number(cell)));
     const bad = values.findIndex((value) => faultOf(value, input.dtype));
-    if (cells.length === input.size && bad >= 0) faults.push({ where: `${where}, column ${bad + 1}`, message: `“${cells[bad]}” ${faultOf(values[bad], input.dtype)}` });
+    if (cells.length === input.size && bad >= 0) faults.push({ where: `${where}, column ${bad + 1}`, message: `“${cells[bad]}” ${faultOf(values[bad], input.dtype)}`, cell: cells[bad] });
     return { values, name: where, said: `the numbers of ${where}` };
   });
   const more = lines.length > ROWS_MOST ? `; the first ${ROWS_MOST} are asked about` : "";
-  return { rows, faults, said: `${lines.length} ${lines.length === 1 ? "row" : "rows"}${header ? " below a header" : ""}${more}.` };
+  return { rows, faults: saidOnce(faults), said: `${lines.length} ${lines.length === 1 ? "row" : "rows"}${header ? " below a header" : ""}${more}.` };
 }
 
 /** Numbers typed one by one; each begins at the mean that the model declares. */
