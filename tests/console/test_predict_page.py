@@ -214,7 +214,7 @@ def test_rows_of_a_csv_are_asked_about_and_a_bad_line_is_named(browser: Browser,
 
         expect(page.get_by_text("2 rows below a header")).to_be_visible()
         expect_prediction(second(page), predicted(live, model, 1, [[1, 2]]))
-        page.get_by_label("Row", exact=True).select_option("1")
+        page.get_by_role("radio", name="line 3").check()
         expect_prediction(second(page), predicted(live, model, 1, [[3, 4.5]]))
 
         page.get_by_label("Rows, each 2 numbers").fill("1,2\n3,many\n5\n")

@@ -5,12 +5,11 @@ import { many, listed } from "./changing.js";
 import { placesOf, saidOnce, tableOf } from "./csv.js";
 import { NOTHING, chosen, pasted } from "./csv_file.js";
 import { faultOf } from "./inputs.js";
-import { classesOf, labelOf } from "./labels.js";
+import { LABEL_COLUMNS, classesOf, labelOf } from "./labels.js";
 import { FileDrop } from "./pads.js";
 import { Told, html, number } from "./ui.js";
 
 const LABELS = ["label", "labels", "y"];
-const ALSO_LABELS = [...LABELS, "class", "target"];
 const WEIGHTS = ["weight", "weights"];
 const SHOWN_ROWS = 8;
 const SHOWN_COLUMNS = 40;
@@ -54,7 +53,7 @@ function rolesByNames(header, inputs, model) {
   const roles = header.map((name, place) => (inputs.includes(place) ? "input" : WEIGHTS.includes(name.toLowerCase()) ? "weight" : "out"));
   const left = header.flatMap((name, place) => (roles[place] === "out" ? [{ name: name.toLowerCase(), place }] : []));
   const dims = model.output.dims ?? 1;
-  const label = left.find(({ name }) => ALSO_LABELS.includes(name)) ?? (left.length === 1 ? left[0] : null);
+  const label = left.find(({ name }) => LABEL_COLUMNS.includes(name)) ?? (left.length === 1 ? left[0] : null);
   const labels = dims > 1 ? left.slice(-dims) : label ? [label] : [];
   for (const { place } of labels) roles[place] = "label";
   return roles;
@@ -65,7 +64,7 @@ function rolesByPlace({ header, rows }, model) {
   const names = Array.from({ length: width }, (_, place) => (header?.[place] ?? "").toLowerCase());
   const roles = names.map((name) => (WEIGHTS.includes(name) ? "weight" : "input"));
   const dims = model.output.dims ?? 1;
-  const named = names.flatMap((name, place) => (ALSO_LABELS.includes(name) ? [place] : []));
+  const named = names.flatMap((name, place) => (LABEL_COLUMNS.includes(name) ? [place] : []));
   const labels = dims === 1 && named.length ? named.slice(0, 1) : roles.flatMap((role, place) => (role === "input" ? [place] : [])).slice(-dims);
   for (const place of labels) roles[place] = "label";
   return roles;
