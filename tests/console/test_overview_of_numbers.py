@@ -1,4 +1,4 @@
-"""The overview of a model of numbers: labels of the axes that can be read, and an untrained start that hides nothing."""
+"""The overview of a model of numbers: axes with labels that can be read, and an untrained start that hides nothing."""
 
 from __future__ import annotations
 
@@ -69,7 +69,5 @@ def test_labels_of_an_axis_are_short_and_differ(
 ) -> None:
     with looking(browser, live) as (visit, page):
         visit.go("/console")
-        said = page.evaluate(
-            "async (splits) => (await import('/console/assets/chart.js')).labelsOf(splits)", splits
-        )
+        said = page.evaluate("async (splits) => (await import('/console/assets/chart.js')).labelsOf(splits)", splits)
     assert said == labels
