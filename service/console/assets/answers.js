@@ -64,7 +64,7 @@ function Doubt({ version, answer, classes }) {
 }
 
 /** What a version that has seen no row can say of doubt is its prior's. */
-const Nothing = ({ version }) => version === 0 && html`<p class="small">Version 0 has learned nothing yet: these parts are its prior's, and say nothing of the input.</p>`;
+const Nothing = ({ version }) => version === 0 && html`<p class="small">Version 0 has learned nothing yet: these parts are its prior's.</p>`;
 
 function saysData(part) {
   if (part < 0.05) return "As this version sees it, inputs like this have one clear answer.";

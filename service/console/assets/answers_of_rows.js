@@ -27,7 +27,7 @@ const isOfClasses = (model) => model.output.kind === "categorical";
 const dimsOf = (model) => Array.from({ length: model.output.dims ?? 1 }, (_, dim) => dim);
 
 function headsOf(model) {
-  if (isOfClasses(model)) return ["Label", "Probability", "Entropy, nats", "of it model, nats"];
+  if (isOfClasses(model)) return ["Label", "Probability", "Entropy, nats", "Model part, nats"];
   const of = (dim) => (dimsOf(model).length > 1 ? ` ${dim + 1}` : "");
   return dimsOf(model).flatMap((dim) => [`Mean${of(dim)}`, `90 % interval${of(dim)}`, `Model part${of(dim)}`]);
 }
