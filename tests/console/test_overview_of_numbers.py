@@ -71,3 +71,26 @@ def test_labels_of_an_axis_are_short_and_differ(
         visit.go("/console")
         said = page.evaluate("async (splits) => (await import('/console/assets/chart.js')).labelsOf(splits)", splits)
     assert said == labels
+
+
+PLOT = """async (values) => {
+  const [{ render }, { html }, { Chart }] = await Promise.all(
+    ["preact", "/console/assets/ui.js", "/console/assets/chart.js"].map((one) => import(one)));
+  const place = document.body.appendChild(document.createElement("div"));
+  render(html`<${Chart} title="wide" x=${[1, 2, 3]} xName="batch" series=${[{ name: "one", values }]} />`, place);
+}"""
+WIDEST = """(plot) => {
+  const context = document.createElement("canvas").getContext("2d");
+  context.font = "12px system-ui";
+  return context.measureText("300,000.0015").width - plot.offsetLeft;
+}"""
+
+
+def test_the_axis_has_room_for_the_longest_of_its_labels(browser: Browser, live: Live) -> None:
+    with looking(browser, live) as (visit, page):
+        visit.go("/console")
+        page.evaluate(PLOT, [300_000.001, 300_000.002, 300_000.0025])
+
+        over = page.locator(".u-over")
+        expect(over).to_be_attached()
+        assert over.evaluate(WIDEST) < 0, "the label ends before the plot begins, and begins within the chart"
