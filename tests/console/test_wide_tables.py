@@ -39,3 +39,15 @@ def test_a_wide_table_fades_at_the_side_that_has_more(browser: Browser, live: Li
         left, right = shades(box)
         assert right < 4 < left
         visit.check()
+
+
+def test_a_tree_that_fits_a_phone_has_nothing_beside_it(browser: Browser, live: Live) -> None:
+    rows = {"inputs": [[1, 2], [3, 4.5]], "labels": ["cat", "owl"]}
+    model = learned(live, NAMED, [rows, rows])
+    live.client.post(f"{model}/rollback", json={"to": 1}).raise_for_status()
+    with visiting(browser, url_of(live), width=390) as visit:
+        page = visit.go(console(model))
+        expect(page.get_by_role("link", name="Version 2", exact=True)).to_be_visible()
+        wide = page.locator(".tree-rows").evaluate("box => box.scrollWidth - box.clientWidth")
+        assert wide == 0
+        visit.check()
