@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.console.browsing import visiting
+from tests.console.browsing import THEMES, Theme, visiting
 from tests.service.keyed import make_key
-from tests.service.live import running
+from tests.service.live import Live, running
 
 
 @pytest.mark.parametrize("has_keys", [False, True])
@@ -22,4 +22,18 @@ def test_every_call_can_be_read_without_asking_anybody_else(
         page = visit.go("/docs")
 
         expect(page.locator("#operations-models-create_model")).to_be_visible()
+        assert visit.complaints == []
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_it_has_the_theme_of_the_console(browser: Browser, live: Live, theme: Theme) -> None:
+    with visiting(browser, str(live.client.base_url), theme=theme) as visit:
+        page = visit.go("/docs")
+
+        expect(page.locator("#operations-models-create_model")).to_be_visible()
+        light = page.evaluate("Number(getComputedStyle(document.querySelector('.swagger-ui')).color.match(/\\d+/)[0])")
+        assert (light > 150) == (theme == "dark")
+        page.evaluate("localStorage.setItem('posterity-theme', 'dark')")
+        page.reload()
+        expect(page.locator("html")).to_have_class("dark-mode")
         assert visit.complaints == []

@@ -146,6 +146,18 @@ def test_the_rollback_beside_the_answers_changes_what_head_says(browser: Browser
     live.client.put(f"{model}/aliases/head", json={"version": 2})
 
 
+def test_what_is_said_of_the_doubt_is_said_of_the_version_alone(browser: Browser, live: Live) -> None:
+    model = learned(live, NAMED, [{"inputs": [[1, 2], [3, 4.5]], "labels": ["cat", "owl"]}])
+    with visiting(browser, url_of(live)) as visit:
+        page = visit.go(console(model, "predict"))
+        page.get_by_role("textbox", name="Number 1").fill("0.5")
+
+        expect(second(page)).to_contain_text("As this version sees it, inputs like this")
+        expect(second(page)).to_contain_text("The drawn nets")
+        expect(first(page)).to_contain_text("Version 0 has learned nothing yet")
+        visit.check()
+
+
 def test_a_picture_of_the_models_size_is_taken_as_it_is_and_a_larger_one_is_cut(
     browser: Browser, live: Live, model: str
 ) -> None:
@@ -214,7 +226,7 @@ def test_rows_of_a_csv_are_asked_about_and_a_bad_line_is_named(browser: Browser,
 
         expect(page.get_by_text("2 rows below a header")).to_be_visible()
         expect_prediction(second(page), predicted(live, model, 1, [[1, 2]]))
-        page.get_by_label("Row", exact=True).select_option("1")
+        page.get_by_role("radio", name="line 3").check()
         expect_prediction(second(page), predicted(live, model, 1, [[3, 4.5]]))
 
         page.get_by_label("Rows, each 2 numbers").fill("1,2\n3,many\n5\n")
@@ -265,6 +277,9 @@ def test_a_model_that_learned_nothing_yet_answers_with_its_prior(browser: Browse
         page = visit.go(console(model, "predict"))
         page.get_by_role("textbox", name="Number 1").fill("0.5")
         expect(page.get_by_role("region", name="What differs")).to_contain_text("Both sides are version 0")
+        expect(second(page)).to_contain_text("Version 0 has learned nothing yet")
+        expect(second(page)).not_to_contain_text("Inputs like this")
+        expect(second(page)).not_to_contain_text("The drawn nets")
         visit.check()
 
 

@@ -6,13 +6,13 @@ import { html, number, percent } from "./ui.js";
 const SHOWN = 10;
 
 /** One row's answer of a version; `scale` is the range that intervals of numbers are drawn in, shared by both sides. */
-export function Answer({ model, answer, samples, scale }) {
+export function Answer({ model, version, answer, samples, scale }) {
   return answer.kind === "classes"
-    ? html`<${Classes} ...${{ model, answer, samples }} />`
-    : html`<${Numbers} ...${{ answer, scale }} />`;
+    ? html`<${Classes} ...${{ model, version, answer, samples }} />`
+    : html`<${Numbers} ...${{ version, answer, scale }} />`;
 }
 
-function Classes({ model, answer, samples }) {
+function Classes({ model, version, answer, samples }) {
   const { label, probabilities, spread } = answer;
   const [low, high] = spread[label];
   return html`
@@ -20,7 +20,7 @@ function Classes({ model, answer, samples }) {
       <span>with probability <strong>${percent(probabilities[label])}</strong><br />
       <span class="small">9 in 10 of ${samples} drawn nets say <span class="nowrap">${percent(low)} to ${percent(high)}</span></span></span></p>
     <${Bars} ...${{ model, answer }} />
-    <${Doubt} ...${{ answer, classes: probabilities.length }} />`;
+    <${Doubt} ...${{ version, answer, classes: probabilities.length }} />`;
 }
 
 /** The classes in their order where there are few, else the likeliest. */
@@ -50,7 +50,7 @@ function Bars({ model, answer }) {
 const share = (value) => `${(100 * Math.min(1, Math.max(0, value))).toFixed(2)}%`;
 
 /** The entropy out of the most that it can be, in its two parts. */
-function Doubt({ answer, classes }) {
+function Doubt({ version, answer, classes }) {
   const { entropy, aleatoric, mutual } = answer;
   const most = Math.log(classes);
   return html`<section class="doubt" aria-label="Uncertainty">
@@ -58,31 +58,34 @@ function Doubt({ answer, classes }) {
     <div class="stack" role="img" aria-label=${`Of at most ${number(most, 3)} nats, ${number(aleatoric, 3)} from the data and ${number(mutual, 3)} from the model`}>
       <span class="of-data" style=${{ width: share(aleatoric / most) }}></span><span class="of-model" style=${{ width: share(mutual / most) }}></span></div>
     <dl>
-      <div><dt><span class="swatch of-data" aria-hidden="true"></span>Data ${number(aleatoric, 3)}</dt><dd>${saysData(aleatoric / most)}</dd></div>
-      <div><dt><span class="swatch of-model" aria-hidden="true"></span>Model ${number(mutual, 3)}</dt><dd>${saysModel(mutual / most)}</dd></div>
-    </dl></section>`;
+      <div><dt><span class="swatch of-data" aria-hidden="true"></span>Data ${number(aleatoric, 3)}</dt><dd>${version > 0 && saysData(aleatoric / most)}</dd></div>
+      <div><dt><span class="swatch of-model" aria-hidden="true"></span>Model ${number(mutual, 3)}</dt><dd>${version > 0 && saysModel(mutual / most)}</dd></div>
+    </dl><${Nothing} version=${version} /></section>`;
 }
 
+/** What a version that has seen no row can say of doubt is its prior's. */
+const Nothing = ({ version }) => version === 0 && html`<p class="small">Version 0 has learned nothing yet: these parts are its prior's.</p>`;
+
 function saysData(part) {
-  if (part < 0.05) return "Inputs like this have one clear answer.";
-  if (part < 0.3) return "Inputs like this are a little ambiguous; more rows will not change that.";
-  return "Inputs like this are ambiguous in themselves; more rows will not change that.";
+  if (part < 0.05) return "As this version sees it, inputs like this have one clear answer.";
+  if (part < 0.3) return "As this version sees it, inputs like this are a little ambiguous.";
+  return "As this version sees it, inputs like this are ambiguous in themselves.";
 }
 
 function saysModel(part) {
-  if (part < 0.01) return "The drawn nets agree: it has seen enough of this kind.";
+  if (part < 0.01) return "The drawn nets agree.";
   if (part < 0.1) return "The drawn nets differ somewhat: rows like this would teach it more.";
-  return "The drawn nets disagree: it has hardly seen anything like this. Rows like this would take the doubt away.";
+  return "The drawn nets disagree: rows like this would teach it most.";
 }
 
-function Numbers({ answer, scale }) {
+function Numbers({ version, answer, scale }) {
   return answer.dims.map(
     (one, dim) => html`<section class="predicted" key=${dim} aria-label=${answer.dims.length > 1 ? `Number ${dim + 1}` : "The number"}>
       <p class="says-class"><strong class="winner">${short(one.mean)}</strong>
         <span>${answer.dims.length > 1 && `number ${dim + 1}, `}between <strong>${short(one.lower)}</strong> and <strong>${short(one.upper)}</strong><br />
         <span class="small">with probability 90 %; standard deviation ${short(one.std)}</span></span></p>
       <${Interval} one=${one} scale=${scale[dim]} />
-      <${Variance} one=${one} />
+      <${Variance} version=${version} one=${one} />
     </section>`,
   );
 }
@@ -95,15 +98,15 @@ function Interval({ one, scale: [low, high] }) {
     <span class="small ends"><span>${short(low)}</span><span>${short(high)}</span></span></div>`;
 }
 
-function Variance({ one }) {
+function Variance({ version, one }) {
   const model = one.epistemic_std ** 2 / (one.std ** 2 || 1);
   return html`<section class="doubt" aria-label="Uncertainty"><h4>Where the variance comes from</h4>
     <div class="stack" role="img" aria-label=${`${percent(1 - model)} from the data, ${percent(model)} from the model`}>
       <span class="of-data" style=${{ width: share(1 - model) }}></span><span class="of-model" style=${{ width: share(model) }}></span></div>
     <dl>
-      <div><dt><span class="swatch of-data" aria-hidden="true"></span>Data ${percent(1 - model)}</dt><dd>Noise of the labels, ±${short(one.noise_std)}: more rows will not take it away.</dd></div>
-      <div><dt><span class="swatch of-model" aria-hidden="true"></span>Model ${percent(model)}</dt><dd>Doubt about the weights, ±${short(one.epistemic_std)}: more rows like this would.</dd></div>
-    </dl></section>`;
+      <div><dt><span class="swatch of-data" aria-hidden="true"></span>Data ${percent(1 - model)}</dt><dd>Noise of the labels${version > 0 ? ", as this version sees it" : ""}, ±${short(one.noise_std)}.</dd></div>
+      <div><dt><span class="swatch of-model" aria-hidden="true"></span>Model ${percent(model)}</dt><dd>Doubt about the weights, ±${short(one.epistemic_std)}${version > 0 ? ": rows like this would lessen it" : ""}.</dd></div>
+    </dl><${Nothing} version=${version} /></section>`;
 }
 
 /** Four figures that count. */

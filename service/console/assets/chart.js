@@ -7,8 +7,8 @@ import { html, number } from "./ui.js";
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 /**
- * A chart of `series` over `x`: each {name, values, low?, high?, colour?, dash?, isDots?, size?}, values as long as x and null where
- * there are none; with `isDots` there is no line between them. `marks` are places on x with a word. `onPick(index)` is called for the point that is clicked.
+ * A chart of `series` over `x`: each {name, values, low?, high?, colour?, dash?, isDots?, size?, undrawn?}, values as long as x and null where
+ * there are none; with `isDots` there is no line between them; as many first ones as `undrawn` says are in the numbers only. `marks` are places on x with a word. `onPick(index)` is called for the point that is clicked.
  * A table of the same numbers is there for whoever cannot see it.
  */
 export function Chart({ title, x, xName, series, places = 3, height = 220, marks = [], yRange, onPick }) {
@@ -22,8 +22,9 @@ export function Chart({ title, x, xName, series, places = 3, height = 220, marks
   const [pointed, setPointed] = useState(null);
   useEffect(() => {
     const onPoint = ({ cursor, bbox }) => setPointed(cursor.idx === null || cursor.idx === undefined ? null : { index: cursor.idx, left: cursor.left + bbox.left / devicePixelRatio });
-    const options = optionsOf({ onPoint, x, xName, series, places, height, marks, yRange, width: element.current.clientWidth });
-    const data = [x, ...series.flatMap((one) => (one.low ? [one.values, one.high, one.low] : [one.values]))];
+    const seen = series.map(drawnOf);
+    const options = optionsOf({ onPoint, x, xName, series: seen, places, height, marks, yRange, width: element.current.clientWidth });
+    const data = [x, ...seen.flatMap((one) => (one.low ? [one.values, one.high, one.low] : [one.values]))];
     const plot = new uPlot(options, data, element.current);
     if (onPick) plot.over.addEventListener("click", () => plot.cursor.idx !== null && onPick(plot.cursor.idx));
     const watching = new ResizeObserver(([entry]) => plot.setSize({ width: entry.contentRect.width, height }));
@@ -40,6 +41,13 @@ export function Chart({ title, x, xName, series, places = 3, height = 220, marks
       ${pointed && html`<${Tip} ...${{ ...pointed, x, xName, series, places }} width=${element.current.clientWidth} />`}</div>
     <${Numbers} title=${title} x=${x} xName=${xName} series=${series} places=${places} />
   </figure>`;
+}
+
+function drawnOf(one) {
+  const { undrawn = 0, values, low, high } = one;
+  if (!undrawn) return one;
+  const cut = (list) => list.map((value, index) => (index < undrawn ? null : value));
+  return { ...one, values: cut(values), ...(low ? { low: cut(low), high: cut(high) } : {}) };
 }
 
 /** What a line or a point of the chart means, in its form and colour. */
@@ -96,10 +104,35 @@ function optionsOf({ onPoint, xName, series, places, height, marks, yRange, widt
     scales: { x: { time: false }, ...(yRange ? { y: { range: yRange } } : {}) },
     axes: [
       { ...axis, size: 34, incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000] },
-      { ...axis, size: 56 },
+      { ...axis, size: widthOfLabels, values: (_plot, splits) => labelsOf(splits) },
     ],
     hooks: { setCursor: [onPoint], draw: [(plot) => drawBars(plot, series), (plot) => drawMarks(plot, marks)] },
   };
+}
+
+const COMPACT_FROM = 10_000;
+
+/** Large numbers in a short form (300K), unless that would make two of them alike. */
+export function labelsOf(splits) {
+  const said = (options) => splits.map((value) => value.toLocaleString("en", options));
+  const plain = said({ maximumFractionDigits: 12 });
+  if (!splits.some((value) => Math.abs(value) >= COMPACT_FROM)) return plain;
+  const most = Math.max(...splits.map(Math.abs));
+  const short = most < 1e15 ? said({ notation: "compact", maximumFractionDigits: 2 }) : splits.map((value) => (value === 0 ? "0" : value.toExponential(1)));
+  return new Set(short).size === short.length ? short : plain;
+}
+
+const AXIS_LEAST = 56;
+const BESIDE_LABELS = 20;
+
+/** How wide the axis has to be for its labels. */
+function widthOfLabels(plot, labels) {
+  if (!labels?.length) return AXIS_LEAST;
+  plot.ctx.save();
+  plot.ctx.font = `${12 * devicePixelRatio}px system-ui`;
+  const widest = Math.max(...labels.map((label) => plot.ctx.measureText(label).width)) / devicePixelRatio;
+  plot.ctx.restore();
+  return Math.max(AXIS_LEAST, Math.ceil(widest) + BESIDE_LABELS);
 }
 
 /** The bands of dots, which are no lines: a bar through each. */

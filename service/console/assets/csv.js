@@ -7,7 +7,9 @@ export function parsed(text) {
   const content = text.replace(/^\ufeff/, "");
   const [first] = content.split(/\r?\n/).filter((line) => line.trim());
   const count = (delimiter) => (first ?? "").split(delimiter).length;
-  const delimiter = DELIMITERS.reduce((best, one) => (count(one) > count(best) ? one : best));
+  // Where all that semicolons part are numbers, commas are within them.
+  const areWithin = count(";") > 1 && first.split(";").every((cell) => isMeant(cell.trim()));
+  const delimiter = areWithin ? ";" : DELIMITERS.reduce((best, one) => (count(one) > count(best) ? one : best));
   return { delimiter, lines: linesOf(content, delimiter) };
 }
 
@@ -41,22 +43,37 @@ function linesOf(content, delimiter) {
 
 export const isNumber = (cell) => cell !== "" && Number.isFinite(Number(cell));
 
+/** “12,5” and “1.250,00”, as spreadsheets of many languages write them. */
+export const hasDecimalComma = (cell) => /^[-+]?\d[\d.]*,\d+(e[-+]?\d+)?$/i.test(cell);
+
+const isMeant = (cell) => isNumber(cell) || hasDecimalComma(cell);
+
+/** The faults, each with the `cell` that it is about, with what is one mistake of the whole file said once, where it is first. */
+export function saidOnce(faults) {
+  const commas = faults.filter(({ cell }) => hasDecimalComma(cell ?? ""));
+  const [first, ...others] = commas;
+  const leftOut = new Set(others);
+  const more = others.length ? `; so do ${others.length.toLocaleString("en")} more` : "";
+  const said = (one) => ({ ...one, message: `“${one.cell}” looks like a decimal comma: save with points${more}` });
+  return faults.filter((one) => !leftOut.has(one)).map((one) => (one === first ? said(one) : one));
+}
+
 /**
  * {header, rows}: whether the first line names the columns is told by a name above numbers, or by 0, 1, 2, … as
- * pandas writes them; the names are null where there is no header.
+ * pandas writes them; the names are null where there is no header. A line of words alone, with nothing below, is one.
  */
 export function tableOf(text) {
   const { delimiter, lines } = parsed(text);
   const [first, ...below] = lines;
   if (!first) return { delimiter, header: null, rows: [] };
-  const hasHeader = below.length > 0 && isHeader(first.cells, below);
+  const hasHeader = below.length > 0 ? isHeader(first.cells, below) : !first.cells.some(isMeant);
   return { delimiter, header: hasHeader ? first.cells : null, rows: hasHeader ? below : lines };
 }
 
 function isHeader(first, below) {
   const isNumbered = first.length > 2 && first.every((cell, place) => cell === String(place) || !isNumber(cell)) && first[1] === "1" && first[2] === "2";
-  const names = first.some((cell, place) => !isNumber(cell) && below.slice(0, 20).some(({ cells }) => isNumber(cells[place] ?? "")));
-  return isNumbered || names || (below.length > 0 && first.every((cell) => !isNumber(cell)) && below.some(({ cells }) => cells.some(isNumber)));
+  const names = first.some((cell, place) => !isMeant(cell) && below.slice(0, 20).some(({ cells }) => isMeant(cells[place] ?? "")));
+  return isNumbered || names || (first.every((cell) => !isMeant(cell)) && below.some(({ cells }) => cells.some(isMeant)));
 }
 
 /**

@@ -1,6 +1,6 @@
 // A model's description from what a form says, or from the columns of a CSV.
 
-import { isNumber } from "./csv.js";
+import { hasDecimalComma, isNumber, saidOnce } from "./csv.js";
 
 export const NETS = {
   mlp: "dense layers",
@@ -111,7 +111,31 @@ export function classesIn(labels) {
 /** Whether the label column says classes: words, or a few whole numbers. */
 export function saysClasses(labels) {
   const distinct = new Set(labels);
+  if (hasCommas(labels)) return false;
   return labels.some((label) => !isNumber(label)) || (distinct.size <= 20 && [...distinct].every((label) => Number.isInteger(Number(label))));
+}
+
+const hasCommas = (labels) => labels.some(hasDecimalComma) && labels.every((label) => isNumber(label) || hasDecimalComma(label));
+
+const IDS_LEAST = 10;
+const OF_IDS = /(^|[_ ])(id|uuid|index|nr|no)$/i;
+
+/**
+ * The places of columns that number the rows, as far as another one is left as input: with another value in each row, and
+ * counting or called so. They tell nothing of rows to come.
+ */
+export function idsIn({ header, rows }, labelAt) {
+  if (rows.length < IDS_LEAST) return [];
+  const inputs = rows[0].cells.map((_, place) => place).filter((place) => place !== labelAt);
+  const ids = inputs.filter((place) => isId(header?.[place] ?? "", rows.map(({ cells }) => cells[place] ?? "")));
+  return ids.length < inputs.length ? ids : [];
+}
+
+function isId(name, cells) {
+  if (new Set(cells).size < cells.length) return false;
+  if (OF_IDS.test(name.trim())) return true;
+  const sorted = cells.map(Number).sort((one, other) => one - other);
+  return cells.every(isNumber) && sorted.every((value, at) => at === 0 || value - sorted[at - 1] === 1);
 }
 
 /** What keeps the table from being described, named by line and column. */
@@ -119,6 +143,7 @@ export function faultsOf(form) {
   const { table, labelAt } = form;
   const width = table.rows[0].cells.length;
   const faults = [];
+  const isOfNumbers = form.label === "number" || hasCommas(table.rows.map(({ cells }) => cells[labelAt] ?? ""));
   const nameOf = (place) => (table.header ? `column “${table.header[place]}”` : `column ${place + 1}`);
   const inputs = inputsOf(form);
   if (!inputs.length) faults.push({ where: "columns", message: "none is left as input" });
@@ -126,10 +151,10 @@ export function faultsOf(form) {
     if (cells.length !== width) faults.push({ where: `line ${number}`, message: `has ${cells.length} cells, the first row has ${width}` });
     else {
       const bad = inputs.find((place) => !isNumber(cells[place]));
-      if (bad !== undefined) faults.push({ where: `line ${number}, ${nameOf(bad)}`, message: `“${cells[bad]}” is not a number` });
+      if (bad !== undefined) faults.push({ where: `line ${number}, ${nameOf(bad)}`, message: `“${cells[bad]}” is not a number`, cell: cells[bad] });
       if (cells[labelAt] === "") faults.push({ where: `line ${number}, ${nameOf(labelAt)}`, message: "has no label" });
-      else if (form.label === "number" && !isNumber(cells[labelAt])) faults.push({ where: `line ${number}, ${nameOf(labelAt)}`, message: `“${cells[labelAt]}” is not a number` });
+      else if (isOfNumbers && !isNumber(cells[labelAt])) faults.push({ where: `line ${number}, ${nameOf(labelAt)}`, message: `“${cells[labelAt]}” is not a number`, cell: cells[labelAt] });
     }
   }
-  return faults;
+  return saidOnce(faults);
 }

@@ -8,22 +8,26 @@ const NUMBERS = ["mean", "std", "epistemic_std", "noise_std", "lower", "upper"];
 export const INTERVAL = 0.9;
 
 /** The call that asks a version about these flat rows. */
-export function questionOf(model, version, input, rows, samples = SAMPLES) {
+export function questionOf(model, version, input, rows, { samples = SAMPLES, isBrief = false } = {}) {
   const isClasses = model.output.kind === "categorical";
   const parameters = { method: "ensemble", samples, seed: 0, ...(isClasses ? {} : { interval: INTERVAL }) };
+  const names = isClasses ? CLASSES.filter((name) => !isBrief || name !== "samples") : NUMBERS;
   const x = { name: "x", shape: [rows.length, ...input.shape], datatype: input.dtype === "uint8" ? "UINT8" : "FP32", data: rows.flatMap((row) => Array.from(row)) };
   return {
     method: "POST",
     parts: ["v2", "models", model.name, "versions", String(version), "infer"],
-    body: { inputs: [x], outputs: (isClasses ? CLASSES : NUMBERS).map((name) => ({ name })), parameters },
+    body: { inputs: [x], outputs: names.map((name) => ({ name })), parameters },
   };
 }
 
-/** What the version says: one answer for each row. Where so many nets are too many for the service, fewer are drawn. */
-export async function infer(model, version, input, rows, signal) {
+/**
+ * What the version says: one answer for each row; without the spread over the drawn nets where it `isBrief`. Where so many
+ * nets are too many for the service, fewer are drawn.
+ */
+export async function infer(model, version, input, rows, { signal, isBrief = false } = {}) {
   for (let samples = SAMPLES; ; samples /= 2) {
     try {
-      const { method, parts, body } = questionOf(model, version, input, rows, samples);
+      const { method, parts, body } = questionOf(model, version, input, rows, { samples, isBrief });
       const answer = await call(method, parts, { body, signal });
       const tensors = Object.fromEntries(answer.outputs.map((one) => [one.name, one]));
       return { version, samples, rows: rows.map((_, row) => (tensors.probabilities ? classesAt(tensors, row) : numbersAt(tensors, row))) };
@@ -34,19 +38,22 @@ export async function infer(model, version, input, rows, signal) {
 }
 
 function classesAt(tensors, row) {
-  const [, draws, classes] = tensors.samples.shape;
-  const drawn = (draw, one) => tensors.samples.data[(row * draws + draw) * classes + one];
+  const classes = tensors.probabilities.shape[1];
   const probabilities = tensors.probabilities.data.slice(row * classes, (row + 1) * classes);
-  const spread = probabilities.map((_, one) => ends(Array.from({ length: draws }, (__, draw) => drawn(draw, one))));
   return {
     kind: "classes",
     probabilities,
-    spread,
+    spread: tensors.samples ? spreadOf(tensors.samples, row) : null,
     label: probabilities.indexOf(Math.max(...probabilities)),
     entropy: tensors.entropy.data[row],
     aleatoric: tensors.aleatoric.data[row],
     mutual: tensors.mutual_information.data[row],
   };
+}
+
+function spreadOf({ shape: [, draws, classes], data }, row) {
+  const drawn = (draw, one) => data[(row * draws + draw) * classes + one];
+  return Array.from({ length: classes }, (_, one) => ends(Array.from({ length: draws }, (__, draw) => drawn(draw, one))));
 }
 
 /** The 5th and 95th percentile, between the nearest two. */

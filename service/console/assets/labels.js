@@ -1,5 +1,8 @@
 // What a label says: a class by its name or number, or numbers.
 
+/** What a column of labels is called. */
+export const LABEL_COLUMNS = ["label", "labels", "y", "class", "target"];
+
 /** {label} of what is written, or {fault}. */
 export function labelOf(model, text) {
   const said = text.trim();

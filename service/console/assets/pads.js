@@ -1,12 +1,16 @@
 // The other ways to give a row: a picture, a line of a CSV, numbers typed one by one.
 
-import { useEffect, useRef, useState } from "preact/hooks";
-import { placesOf, tableOf } from "./csv.js";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { placesOf, saidOnce, tableOf } from "./csv.js";
+import { many } from "./changing.js";
+import { NOTHING, chosen, pasted } from "./csv_file.js";
 import { faultOf, valuesOf } from "./inputs.js";
+import { LABEL_COLUMNS } from "./labels.js";
 import { decoded } from "./pixels.js";
 import { Told, html } from "./ui.js";
 
-const ROWS_MOST = 100;
+const PICTURES_MOST = 100;
+const WRITTEN_MOST = 200_000;
 
 /** A picture from a file, dropped or pasted: `onRows([{values, said, name}])`. */
 export function PicturePad({ input, onRows }) {
@@ -27,7 +31,7 @@ export function PicturePad({ input, onRows }) {
       isLatest = false;
     };
   }, [files, isInverted, input.paper, input.ink]);
-  return html`<${FileDrop} label="A PNG or JPEG" accept="image/png,image/jpeg" multiple onFiles=${(chosen) => setFiles(chosen.slice(0, ROWS_MOST))} />
+  return html`<${FileDrop} label="A PNG or JPEG" accept="image/png,image/jpeg" multiple onFiles=${(chosen) => setFiles(chosen.slice(0, PICTURES_MOST))} />
     <label class="choice"><input type="checkbox" checked=${isInverted} onChange=${(e) => setInverted(e.target.checked)} />Invert light and dark</label>
     <${Told} problem=${problem} />`;
 }
@@ -81,14 +85,16 @@ async function filesIn(entry) {
   }
 }
 
-/** Lines of a CSV, a header tolerated: `onRows` gets those that are the model's, and none where one is not. */
-export function CsvPad({ input, onRows, first = "" }) {
-  const [text, setText] = useState(first);
-  const { rows, faults, said } = rowsOf(text, input);
+/** Lines of a CSV, a header and a column of labels tolerated: `onRows` gets those that are the model's, and none where one is not. */
+export function CsvPad({ input, onRows }) {
+  const [given, setGiven] = useState(NOTHING);
+  const { text, fault } = given;
+  const { rows, faults, said } = useMemo(() => rowsOf(text, input), [text]);
   useEffect(() => onRows(faults.length ? [] : rows), [text]);
   return html`<label>${input.names ? `Rows below a header with ${input.names.join(", ")}; or without one, in this order` : `Rows, each ${input.size} numbers with commas between them`}
-      <textarea spellcheck=${false} value=${text} onInput=${(e) => setText(e.target.value)} placeholder="0.5, 1.25, …"></textarea></label>
-    <${FileDrop} label="or a CSV file" accept=".csv,text/csv,text/plain" onFiles=${async ([file]) => file && setText(await file.text())} />
+      <textarea spellcheck=${false} value=${text.length > WRITTEN_MOST ? "" : text} onInput=${(e) => setGiven(pasted(e.target.value))} placeholder="0.5, 1.25, …"></textarea></label>
+    <${FileDrop} label="or a CSV file" accept=".csv,text/csv,text/plain" onFiles=${async ([file]) => file && setGiven(await chosen(file))} />
+    <${Told} problem=${fault} />
     ${said && html`<p class="small" role="status">${said}</p>`}
     <${Told} problem=${faults.length ? { title: "Nothing was asked", detail: "Some lines are no rows of this model.", code: "rows-unusable", errors: faults.slice(0, 5) } : null} />`;
 }
@@ -96,19 +102,28 @@ export function CsvPad({ input, onRows, first = "" }) {
 function rowsOf(text, input) {
   if (!text.trim()) return { rows: [], faults: [], said: "" };
   const { header, rows: lines } = tableOf(text);
-  const { places, missing } = placesOf(header, input.names);
+  const { places: named, missing } = placesOf(header, input.names);
+  const label = labelIn(header, input);
+  const places = label === null ? named : header.map((_, place) => place).filter((place) => place !== label);
   const faults = missing.map((name) => ({ where: "header", message: `has no column “${name}”, which the model takes` }));
-  const rows = lines.slice(0, ROWS_MOST).map(({ number, cells: all }) => {
+  const rows = lines.map(({ number, cells: all }) => {
     const where = `line ${number}`;
     const cells = places.length ? places.map((place) => all[place] ?? "") : all;
     if (cells.length !== input.size) faults.push({ where, message: `has ${cells.length} ${cells.length === 1 ? "cell" : "cells"}, the model takes ${input.size} numbers` });
     const values = cells.map((cell) => (cell === "" ? Number.NaN : Number(cell)));
     const bad = values.findIndex((value) => faultOf(value, input.dtype));
-    if (cells.length === input.size && bad >= 0) faults.push({ where: `${where}, column ${bad + 1}`, message: `“${cells[bad]}” ${faultOf(values[bad], input.dtype)}` });
+    if (cells.length === input.size && bad >= 0) faults.push({ where: `${where}, column ${bad + 1}`, message: `“${cells[bad]}” ${faultOf(values[bad], input.dtype)}`, cell: cells[bad] });
     return { values, name: where, said: `the numbers of ${where}` };
   });
-  const more = lines.length > ROWS_MOST ? `; the first ${ROWS_MOST} are asked about` : "";
-  return { rows, faults, said: `${lines.length} ${lines.length === 1 ? "row" : "rows"}${header ? " below a header" : ""}${more}.` };
+  const left = label === null ? "" : `; the column “${header[label]}” is left out`;
+  return { rows, faults: saidOnce(faults), said: `${many(lines.length, "row")}${header ? " below a header" : ""}${left}.` };
+}
+
+/** Where the label is, in a file that was labeled to be posted: the one column that is too many, where it is called so. */
+function labelIn(header, input) {
+  if (!header || input.names || header.length !== input.size + 1) return null;
+  const labels = header.flatMap((name, place) => (LABEL_COLUMNS.includes(name.toLowerCase()) ? [place] : []));
+  return labels.length === 1 ? labels[0] : null;
 }
 
 /** Numbers typed one by one; each begins at the mean that the model declares. */

@@ -2,14 +2,14 @@
 
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { many, listed } from "./changing.js";
-import { placesOf, tableOf } from "./csv.js";
+import { placesOf, saidOnce, tableOf } from "./csv.js";
+import { NOTHING, chosen, pasted } from "./csv_file.js";
 import { faultOf } from "./inputs.js";
-import { classesOf, labelOf } from "./labels.js";
+import { LABEL_COLUMNS, classesOf, labelOf } from "./labels.js";
 import { FileDrop } from "./pads.js";
-import { html, number } from "./ui.js";
+import { Told, html, number } from "./ui.js";
 
 const LABELS = ["label", "labels", "y"];
-const ALSO_LABELS = [...LABELS, "class", "target"];
 const WEIGHTS = ["weight", "weights"];
 const SHOWN_ROWS = 8;
 const SHOWN_COLUMNS = 40;
@@ -17,18 +17,15 @@ const MAPPED_MOST = 60;
 
 /** Calls `onReady({rows, faults, content, isAsClients} | null)`; faulty lines are named and are not among the rows. */
 export function CsvRows({ model, input, onReady }) {
-  const [file, setFile] = useState(null);
-  const [bytes, setBytes] = useState(new Uint8Array());
-  const text = useMemo(() => new TextDecoder().decode(bytes), [bytes]);
+  const [given, setGiven] = useState(NOTHING);
+  const { name: file, bytes, text, fault } = given;
   const table = useMemo(() => tableOf(text), [text]);
   const [roles, setRoles] = useState([]);
   const [words, setWords] = useState({});
   const read = useMemo(() => (table.rows.length && roles.length ? rowsOf(model, input, table, roles, words) : null), [table, roles, words]);
-  const use = (content, name) => {
-    const found = tableOf(new TextDecoder().decode(content));
-    setBytes(content);
-    setFile(name);
-    setRoles(rolesOf(found, model));
+  const use = (found) => {
+    setGiven(found);
+    setRoles(rolesOf(tableOf(found.text), model));
     setWords({});
   };
   useEffect(() => {
@@ -36,9 +33,10 @@ export function CsvRows({ model, input, onReady }) {
     onReady(read && { ...read, content: bytes, isAsClients });
   }, [read]);
   return html`
-    <${FileDrop} label="A CSV file" accept=".csv,text/csv,text/plain" onFiles=${async ([one]) => one && use(new Uint8Array(await one.arrayBuffer()), one.name)} />
+    <${FileDrop} label="A CSV file" accept=".csv,text/csv,text/plain" onFiles=${async ([one]) => one && use(await chosen(one))} />
     <details open=${!file && text !== ""}><summary>or paste its lines</summary>
-      <label>Lines<textarea spellcheck=${false} value=${file ? "" : text} onInput=${(e) => use(new TextEncoder().encode(e.target.value), null)}></textarea></label></details>
+      <label>Lines<textarea spellcheck=${false} value=${file ? "" : text} onInput=${(e) => use(pasted(e.target.value))}></textarea></label></details>
+    <${Told} problem=${fault} />
     ${table.rows.length > 0 && roles.length > 0 && html`<h3>${file ?? "What was pasted"}: ${many(table.rows.length, "row")}${table.header ? " below a header" : ", no header"}</h3>
       <${Columns} ...${{ table, roles, setRoles, input, model }} />
       <${Preview} ...${{ table, roles, read }} />
@@ -55,7 +53,7 @@ function rolesByNames(header, inputs, model) {
   const roles = header.map((name, place) => (inputs.includes(place) ? "input" : WEIGHTS.includes(name.toLowerCase()) ? "weight" : "out"));
   const left = header.flatMap((name, place) => (roles[place] === "out" ? [{ name: name.toLowerCase(), place }] : []));
   const dims = model.output.dims ?? 1;
-  const label = left.find(({ name }) => ALSO_LABELS.includes(name)) ?? (left.length === 1 ? left[0] : null);
+  const label = left.find(({ name }) => LABEL_COLUMNS.includes(name)) ?? (left.length === 1 ? left[0] : null);
   const labels = dims > 1 ? left.slice(-dims) : label ? [label] : [];
   for (const { place } of labels) roles[place] = "label";
   return roles;
@@ -66,7 +64,7 @@ function rolesByPlace({ header, rows }, model) {
   const names = Array.from({ length: width }, (_, place) => (header?.[place] ?? "").toLowerCase());
   const roles = names.map((name) => (WEIGHTS.includes(name) ? "weight" : "input"));
   const dims = model.output.dims ?? 1;
-  const named = names.flatMap((name, place) => (ALSO_LABELS.includes(name) ? [place] : []));
+  const named = names.flatMap((name, place) => (LABEL_COLUMNS.includes(name) ? [place] : []));
   const labels = dims === 1 && named.length ? named.slice(0, 1) : roles.flatMap((role, place) => (role === "input" ? [place] : [])).slice(-dims);
   for (const place of labels) roles[place] = "label";
   return roles;
@@ -101,7 +99,7 @@ function rowsOf(model, input, table, roles, words) {
   const counts = new Map();
   const rows = [];
   for (const { number: line, cells } of table.rows) {
-    const wrong = (place, message) => faults.push({ line, place, where: `line ${line}${place === undefined ? "" : `, ${nameOf(table, place)}`}`, message });
+    const wrong = (place, message) => faults.push({ line, place, cell: cells[place], where: `line ${line}${place === undefined ? "" : `, ${nameOf(table, place)}`}`, message });
     const before = faults.length;
     if (cells.length !== roles.length) {
       wrong(undefined, `has ${many(cells.length, "cell")}, the others have ${roles.length}`);
@@ -119,7 +117,7 @@ function rowsOf(model, input, table, roles, words) {
     const heavy = weight === undefined ? undefined : weightOf(cells[weight], (message) => wrong(weight, message));
     if (faults.length === before && !columns.length) rows.push({ values, label: model.output.kind === "categorical" ? said[0] : said, weight: heavy });
   }
-  return { rows, faults, unknown, counts };
+  return { rows, faults: saidOnce(faults), unknown, counts };
 }
 
 function numberOf(cell, dtype, wrong) {

@@ -10,6 +10,7 @@ export const WINDOW = 10;
 const SHOWN = 200;
 const BAND = 1.96;
 const BARS_MOST = 60;
+const SWAMPS = 100;
 
 const MEASURES = {
   categorical: [
@@ -70,19 +71,40 @@ export function Scores({ scores, moves, kind, window, onWindow }) {
 function Measure({ measure, data }) {
   const series = data.series(measure);
   const wanted = measure.wanted === undefined ? [] : [{ name: "wanted", values: data.x.map(() => measure.wanted), dash: [2, 4], colour: "--ink-soft" }];
-  return html`<${Chart} title=${measure.title} x=${data.x} xName=${data.xName} series=${[...series, ...wanted]} marks=${data.marks} places=${3} height=${210} />`;
+  const left = data.swamping(measure);
+  return html`<div><${Chart} title=${measure.title} x=${data.x} xName=${data.xName} series=${[...series, ...wanted]} marks=${data.marks} places=${3} height=${210} />
+    ${left > 0 && html`<p class="small">${saysUndrawn(data, left)}</p>`}</div>`;
+}
+
+function saysUndrawn({ x, xName }, left) {
+  const who = left > 1 ? `The first ${left} ${xName === "version" ? "versions" : "batches"} are` : `${xName[0].toUpperCase()}${xName.slice(1)} ${x[0]} is`;
+  const averages = xName === "version" ? "" : `, nor are averages with ${left > 1 ? "them" : "it"}`;
+  return `${who} not drawn${averages}: the untrained version 0 was more than ${SWAMPS} times further off than any version after it. The numbers below the chart have all.`;
+}
+
+/** How many of the first entries are version 0's, which was untrained, where it was so far off that nothing else could be seen. */
+function swampingOf(entries, { name, range = [] }) {
+  const count = entries.findIndex(({ version }) => version !== 0);
+  if (count < 1 || range[1] === 1) return 0;
+  const worst = (some) => Math.max(...some.map(({ metrics }) => Math.abs(metrics?.[name] ?? 0)));
+  const later = worst(entries.slice(count));
+  return later > 0 && worst(entries.slice(0, count)) > SWAMPS * later ? count : 0;
 }
 
 function overBatches({ batches, first, window }, moves) {
   const isOrdered = batches.every((one, index) => index === 0 || one.batch > batches[index - 1].batch);
   const x = batches.map((one, index) => (isOrdered ? one.batch : first + index));
-  const series = (measure) => [
-    { name: `last ${window} batches`, ...banded(batches, measure, "windowed") },
-    { name: "all so far", values: batches.map((one) => one.running?.[measure.name] ?? null), dash: [6, 4] },
-    { name: "each batch", ...banded(batches, measure, "metrics"), isDots: true, hasBars: batches.length <= BARS_MOST, colour: "--series-3" },
-    ...surprising(batches, measure),
-  ];
-  return { x, xName: isOrdered ? "batch" : "place", series, marks: marksOf(batches, x, moves) };
+  const swamping = (measure) => swampingOf(batches, measure);
+  const series = (measure) => {
+    const left = swamping(measure);
+    return [
+      { name: `last ${window} batches`, ...banded(batches, measure, "windowed"), undrawn: left && left + window - 1 },
+      { name: "all so far", values: batches.map((one) => one.running?.[measure.name] ?? null), dash: [6, 4], undrawn: left && batches.length },
+      { name: "each batch", ...banded(batches, measure, "metrics"), isDots: true, hasBars: batches.length <= BARS_MOST, colour: "--series-3", undrawn: left },
+      ...surprising(batches, measure).map((one) => ({ ...one, undrawn: left })),
+    ];
+  };
+  return { x, xName: isOrdered ? "batch" : "place", series, swamping, marks: marksOf(batches, x, moves) };
 }
 
 /** Batches that surprised, over the other points in another form and colour. */
@@ -93,9 +115,10 @@ function surprising(batches, measure) {
 
 function overVersions({ versions }, moves) {
   const x = versions.map(({ version }) => version);
-  const series = (measure) => [{ name: "while it was head", ...banded(versions, measure, "metrics") }];
+  const swamping = (measure) => swampingOf(versions, measure);
+  const series = (measure) => [{ name: "while it was head", ...banded(versions, measure, "metrics"), undrawn: swamping(measure) }];
   const marks = moves.filter((move) => x.includes(move.version)).map((move) => ({ at: move.version, word: `from ${move.previous}` }));
-  return { x, xName: "version", series, marks: marks.sort((one, other) => one.at - other.at) };
+  return { x, xName: "version", series, swamping, marks: marks.sort((one, other) => one.at - other.at) };
 }
 
 const ERRORS = { metrics: "standard_errors", windowed: "windowed_standard_errors" };

@@ -3,8 +3,10 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { asCurl, post } from "../api.js";
 import { tableOf } from "../csv.js";
-import { FAMILIES, FIRST, NETS, PUBLISH, descriptionOf, faultsOf, hiddenOf, inputsOf, saysClasses } from "../describing.js";
-import { many } from "../changing.js";
+import { chosen } from "../csv_file.js";
+import { FAMILIES, FIRST, NETS, PUBLISH, descriptionOf, faultsOf, hiddenOf, idsIn, inputsOf, saysClasses } from "../describing.js";
+import { listed, many } from "../changing.js";
+import { LABEL_COLUMNS } from "../labels.js";
 import { FileDrop } from "../pads.js";
 import { Frame, SameByHand, Told, html, to } from "../ui.js";
 
@@ -123,19 +125,24 @@ const marks = (wrong, name) => (wrong[name] ? { "aria-invalid": "true", "aria-de
 const Wrong = ({ wrong, name }) => wrong[name] && html`<span class="small fault" id=${`wrong-${name}`} role="alert">${wrong[name]}</span>`;
 
 function Table({ form, set, wrong, faults }) {
+  const [fault, setFault] = useState(null);
   const use = async ([file]) => {
     if (!file) return;
-    const table = tableOf(await file.text());
-    if (!table.rows.length) return set({ table: null });
+    const read = await chosen(file);
+    setFault(read.fault);
+    if (read.fault) return set({ table: null });
+    const table = tableOf(read.text);
     const labelAt = labelIn(table);
     const labels = table.rows.map(({ cells }) => cells[labelAt] ?? "");
-    set({ table, labelAt, out: [], label: saysClasses(labels) ? "classes" : "number", name: form.name || file.name.replace(/\.[^.]*$/, "").replace(/[^A-Za-z0-9._-]+/g, "-") });
+    set({ table, labelAt, out: idsIn(table, labelAt), label: saysClasses(labels) ? "classes" : "number", name: form.name || file.name.replace(/\.[^.]*$/, "").replace(/[^A-Za-z0-9._-]+/g, "-") });
   };
   const { table } = form;
   return html`<${FileDrop} label="A CSV file" accept=".csv,text/csv,text/plain" onFiles=${use} />
+    <${Told} problem=${fault} />
     <p class="small">It stays in this browser: columns, means, standard deviations and classes are read from it, no row is sent.</p>
     <${Wrong} ...${{ wrong, name: "shape" }} />
     ${table && html`<p><strong>${many(table.rows.length, "row")}</strong>, ${many(inputsOf(form).length, "column")} as input.</p>
+      <${LeftOut} ...${{ form }} />
       <div class="pair"><label>Label column<select value=${form.labelAt} onChange=${(e) => set({ labelAt: Number(e.target.value) })}>
           ${namesOf(table).map((name, place) => html`<option value=${place}>${name}</option>`)}</select></label>
         <label>The label is<select value=${form.label} onChange=${(e) => set({ label: e.target.value })}>
@@ -149,10 +156,19 @@ function Table({ form, set, wrong, faults }) {
         <p class="small">Leave a column out that is not of numbers, or mend the file.</p></div>`}`}`;
 }
 
+/** Columns that number the rows, as long as they are left out. */
+function LeftOut({ form: { table, labelAt, out } }) {
+  const ids = idsIn(table, labelAt).filter((place) => out.includes(place));
+  if (!ids.length) return null;
+  const [names, one] = [listed(ids.map((place) => `“${namesOf(table)[place]}”`)), ids.length === 1];
+  return html`<p class="way" role="status">${names} ${one ? "numbers the rows and is" : "number the rows and are"} left out: another value in each row tells nothing of rows to come.
+    Tick ${one ? "it" : "them"} under “Columns that are input” to put ${one ? "it" : "them"} back.</p>`;
+}
+
 const namesOf = (table) => table.rows[0].cells.map((_, place) => table.header?.[place] ?? `Column ${place + 1}`);
 
 function labelIn(table) {
-  const named = (table.header ?? []).findIndex((name) => ["label", "labels", "y", "class", "target"].includes(name.toLowerCase()));
+  const named = (table.header ?? []).findIndex((name) => LABEL_COLUMNS.includes(name.toLowerCase()));
   return named >= 0 ? named : table.rows[0].cells.length - 1;
 }
 

@@ -1,11 +1,12 @@
 // Ask a model: draw, drop or type an input, and see what any two versions say of it, and how sure they are.
 
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { asCurl, get, of } from "../api.js";
 import { Answer, differenceOf } from "../answers.js";
+import { RowsTable, SHOWN_MOST } from "../answers_of_rows.js";
 import { RollbackButton } from "../changes.js";
 import { DrawPad, Small } from "../draw.js";
-import { SAMPLES, infer, nameOf, questionOf } from "../infer.js";
+import { SAMPLES, infer, questionOf } from "../infer.js";
 import { inputOf } from "../inputs.js";
 import { CsvPad, NumbersPad, PicturePad, Range } from "../pads.js";
 import { Crumbs } from "../following.js";
@@ -65,14 +66,15 @@ function Pad({ way, input, model, given }) {
 function Sides({ model, input, rows, at, setAt, isOpen }) {
   const [left, setLeft] = useState(model.parent === null ? "head" : "parent");
   const [right, setRight] = useState("head");
-  const before = useAnswers(model, input, versionOf(model, left), rows);
-  const after = useAnswers(model, input, versionOf(model, right), rows);
-  const answers = [before, after].map((side) => side.answer && side.rows === rows && side.answer.rows[at]);
+  const shown = useMemo(() => rows.slice(0, SHOWN_MOST), [rows]);
+  const before = useAnswers(model, input, versionOf(model, left), shown);
+  const after = useAnswers(model, input, versionOf(model, right), shown);
+  const answers = [before, after].map((side) => side.answer && side.rows === shown && side.answer.rows[at]);
   const scale = scaleOf(answers);
   const side = (choice, choose, label, found, answer) =>
     html`<${Side} ...${{ model, choice, choose, label, found, answer, scale, isEmpty: !rows.length }} />`;
   return html`<section class="sides" aria-label="Answers">
-    ${rows.length > 1 && html`<${RowPicker} ...${{ rows, at, setAt, model, answer: after.answer }} />`}
+    ${rows.length > 1 && html`<${RowsTable} ...${{ model, input, rows, at, setAt, version: versionOf(model, right), answer: after.rows === shown ? after.answer : null }} />`}
     <div class="two">${side(left, setLeft, "First version", before, answers[0])}${side(right, setRight, "Second version", after, answers[1])}</div>
     ${answers[0] && answers[1] && html`<${Difference} ...${{ model, before: { version: before.answer.version, answer: answers[0] }, after: { version: after.answer.version, answer: answers[1] } }} />`}
     <p class="small">${isOpen ? "Answers follow head when it moves." : "Not connected to the model's events: answers follow head after a reload."}</p>
@@ -107,7 +109,7 @@ function useAnswers(model, input, version, rows) {
     if (!rows.length || version === null) return setState({});
     const stop = new AbortController();
     const ask = () =>
-      infer(model, version, input, rows.map((row) => row.values), stop.signal).then(
+      infer(model, version, input, rows.map((row) => row.values), { signal: stop.signal }).then(
         (answer) => setState({ answer, rows }),
         (problem) => !stop.signal.aborted && setState({ problem }),
       );
@@ -127,7 +129,7 @@ function Side({ model, choice, choose, label, found, answer, scale, isEmpty }) {
     <${Chooser} ...${{ model, choice, choose, label, version }} />
     <${Told} problem=${found.problem} />
     <div aria-live="polite">${answer
-      ? html`<${Answer} model=${model} answer=${answer} samples=${found.answer.samples} scale=${scale} />`
+      ? html`<${Answer} model=${model} version=${found.answer.version} answer=${answer} samples=${found.answer.samples} scale=${scale} />`
       : !found.problem && html`<p class="empty">${version === null ? "Choose a version." : isEmpty ? "Give an input, and the answer is here." : "Asking …"}</p>`}</div>
   </section>`;
 }
@@ -144,15 +146,6 @@ function Chooser({ model, choice, choose, label, version }) {
       </select></label>
     ${isNumber && html`<label>Number <input type="number" min="0" step="1" value=${choice} onInput=${(e) => choose(e.target.value)} /></label>`}
     <a class="small" href=${version === null ? null : to(model.name, "versions", String(version))}>About version ${version ?? "…"}</a></div>`;
-}
-
-function RowPicker({ rows, at, setAt, model, answer }) {
-  const saysOf = (row) => {
-    const one = answer?.rows[row];
-    return one ? `: ${one.kind === "classes" ? nameOf(model, one.label) : one.dims.map((dim) => dim.mean.toPrecision(4)).join(", ")}` : "";
-  };
-  return html`<label class="card rows">Row <select aria-label="Row" value=${at} onChange=${(e) => setAt(Number(e.target.value))}>
-    ${rows.map((row, index) => html`<option value=${index}>${row.name}${saysOf(index)}</option>`)}</select></label>`;
 }
 
 /** One range for both sides of each number, so that their intervals can be compared. */
