@@ -76,14 +76,23 @@ class Ledger:
             insert_move(connection, model.id, root | {"moved_at": now})
             return model, True
 
-    def accept(self, name: str, *, key: str, digest: str, rows: int, label_counts: dict[str, int]) -> Accepted:
+    def accept(
+        self,
+        name: str,
+        *,
+        key: str,
+        digest: str,
+        rows: int,
+        label_counts: dict[str, int],
+        traceparent: str | None = None,
+    ) -> Accepted:
         """The batch under this key is stored, once; its chunk is closed when that fills it.
 
         Raises:
             ModelNotFound, SQLAlchemyError: as from `accept_all`.
             IdempotencyKeyReused: the key names a batch with other rows.
         """
-        answer = self.accept_all(name, [Posted(key, digest, rows, label_counts)])[0]
+        answer = self.accept_all(name, [Posted(key, digest, rows, label_counts, traceparent)])[0]
         if isinstance(answer, Exception):
             raise answer
         return answer

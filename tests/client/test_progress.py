@@ -49,7 +49,7 @@ def learning(url: str, name: str) -> str:
     return (
         f"from client import Client; from tests.client.given import description, rows\n"
         f"client = Client({url!r}); x, y = rows(10)\n"
-        f"client.create_model(description({name!r}, recipe={{'epochs': 400}}))\n"
+        f"client.create_model(description({name!r}, recipe={{'epochs': 4000}}))\n"
         f"client.ingest({name!r}, x, y, progress=True)\n"
         f"client.settle({name!r}, progress=True)\n"
     )
