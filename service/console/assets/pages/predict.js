@@ -8,7 +8,7 @@ import { DrawPad, Small } from "../draw.js";
 import { SAMPLES, infer, nameOf, questionOf } from "../infer.js";
 import { inputOf } from "../inputs.js";
 import { CsvPad, NumbersPad, PicturePad, Range } from "../pads.js";
-import { Crumbs } from "../following.js";
+import { Crumbs, useCaughtUp } from "../following.js";
 import { Frame, SameByHand, Told, html, to, useEvents, useLoaded } from "../ui.js";
 
 const PAUSE_MS = 90;
@@ -18,12 +18,13 @@ const MOVES = new Set(["moved", "published", "held", "forgotten"]);
 
 export default function Predict({ model: name }) {
   const { value: model, problem, again } = useLoaded((signal) => aboutModel(name, signal), [name]);
-  const isOpen = useEvents(name, (event) => MOVES.has(event.kind) && again());
+  const connection = useEvents(name, (event) => MOVES.has(event.kind) && again());
+  useCaughtUp(connection, again);
   return html`<${Frame} title="Predict" model=${name} tab="predict">
     <${Crumbs} model=${name} here="Predict" />
-    <${Told} problem=${problem} />
+    <${Told} problem=${problem ?? connection.problem} />
     ${!model && !problem && html`<p class="small" role="status">Loading …</p>`}
-    ${model && html`<${Asking} key=${name} ...${{ model, isOpen }} />`}
+    ${model && html`<${Asking} key=${name} ...${{ model, isOpen: connection.isOpen }} />`}
   <//>`;
 }
 
