@@ -1,6 +1,6 @@
 // A batch as it is followed, from when it was accepted until a version has learned from it.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { get, of } from "./api.js";
 import { CloseNowButton } from "./changes.js";
 import { many } from "./changing.js";
@@ -8,7 +8,10 @@ import { Told, html, number, to, useEvents, useLoaded } from "./ui.js";
 
 const POLL_MS = 2000;
 
-export function Following({ model: name, batch, rows, isReplay }) {
+/** `time` is when the batch was accepted: then its heading takes the focus. */
+export function Following({ model: name, batch, rows, isReplay, time }) {
+  const heading = useRef(null);
+  useEffect(() => heading.current.focus(), [time]);
   const [running, setRunning] = useState(null);
   const { value, again } = useLoaded((signal) => aboutBatch(name, batch, signal), [name, batch]);
   const { isOpen, problem } = useEvents(name, (event) => {
@@ -25,7 +28,7 @@ export function Following({ model: name, batch, rows, isReplay }) {
     return () => clearInterval(polling);
   }, [isOpen, problem]);
   return html`<section class="card following" aria-label=${`Batch ${batch}`}>
-    <h2>Batch ${batch} <span class="small">${many(rows, "row")}${isReplay ? ", posted before: counted once" : ""}</span></h2>
+    <h2 ref=${heading} tabindex="-1">Batch ${batch} <span class="small">${many(rows, "row")}${isReplay ? ", posted before: counted once" : ""}</span></h2>
     <${Told} problem=${problem} />
     ${value && html`<ol class="steps">${stepsOf(name, value, running, again)}</ol>`}
   </section>`;

@@ -72,7 +72,7 @@ function Sides({ model, input, rows, at, setAt, isOpen }) {
   const scale = scaleOf(answers);
   const side = (choice, choose, label, found, answer) =>
     html`<${Side} ...${{ model, choice, choose, label, found, answer, scale, isEmpty: !rows.length }} />`;
-  return html`<section class="sides" aria-label="Answers">
+  return html`<section class="sides" aria-label="Answers"><h2 class="unseen">Answers</h2>
     ${rows.length > 1 && html`<${RowPicker} ...${{ rows, at, setAt, model, answer: after.answer }} />`}
     <div class="two">${side(left, setLeft, "First version", before, answers[0])}${side(right, setRight, "Second version", after, answers[1])}</div>
     ${answers[0] && answers[1] && html`<${Difference} ...${{ model, before: { version: before.answer.version, answer: answers[0] }, after: { version: after.answer.version, answer: answers[1] } }} />`}
@@ -125,6 +125,7 @@ function useAnswers(model, input, version, rows) {
 function Side({ model, choice, choose, label, found, answer, scale, isEmpty }) {
   const version = versionOf(model, choice);
   return html`<section class="card side" aria-label=${label} aria-busy=${!answer && !isEmpty}>
+    <h3 class="unseen">${label}${version === null ? "" : `: version ${version}`}</h3>
     <${Chooser} ...${{ model, choice, choose, label, version }} />
     <${Told} problem=${found.problem} />
     <div aria-live="polite">${answer
