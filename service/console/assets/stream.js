@@ -19,7 +19,8 @@ export async function listen(model, on, { signal, after, said = () => {}, seen =
   let pause = PAUSE_MS;
   while (!signal.aborted) {
     await untilSeen(signal);
-    const turn = whileSeen(signal);
+    const over = new AbortController();
+    const turn = whileSeen(AbortSignal.any([signal, over.signal]));
     let isPolled = false;
     try {
       isPolled = !(await inSlot(() => stream(ear, turn)));
@@ -33,6 +34,7 @@ export async function listen(model, on, { signal, after, said = () => {}, seen =
     }
     if (!isPolled && !signal.aborted) said(false);
     await waited(isPolled ? POLL_MS : pause, turn);
+    over.abort();
   }
 }
 
