@@ -76,6 +76,37 @@ def test_rows_are_posted_and_followed_until_a_version_has_learned_from_them(
         visit.check()
 
 
+def test_by_keyboard_the_focus_goes_to_the_accepted_batch_and_it_is_announced(browser: Browser, live: Live) -> None:
+    model = live.create(NUMBERS)
+    with visiting(browser, url_of(live)) as visit:
+        page = visit.go(console(model, "post"))
+        choose(page, GOOD)
+        heading = page.get_by_role("heading", name="Batch 1 3 rows")
+        for _ in range(2):
+            page.get_by_role("button", name="Post 3 rows").press("Enter")
+
+            expect(heading).to_be_focused()
+            expect(page.get_by_role("status").filter(has_text="Batch 1 is accepted: 3 rows.")).to_have_count(1)
+            expect(page.get_by_role("button", name="Close now")).to_be_visible()
+            page.keyboard.press("Tab")
+            expect(page.get_by_role("button", name="Close now")).to_be_focused()
+        visit.check()
+
+
+def test_where_posting_is_refused_the_focus_stays_on_the_button(browser: Browser, live: Live) -> None:
+    model = live.create(NUMBERS)
+    live.post_rows(model, {"inputs": [[9, 9]], "labels": [1]}, key=key_of(GOOD.encode()))
+    with visiting(browser, url_of(live)) as visit:
+        page = visit.go(console(model, "post"))
+        choose(page, GOOD)
+        with refused(visit, 422):
+            page.get_by_role("button", name="Post 3 rows").press("Enter")
+            expect(page.get_by_role("alert")).to_contain_text("idempotency-key-reused")
+
+        expect(page.get_by_role("button", name="Post 3 rows")).to_be_focused()
+        visit.check()
+
+
 def test_the_same_file_posted_twice_and_by_the_command_line_counts_once(browser: Browser, live: Live) -> None:
     model = live.create(NUMBERS)
     with visiting(browser, url_of(live)) as visit:

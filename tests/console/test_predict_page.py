@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import itertools
+import re
 
 import numpy as np
 import pytest
@@ -280,6 +282,35 @@ def test_a_model_that_learned_nothing_yet_answers_with_its_prior(browser: Browse
         expect(second(page)).to_contain_text("Version 0 has learned nothing yet")
         expect(second(page)).not_to_contain_text("Inputs like this")
         expect(second(page)).not_to_contain_text("The drawn nets")
+        visit.check()
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_long_class_names_are_shown_whole_within_the_page(browser: Browser, live: Live, width: int) -> None:
+    names = [f"{'Prefix' * 9}-{at:03}" for at in range(100)]
+    rows = {"inputs": INPUTS["inputs"], "labels": [names[0], names[2]]}
+    model = learned(live, NAMED | {"output": {"kind": "categorical", "classes": names}}, [rows])
+    with visiting(browser, url_of(live), width=width) as visit:
+        page = visit.go(console(model, "predict"))
+        page.get_by_role("textbox", name="Number 1").fill("3")
+        difference = page.get_by_role("region", name="What differs")
+        expect(difference).to_contain_text("Prefix")
+
+        for shown in (difference, *second(page).locator(".chances tbody th").all()):
+            assert shown.evaluate("(one) => one.scrollWidth - one.clientWidth") <= 0
+        visit.check()
+
+
+@pytest.mark.parametrize("description", [TINY, REAL])
+def test_the_headings_of_answers_leave_out_no_level(browser: Browser, live: Live, description: Json) -> None:
+    model = live.create(description)
+    with visiting(browser, url_of(live)) as visit:
+        page = visit.go(console(model, "predict"))
+        page.get_by_role("textbox", name="Number 1").fill("3")
+        expect(second(page).get_by_role("heading", name=re.compile("Uncertainty|variance")).first).to_be_visible()
+
+        levels = [int(one.evaluate("(one) => one.tagName[1]")) for one in page.get_by_role("heading").all()]
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels)), levels
         visit.check()
 
 

@@ -182,6 +182,23 @@ def test_two_versions_are_compared_on_a_batch(browser: Browser, live: Live, mode
         visit.check()
 
 
+def test_two_versions_are_compared_without_a_batch(browser: Browser, live: Live, model: str) -> None:
+    said = live.client.get(f"{model}/versions/2/compare/1").json()
+    with looking(browser, live) as (visit, page):
+        visit.go(at(model, "versions", 2))
+        shown = part(page, "Compare with another version")
+        shown.get_by_role("spinbutton", name="Version").fill("1")
+        shown.get_by_role("button", name="Compare").press("Enter")
+
+        expect(shown).to_contain_text(f"{said['kl_nats']['total']:.3f}")
+        expect(page).to_have_url(f"{visit.url}{at(model, 'versions', 2)}?with=1")
+        page.reload()
+
+        expect(shown).to_contain_text("Newest common ancestorversion 1")
+        expect(page.get_by_role("alert")).to_have_count(0)
+        visit.check()
+
+
 def test_a_comparison_on_a_batch_that_one_has_learned_says_so(browser: Browser, live: Live, model: str) -> None:
     with looking(browser, live) as (visit, page):
         visit.go(f"{at(model, 'versions', 2)}?with=1&of=2")

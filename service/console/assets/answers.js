@@ -53,14 +53,14 @@ const share = (value) => `${(100 * Math.min(1, Math.max(0, value))).toFixed(2)}%
 function Doubt({ version, answer, classes }) {
   const { entropy, aleatoric, mutual } = answer;
   const most = Math.log(classes);
-  return html`<section class="doubt" aria-label="Uncertainty">
+  return html`<div class="doubt" role="group" aria-label="Uncertainty">
     <h4>Uncertainty <span class="small">${number(entropy, 3)} of at most ${number(most, 3)} nats</span></h4>
     <div class="stack" role="img" aria-label=${`Of at most ${number(most, 3)} nats, ${number(aleatoric, 3)} from the data and ${number(mutual, 3)} from the model`}>
       <span class="of-data" style=${{ width: share(aleatoric / most) }}></span><span class="of-model" style=${{ width: share(mutual / most) }}></span></div>
     <dl>
       <div><dt><span class="swatch of-data" aria-hidden="true"></span>Data ${number(aleatoric, 3)}</dt><dd>${version > 0 && saysData(aleatoric / most)}</dd></div>
       <div><dt><span class="swatch of-model" aria-hidden="true"></span>Model ${number(mutual, 3)}</dt><dd>${version > 0 && saysModel(mutual / most)}</dd></div>
-    </dl><${Nothing} version=${version} /></section>`;
+    </dl><${Nothing} version=${version} /></div>`;
 }
 
 /** What a version that has seen no row can say of doubt is its prior's. */
@@ -80,13 +80,13 @@ function saysModel(part) {
 
 function Numbers({ version, answer, scale }) {
   return answer.dims.map(
-    (one, dim) => html`<section class="predicted" key=${dim} aria-label=${answer.dims.length > 1 ? `Number ${dim + 1}` : "The number"}>
+    (one, dim) => html`<div class="predicted" role="group" key=${dim} aria-label=${answer.dims.length > 1 ? `Number ${dim + 1}` : "The number"}>
       <p class="says-class"><strong class="winner">${short(one.mean)}</strong>
         <span>${answer.dims.length > 1 && `number ${dim + 1}, `}between <strong>${short(one.lower)}</strong> and <strong>${short(one.upper)}</strong><br />
         <span class="small">with probability 90 %; standard deviation ${short(one.std)}</span></span></p>
       <${Interval} one=${one} scale=${scale[dim]} />
       <${Variance} version=${version} one=${one} />
-    </section>`,
+    </div>`,
   );
 }
 
@@ -100,13 +100,13 @@ function Interval({ one, scale: [low, high] }) {
 
 function Variance({ version, one }) {
   const model = one.epistemic_std ** 2 / (one.std ** 2 || 1);
-  return html`<section class="doubt" aria-label="Uncertainty"><h4>Where the variance comes from</h4>
+  return html`<div class="doubt" role="group" aria-label="Uncertainty"><h4>Where the variance comes from</h4>
     <div class="stack" role="img" aria-label=${`${percent(1 - model)} from the data, ${percent(model)} from the model`}>
       <span class="of-data" style=${{ width: share(1 - model) }}></span><span class="of-model" style=${{ width: share(model) }}></span></div>
     <dl>
       <div><dt><span class="swatch of-data" aria-hidden="true"></span>Data ${percent(1 - model)}</dt><dd>Noise of the labels${version > 0 ? ", as this version sees it" : ""}, ±${short(one.noise_std)}.</dd></div>
       <div><dt><span class="swatch of-model" aria-hidden="true"></span>Model ${percent(model)}</dt><dd>Doubt about the weights, ±${short(one.epistemic_std)}${version > 0 ? ": rows like this would lessen it" : ""}.</dd></div>
-    </dl><${Nothing} version=${version} /></section>`;
+    </dl><${Nothing} version=${version} /></div>`;
 }
 
 /** Four figures that count. */

@@ -82,61 +82,6 @@ export function asCurl(method, parts, { query, body, headers = {} } = {}) {
   return lines.join(" \\\n  ");
 }
 
-/**
- * Calls `on` with each event of the model until the signal ends it; a broken stream goes on behind the last event.
- * `said` hears whether the stream is open (null: it was refused, for good), `seen` the number of the newest event, also of the one before the first.
- */
-export async function listen(model, on, { signal, after, said = () => {}, seen = () => {} }) {
-  let last = after;
-  let pause = 500;
-  while (!signal.aborted) {
-    try {
-      const headers = { Accept: "text/event-stream", ...(last === undefined ? {} : { "Last-Event-ID": String(last) }) };
-      const response = await call("GET", of(model, "events"), { headers, signal });
-      said(true);
-      pause = 500;
-      for await (const event of eventsIn(response)) {
-        if (event.id !== undefined) {
-          last = event.id;
-          seen(Number(last));
-        }
-        if (event.data) on({ ...JSON.parse(event.data), kind: event.kind });
-      }
-    } catch (error) {
-      if (signal.aborted) return;
-      if (error.status >= 400 && error.status < 500 && error.status !== 429) return said(null);
-    }
-    said(false);
-    await new Promise((resolve) => setTimeout(resolve, pause));
-    pause = Math.min(2 * pause, 10_000);
-  }
-}
-
-async function* eventsIn(response) {
-  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
-  let text = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    text += value.replaceAll("\r\n", "\n");
-    const blocks = text.split("\n\n");
-    text = blocks.pop();
-    for (const block of blocks) yield fieldsOf(block);
-  }
-}
-
-function fieldsOf(block) {
-  const event = { kind: "message", data: "" };
-  for (const line of block.split("\n")) {
-    const at = line.indexOf(":");
-    const value = line.slice(at + 1).replace(/^ /, "");
-    if (line.startsWith("id:")) event.id = value;
-    if (line.startsWith("event:")) event.kind = value;
-    if (line.startsWith("data:")) event.data += value;
-  }
-  return event;
-}
-
 async function problemOf(response) {
   try {
     const said = await response.json();

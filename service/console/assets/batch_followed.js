@@ -1,17 +1,20 @@
 // A batch as it is followed, from when it was accepted until a version has learned from it.
 
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 import { get, of } from "./api.js";
 import { CloseNowButton } from "./changes.js";
 import { many } from "./changing.js";
-import { html, number, to, useEvents, useLoaded } from "./ui.js";
+import { Told, html, number, to, useEvents, useLoaded } from "./ui.js";
 
 const POLL_MS = 2000;
 
-export function Following({ model: name, batch, rows, isReplay }) {
+/** `time` is when the batch was accepted: then its heading takes the focus. */
+export function Following({ model: name, batch, rows, isReplay, time }) {
+  const heading = useRef(null);
+  useEffect(() => heading.current.focus(), [time]);
   const [running, setRunning] = useState(null);
   const { value, again } = useLoaded((signal) => aboutBatch(name, batch, signal), [name, batch]);
-  const isOpen = useEvents(name, (event) => {
+  const { isOpen, problem } = useEvents(name, (event) => {
     if (event.kind === "progress") setRunning((before) => ({ ...before, ...event }));
     else {
       if (event.kind === "started") setRunning({ update: event.update, chunk: event.chunk });
@@ -19,12 +22,14 @@ export function Following({ model: name, batch, rows, isReplay }) {
     }
   });
   useEffect(() => {
-    if (isOpen) return undefined;
+    if (isOpen) again();
+    if (isOpen || problem) return undefined;
     const polling = setInterval(again, POLL_MS);
     return () => clearInterval(polling);
-  }, [isOpen]);
+  }, [isOpen, problem]);
   return html`<section class="card following" aria-label=${`Batch ${batch}`}>
-    <h2>Batch ${batch} <span class="small">${many(rows, "row")}${isReplay ? ", posted before: counted once" : ""}</span></h2>
+    <h2 ref=${heading} tabindex="-1">Batch ${batch} <span class="small">${many(rows, "row")}${isReplay ? ", posted before: counted once" : ""}</span></h2>
+    <${Told} problem=${problem} />
     ${value && html`<ol class="steps">${stepsOf(name, value, running, again)}</ol>`}
   </section>`;
 }

@@ -40,7 +40,7 @@ export function Comparison({ model, version, parent, head }) {
 
 function Compared({ model, version, other, batch }) {
   const parts = of(model, "versions", String(version), "compare", other);
-  const loaded = useLoaded((signal) => get(parts, { batch, most: 1 }, signal), [model, version, other, batch]);
+  const loaded = useLoaded((signal) => get(parts, batch === "" ? {} : { batch, most: 1 }, signal), [model, version, other, batch]);
   return html`<div aria-live="polite"><${Part} title=${`With version ${other}`} loaded=${loaded} className="inner">${(value) => html`<${Result} model=${model} value=${value} />`}<//></div>`;
 }
 

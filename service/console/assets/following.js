@@ -32,17 +32,18 @@ export function useDue({ isLoading, again }) {
   }, []);
 }
 
-/** Calls `catchUp` whenever the stream was opened: what happened before that was told to nobody here. */
-export function useCaughtUp(isConnected, catchUp) {
+/** Calls `catchUp` whenever events begin to arrive: what happened before that was told to nobody here. */
+export function useCaughtUp({ isOpen }, catchUp) {
   useEffect(() => {
-    if (isConnected) catchUp();
-  }, [isConnected]);
+    if (isOpen) catchUp();
+  }, [isOpen]);
 }
 
-/** Whether the page hears what happens; null: it was refused, and is not tried again. */
-export function Connection({ isConnected }) {
-  const words = isConnected ? "Connected: this page follows what happens" : isConnected === null ? "Not connected: what you see was read when the page was opened" : "Not connected: trying again";
-  return html`<p class=${`connection ${isConnected ? "on" : "off"}`} role="status"><span class="dot" aria-hidden="true"></span>${words}</p>`;
+/** Whether the page hears what happens; where that was refused and is not tried again, why, and what can be done. */
+export function Connection({ isOpen, problem }) {
+  const words = isOpen ? "Connected: this page follows what happens" : problem ? "Not connected any more: this page shows what was so before" : "Not connected: trying again";
+  return html`<p class=${`connection ${isOpen ? "on" : "off"}`} role="status"><span class="dot" aria-hidden="true"></span>${words}</p>
+    <${Told} problem=${problem} />`;
 }
 
 /** A part of a page that loads by itself. `children` is called with the value; what may not be seen is said calmly. */
@@ -52,13 +53,17 @@ export function Part({ title, loaded, aside, children, className = "" }) {
   const isShown = value !== undefined && problem?.status !== 403;
   return html`<section class=${`card part ${className}`} aria-labelledby=${id} aria-busy=${isLoading}>
     <div class="title"><h2 id=${id}>${title}</h2>${isShown && aside}</div>
-    <${Refusal} problem=${problem} />
+    <${Refusal} ...${loaded} />
     ${isShown ? children(value) : !problem && html`<p class="small" role="status">Loading …</p>`}
   </section>`;
 }
 
-/** Told as a problem, unless it is only that the key in use does not allow to see this. */
-export function Refusal({ problem }) {
+/**
+ * Told as a problem, unless it is only that the key in use does not allow to see this. Where there is a value, the key
+ * was good when it was read: that it is not any more is told once, where the page says whether it is connected.
+ */
+export function Refusal({ problem, value }) {
+  if (problem?.status === 401 && value !== undefined) return null;
   if (problem?.code !== "key-not-allowed") return html`<${Told} problem=${problem} />`;
   return html`<p class="locked"><strong>Not with this key.</strong> ${problem.detail}</p>`;
 }

@@ -45,7 +45,7 @@ export function Now({ model, resource, updates, heard, onDone }) {
       ? html`<${Running} model=${model} update=${running} name=${number_} said=${heard[number_] ?? running?.progress} />`
       : html`<p class="quiet-state">${idleIn(resource)}${resource.batches === 0 && html` <a href=${to(model, "post")}>Post rows</a> and a version is learned from them.`}</p>`}
     ${count === 0 && html`<${Last} model=${model} updates=${updates.value} />`}
-    <${Refusal} problem=${updates.problem} />
+    <${Refusal} ...${updates} />
     <${Queue} model=${model} queued=${open.filter(({ state }) => state === "queued")} count=${queued} onDone=${onDone} />
   </section>`;
 }

@@ -3,7 +3,8 @@
 import { h, Component } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import htm from "htm";
-import { key, listen } from "./api.js";
+import { key } from "./api.js";
+import { listen } from "./stream.js";
 
 export const html = htm.bind(h);
 
@@ -153,7 +154,7 @@ export function SameByHand({ command }) {
 
 /**
  * What `load(signal)` gives: {value, problem, isLoading, again}. A value stays while it is loaded again, so that
- * nothing on the page jumps.
+ * nothing on the page jumps. Where the key was revoked meanwhile, an earlier problem stays too.
  */
 export function useLoaded(load, reasons) {
   const [state, setState] = useState({ value: undefined, problem: null, isLoading: true });
@@ -163,7 +164,7 @@ export function useLoaded(load, reasons) {
     setState((before) => ({ ...before, isLoading: true }));
     load(stop.signal).then(
       (value) => !stop.signal.aborted && setState({ value, problem: null, isLoading: false }),
-      (problem) => !stop.signal.aborted && setState((before) => ({ ...before, problem, isLoading: false })),
+      (problem) => !stop.signal.aborted && setState((before) => ({ ...before, problem: problem.status === 401 ? (before.problem ?? problem) : problem, isLoading: false })),
     );
     return () => stop.abort();
   }, [...reasons, round]);
@@ -171,17 +172,21 @@ export function useLoaded(load, reasons) {
   return { ...state, again };
 }
 
-/** Calls `on` for each event of the model while the page is open, `seen` with the newest number; true while the stream is. */
+/**
+ * Calls `on` for each event of the model while the page is open, `seen` with the newest number. {isOpen, problem}:
+ * whether events arrive, and why they will not arrive again.
+ */
 export function useEvents(model, on, seen) {
-  const [isOpen, setOpen] = useState(false);
+  const [connection, setConnection] = useState({ isOpen: false, problem: null });
   const latest = useRef(on);
   latest.current = on;
   useEffect(() => {
     const stop = new AbortController();
-    listen(model, (event) => latest.current(event), { signal: stop.signal, said: setOpen, seen });
+    const said = (isOpen, problem = null) => setConnection((before) => (before.isOpen === isOpen && before.problem === problem ? before : { isOpen, problem }));
+    listen(model, (event) => latest.current(event), { signal: stop.signal, said, seen });
     return () => stop.abort();
   }, [model]);
-  return isOpen;
+  return connection;
 }
 
 /** A page that fails says so instead of staying blank. */

@@ -16,7 +16,7 @@ export default function Batches({ model }) {
   const loaded = useLoaded(loadModel(model), [model]);
   return html`<${Frame} title="Batches" model=${model} tab="batches" aside=${html`<a class="button" href=${to(model, "post")}>Post rows</a>`}>
     <${Crumbs} model=${model} here="Batches" />
-    ${isHidden(loaded) ? html`<${Refusal} problem=${loaded.problem} />` : loaded.value === undefined ? html`<p class="small" role="status">Loading …</p>` : html`<${Shown} model=${model} loaded=${loaded} />`}
+    ${isHidden(loaded) ? html`<${Refusal} ...${loaded} />` : loaded.value === undefined ? html`<p class="small" role="status">Loading …</p>` : html`<${Shown} model=${model} loaded=${loaded} />`}
   <//>`;
 }
 
@@ -29,11 +29,11 @@ function Shown({ model, loaded }) {
   const forgets = useLoaded((signal) => loadForgets(model, signal), [model]);
   const due = [useDue(loaded), useDue(listed), useDue(parked), useDue(forgets)];
   const changed = () => due.forEach((again) => again());
-  const isConnected = useEvents(model, ({ kind }) => kind !== "progress" && changed());
-  useCaughtUp(isConnected, changed);
+  const connection = useEvents(model, ({ kind }) => kind !== "progress" && changed());
+  useCaughtUp(connection, changed);
   const isRefused = listed.problem?.status === 403;
-  return html`<${Connection} isConnected=${isConnected} />
-    <${Refusal} problem=${loaded.problem} />
+  return html`<${Connection} ...${connection} />
+    <${Refusal} ...${loaded} />
     ${!isRefused && html`<${Parked} model=${model} loaded=${parked} onDone=${changed} />`}
     <${Forgets} model=${model} loaded=${forgets} onDone=${changed} />
     <${Part} title="All batches" loaded=${listed} aside=${html`<${Pending} model=${model} resource=${resource} onDone=${changed} />`}>

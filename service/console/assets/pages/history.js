@@ -14,7 +14,7 @@ export default function History({ model }) {
   const loaded = useLoaded(loadModel(model), [model]);
   return html`<${Frame} title="History" model=${model} tab="history">
     <${Crumbs} model=${model} here="History" />
-    ${isHidden(loaded) ? html`<${Refusal} problem=${loaded.problem} />` : loaded.value === undefined ? html`<p class="small" role="status">Loading …</p>` : html`<${Shown} model=${model} loaded=${loaded} />`}
+    ${isHidden(loaded) ? html`<${Refusal} ...${loaded} />` : loaded.value === undefined ? html`<p class="small" role="status">Loading …</p>` : html`<${Shown} model=${model} loaded=${loaded} />`}
   <//>`;
 }
 
@@ -26,13 +26,13 @@ function Shown({ model, loaded }) {
   const moves = useLoaded((signal) => loadMoves(model, alias, alias in aliases, until, signal), [model, alias, until]);
   const due = { loaded: useDue(loaded), moves: useDue(moves) };
   const changed = () => Object.values(due).forEach((again) => again());
-  const isConnected = useEvents(model, ({ kind }) => kind === "moved" && changed(), setNewest);
-  useCaughtUp(isConnected, changed);
+  const connection = useEvents(model, ({ kind }) => kind === "moved" && changed(), setNewest);
+  useCaughtUp(connection, changed);
   const choose = (name) => {
     setUntil(null);
     setAlias(name);
   };
-  return html`<${Connection} isConnected=${isConnected} />
+  return html`<${Connection} ...${connection} />
     <${LiveAt} model=${model} aliases=${aliases} />
     <${Part} title=${html`Moves of <code>${alias}</code>`} loaded=${moves} aside=${html`<div class="actions tight">
         <${RollbackButton} model=${model} head=${head} onDone=${changed} /><${AliasButton} model=${model} aliases=${aliases} onDone=${changed} /></div>`}>

@@ -19,7 +19,7 @@ const MOVES_SHOWN = 100;
 export default function Model({ model }) {
   const loaded = useLoaded(loadModel(model), [model]);
   return html`<${Frame} title=${model} model=${model} tab="">
-    ${isHidden(loaded) ? html`<${Refusal} problem=${loaded.problem} />` : loaded.value === undefined ? html`<p class="small" role="status">Loading …</p>` : html`<${Overview} model=${model} loaded=${loaded} />`}
+    ${isHidden(loaded) ? html`<${Refusal} ...${loaded} />` : loaded.value === undefined ? html`<p class="small" role="status">Loading …</p>` : html`<${Overview} model=${model} loaded=${loaded} />`}
   <//>`;
 }
 
@@ -35,7 +35,7 @@ function Overview({ model, loaded }) {
   const moves = useLoaded((signal) => loadMoves(model, signal), [model, learned]);
   const parked = useLoaded((signal) => get(of(model, "parked"), { limit: 100 }, signal), [model]);
   const due = { parked: useDue(parked), resource: useDue(loaded), updates: useDue(updates), lines: useDue(lines) };
-  const isConnected = useEvents(model, (event) => {
+  const connection = useEvents(model, (event) => {
     if (event.kind === "progress") return hear(event);
     // What else is shown is loaded again where the model's own counters and aliases have changed.
     due.resource();
@@ -43,10 +43,10 @@ function Overview({ model, loaded }) {
     if (OF_PARKING.has(event.kind)) due.parked();
   });
   const changed = () => Object.values(due).forEach((again) => again());
-  useCaughtUp(isConnected, changed);
+  useCaughtUp(connection, changed);
   return html`
-    <${Connection} isConnected=${isConnected} />
-    <${Refusal} problem=${loaded.problem} />
+    <${Connection} ...${connection} />
+    <${Refusal} ...${loaded} />
     <${Undecided} model=${model} resource=${resource} onDone=${changed} />
     <${Parked} model=${model} parked=${parked.value?.parked ?? []} />
     <div class="grid">

@@ -34,6 +34,7 @@ function Posting({ model }) {
   const [batches, setBatches] = useState([]);
   const input = { ...declared, ...range };
   const prepared = useCallback(setReady, []);
+  const accepted = (one) => setBatches((before) => [{ ...one, time: Date.now() }, ...before.filter(({ batch }) => batch !== one.batch)]);
   const Rows = way === "pictures" ? ImageRows : CsvRows;
   return html`<section class="card" aria-label="Rows">
       <p>Each row is ${number(declared.size)} ${declared.size === 1 ? "number" : "numbers"}${declared.isFlat ? "" : ` (${sizeSaid(declared.shape)})`} and its label, ${saysLabel(model.output)}. What is posted is counted once, however often it is sent.</p>
@@ -42,8 +43,9 @@ function Posting({ model }) {
       )}</div>`}
       <${Rows} key=${way} ...${{ model, input }} onReady=${prepared} />
       ${way === "pictures" && html`<${Range} ...${{ input, range, setRange }} />`}
-      ${ready && html`<${Sending} key=${way} ...${{ model, input, ready, way }} onPosted=${(one) => setBatches((before) => [one, ...before.filter(({ batch }) => batch !== one.batch)])} />`}
+      ${ready && html`<${Sending} key=${way} ...${{ model, input, ready, way }} onPosted=${accepted} />`}
     </section>
+    <p class="unseen" role="status">${batches[0] && `Batch ${batches[0].batch} is accepted: ${many(batches[0].rows, "row")}.`}</p>
     ${batches.map((one) => html`<${Following} key=${one.batch} model=${model.name} ...${one} />`)}`;
 }
 
@@ -59,6 +61,7 @@ function Sending({ model, input, ready, way, onPosted }) {
   const { rows, faults } = ready;
   const isOfFile = way === "csv" && ready.isAsClients;
   const send = async ({ isOwnKey = false, parts = 1 } = {}) => {
+    if (progress !== null) return;
     setProblem(null);
     try {
       for (let part = 0; part < parts; part += 1) {
@@ -75,7 +78,7 @@ function Sending({ model, input, ready, way, onPosted }) {
   };
   if (faults.length) return html`<${Faults} faults=${faults} />`;
   if (!rows.length) return html`<p>There are no rows in it.</p>`;
-  return html`<div class="actions"><button type="button" disabled=${progress !== null} onClick=${() => send()}>Post ${many(rows.length, "row")}</button></div>
+  return html`<div class="actions"><button type="button" aria-disabled=${progress !== null} onClick=${() => send()}>Post ${many(rows.length, "row")}</button></div>
     ${progress && html`<${Progress} ...${progress} />`}
     ${problem && html`<${Refusal} ...${{ problem, send, rows }} />`}
     <${SameByHand} command=${commandOf(model, way, isOfFile)} />`;

@@ -9,7 +9,7 @@ import { DrawPad, Small } from "../draw.js";
 import { SAMPLES, infer, questionOf } from "../infer.js";
 import { inputOf } from "../inputs.js";
 import { CsvPad, NumbersPad, PicturePad, Range } from "../pads.js";
-import { Crumbs } from "../following.js";
+import { Crumbs, useCaughtUp } from "../following.js";
 import { Frame, SameByHand, Told, html, to, useEvents, useLoaded } from "../ui.js";
 
 const PAUSE_MS = 90;
@@ -19,12 +19,13 @@ const MOVES = new Set(["moved", "published", "held", "forgotten"]);
 
 export default function Predict({ model: name }) {
   const { value: model, problem, again } = useLoaded((signal) => aboutModel(name, signal), [name]);
-  const isOpen = useEvents(name, (event) => MOVES.has(event.kind) && again());
+  const connection = useEvents(name, (event) => MOVES.has(event.kind) && again());
+  useCaughtUp(connection, again);
   return html`<${Frame} title="Predict" model=${name} tab="predict">
     <${Crumbs} model=${name} here="Predict" />
-    <${Told} problem=${problem} />
+    <${Told} problem=${problem ?? connection.problem} />
     ${!model && !problem && html`<p class="small" role="status">Loading …</p>`}
-    ${model && html`<${Asking} key=${name} ...${{ model, isOpen }} />`}
+    ${model && html`<${Asking} key=${name} ...${{ model, isOpen: connection.isOpen }} />`}
   <//>`;
 }
 
@@ -73,7 +74,7 @@ function Sides({ model, input, rows, at, setAt, isOpen }) {
   const scale = scaleOf(answers);
   const side = (choice, choose, label, found, answer) =>
     html`<${Side} ...${{ model, choice, choose, label, found, answer, scale, isEmpty: !rows.length }} />`;
-  return html`<section class="sides" aria-label="Answers">
+  return html`<section class="sides" aria-label="Answers"><h2 class="unseen">Answers</h2>
     ${rows.length > 1 && html`<${RowsTable} ...${{ model, input, rows, at, setAt, version: versionOf(model, right), answer: after.rows === shown ? after.answer : null }} />`}
     <div class="two">${side(left, setLeft, "First version", before, answers[0])}${side(right, setRight, "Second version", after, answers[1])}</div>
     ${answers[0] && answers[1] && html`<${Difference} ...${{ model, before: { version: before.answer.version, answer: answers[0] }, after: { version: after.answer.version, answer: answers[1] } }} />`}
@@ -126,6 +127,7 @@ function useAnswers(model, input, version, rows) {
 function Side({ model, choice, choose, label, found, answer, scale, isEmpty }) {
   const version = versionOf(model, choice);
   return html`<section class="card side" aria-label=${label} aria-busy=${!answer && !isEmpty}>
+    <h3 class="unseen">${label}${version === null ? "" : `: version ${version}`}</h3>
     <${Chooser} ...${{ model, choice, choose, label, version }} />
     <${Told} problem=${found.problem} />
     <div aria-live="polite">${answer

@@ -14,14 +14,14 @@ export default function Version({ model, version }) {
   const resource = useLoaded(loadModel(model), [model]);
   const due = { loaded: useDue(loaded), resource: useDue(resource) };
   const changed = () => Object.values(due).forEach((again) => again());
-  const isConnected = useEvents(model, ({ kind }) => (kind === "moved" || kind === "published") && changed());
-  useCaughtUp(isConnected, changed);
+  const connection = useEvents(model, ({ kind }) => (kind === "moved" || kind === "published") && changed());
+  useCaughtUp(connection, changed);
   const { value, problem } = loaded;
   return html`<${Frame} title=${`Version ${version}`} model=${model} tab="versions"
       aside=${value && html`<${Actions} model=${model} value=${value} resource=${resource.value} onDone=${changed} />`}>
     <${Crumbs} model=${model} here=${`Version ${version}`} />
-    <${Connection} isConnected=${isConnected} />
-    <${Refusal} problem=${problem} />
+    ${value !== undefined && html`<${Connection} ...${connection} />`}
+    <${Refusal} ...${loaded} />
     ${value === undefined ? !problem && html`<p class="small" role="status">Loading …</p>` : html`<${Shown} model=${model} value=${value} resource=${resource.value} />`}
   <//>`;
 }
