@@ -252,9 +252,9 @@ def test_numbers_are_answered_with_their_interval_and_where_the_variance_comes_f
         page.get_by_role("textbox", name="Number 2").fill("4.5")
 
         output = predicted(live, model, 1, [[3, 4.5]])
-        parts = second(page).locator(".predicted").all()
-        assert len(parts) == 2
-        for dim, part in enumerate(parts):
+        parts = second(page).locator(".predicted")
+        expect(parts).to_have_count(2)
+        for dim, part in enumerate(parts.all()):
             expect(part.locator(".winner")).to_have_text(short(output["mean"][dim]))
             expect(part).to_contain_text(f"between {short(output['lower'][dim])} and {short(output['upper'][dim])}")
             model_part = output["epistemic_std"][dim] ** 2 / output["std"][dim] ** 2
