@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from client.errors import UnusableArray
 
-LABEL_NAMES = ("y", "labels", "label")
+LABEL_NAMES = ("label", "labels", "y", "class", "target")
 WEIGHT_NAMES = ("weights", "weight")
 COLUMN_NAMES = (*LABEL_NAMES, *WEIGHT_NAMES)
 FILE_NAMES = ("file", "path", "image", "filename")
@@ -113,7 +113,7 @@ def columns_of(table: Table, chosen: Chosen, *, is_labeled: bool) -> Columns:
     places = range(len(table.rows[0]))
     label = None if chosen.label is None else _place(table, chosen.label)
     if label is None:
-        label = next((place for place in places if table.names and lowered[place] in LABEL_NAMES), None)
+        label = _called_label(lowered, places)
     weight = next((place for place in places if table.names and lowered[place] in WEIGHT_NAMES), None)
     aside = {_place(table, name) for name in chosen.drop} | {label, weight}
     if table.names and not table.names[0] and all(table.names[1:]):
@@ -142,7 +142,7 @@ def _known_columns(table: Table, chosen: Chosen, *, is_labeled: bool) -> Columns
     left = [place for place in left if place != weight and place not in dropped]
     label = None if chosen.label is None else _place(table, chosen.label)
     if label is None:
-        label = next((place for place in left if lowered[place] in LABEL_NAMES), None)
+        label = _called_label(lowered, left)
     if label is None and is_labeled and left:
         if len(left) > 1:
             others = ", ".join(table.names[place] for place in left[:8])
@@ -152,6 +152,12 @@ def _known_columns(table: Table, chosen: Chosen, *, is_labeled: bool) -> Columns
             )
         label = left[0]
     return Columns(inputs, label, weight)
+
+
+def _called_label(lowered: Sequence[str], places: Sequence[int]) -> int | None:
+    """The column that is called as labels are, the name that says it best first."""
+    named = {lowered[place]: place for place in reversed(places) if place < len(lowered)}
+    return next((named[name] for name in LABEL_NAMES if name in named), None)
 
 
 def numbers_of(table: Table, place: int) -> NDArray[np.float64]:

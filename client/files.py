@@ -72,7 +72,7 @@ def labels_of(rows: Rows) -> NDArray[Any]:
     """
     if rows.y is None:
         raise UnusableArray(
-            "The file has no labels: it needs an array or a column called y, label or labels",
+            "The file has no labels: it needs an array or a column called label, labels, y, class or target",
             "name the column that is the label (--label)",
         )
     return rows.y

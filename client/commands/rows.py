@@ -75,9 +75,10 @@ def ingest(  # noqa: PLR0913 - each is an option of the command.
     npz, safetensors and JSON hold arrays called x (or inputs), y (or labels) and, if you like, weights.
 
     CSV holds one row per line: the features of the input, in its order, and a label, a class number or name. The label
-    is the column called label (or labels, y), or the last one if none is. A column called weight (or weights) says how
-    much each row counts. A header may be left out; a first line 0,1,2,… is one, as pandas writes it. Commas, semicolons
-    and tabs are told apart. With a header, --label, --columns and --drop choose columns by their names.
+    is the column called label (or labels, y, class, target), or the last one if none is. A column called weight (or
+    weights) says how much each row counts. A header may be left out; a first line 0,1,2,… is one, as pandas writes it.
+    Commas, semicolons and tabs are told apart. Where the model has names for its inputs they are found by these; else
+    --label, --columns and --drop choose columns by the names of the header.
 
     A folder holds one folder of images for each class, called after it; a CSV with the columns file and label names
     images beside it.
@@ -142,9 +143,9 @@ def predict(  # noqa: PLR0913 - each is an option of the command.
 
     npz, safetensors and JSON hold an array called x (or inputs); npy, or a JSON list, is that array itself.
 
-    CSV holds one row per line: the features of the input, in its order, and no label. Columns called label (labels, y)
-    or weight (weights) are left aside, and so is --label. A header may be left out; a first line 0,1,2,… is one, as
-    pandas writes it. With a header, --columns and --drop choose columns by their names.
+    CSV holds one row per line: the features of the input, in its order, or under the names that the model has for them.
+    A column called label (labels, y, class, target) or weight (weights) is left aside, and so is --label. A header may
+    be left out; a first line 0,1,2,… is one, as pandas writes it. --columns and --drop choose columns by their names.
 
     Images may be named one by one, or as folders that hold them.
     """

@@ -366,7 +366,7 @@ def test_columns_are_found_by_the_names_that_the_model_keeps(browser: Browser, l
         choose(page, "kind,right,day,left\n0,2,7,1\n2,4.5,8,3\n")
         page.get_by_label("Label column").select_option("kind")
         page.get_by_role("button", name="Post 2 rows").click()
-        expect(page.get_by_text("Batch 1")).to_be_visible()
+        expect(page.get_by_role("heading", name="Batch 1")).to_be_visible()
 
         assert batches(live, model)[0]["digest"] == digest_of(
             live, described, {"inputs": [[1, 2], [3, 4.5]], "labels": [0, 2]}
@@ -384,3 +384,29 @@ def test_a_csv_without_a_column_of_the_model_is_not_sent(browser: Browser, live:
         expect(page.get_by_text("has no column “right”")).to_be_visible()
         assert batches(live, model) == []
         visit.check()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "1,2,0\n3,4.5,2\n",
+        "left;right;label\n1;2;0\n3;4.5;2\n",
+        "target\tleft\tright\n0\t1\t2\n2\t3\t4.5\n",
+        "class,left,y\n1,2,0\n3,4.5,2\n",
+    ],
+    ids=["plain", "semicolons", "the label first", "two that could be labels"],
+)
+def test_a_file_has_the_key_that_the_command_line_gives_it(browser: Browser, live: Live, content: str) -> None:
+    model = live.create(NUMBERS)
+    read = read_rows(content.encode(), is_labeled=True)
+    assert read.y is not None
+    with visiting(browser, url_of(live)) as visit:
+        page = visit.go(console(model, "post"))
+
+        choose(page, content)
+        page.get_by_role("button", name="Post 2 rows").click()
+        expect(page.get_by_role("heading", name="Batch 1")).to_be_visible()
+
+        [batch] = batches(live, model)
+        rows = {"inputs": read.x.tolist(), "labels": [int(one) for one in read.y.tolist()]}
+        assert (batch["key"], batch["digest"]) == (key_of(content.encode()), digest_of(live, NUMBERS, rows))

@@ -3,6 +3,10 @@
 /** What a column of labels is called. */
 export const LABEL_COLUMNS = ["label", "labels", "y", "class", "target"];
 
+/** Which of these columns of a header is called as labels are, the name that says it best first; undefined: none. */
+export const calledLabel = (header, places) =>
+  LABEL_COLUMNS.map((name) => places.find((place) => header[place].trim().toLowerCase() === name)).find((place) => place !== undefined);
+
 /** {label} of what is written, or {fault}. */
 export function labelOf(model, text) {
   const said = text.trim();

@@ -5,11 +5,10 @@ import { many, listed } from "./changing.js";
 import { placesOf, saidOnce, tableOf } from "./csv.js";
 import { NOTHING, chosen, pasted } from "./csv_file.js";
 import { faultOf } from "./inputs.js";
-import { LABEL_COLUMNS, classesOf, labelOf } from "./labels.js";
+import { calledLabel, classesOf, labelOf } from "./labels.js";
 import { FileDrop } from "./pads.js";
 import { Told, html, number } from "./ui.js";
 
-const LABELS = ["label", "labels", "y"];
 const WEIGHTS = ["weight", "weights"];
 const SHOWN_ROWS = 8;
 const SHOWN_COLUMNS = 40;
@@ -51,11 +50,10 @@ function rolesOf({ header, rows }, model) {
 
 function rolesByNames(header, inputs, model) {
   const roles = header.map((name, place) => (inputs.includes(place) ? "input" : WEIGHTS.includes(name.toLowerCase()) ? "weight" : "out"));
-  const left = header.flatMap((name, place) => (roles[place] === "out" ? [{ name: name.toLowerCase(), place }] : []));
+  const left = placesAs("out", roles);
   const dims = model.output.dims ?? 1;
-  const label = left.find(({ name }) => LABEL_COLUMNS.includes(name)) ?? (left.length === 1 ? left[0] : null);
-  const labels = dims > 1 ? left.slice(-dims) : label ? [label] : [];
-  for (const { place } of labels) roles[place] = "label";
+  const one = calledLabel(header, left) ?? (left.length === 1 ? left[0] : undefined);
+  for (const place of dims > 1 ? left.slice(-dims) : one === undefined ? [] : [one]) roles[place] = "label";
   return roles;
 }
 
@@ -64,25 +62,16 @@ function rolesByPlace({ header, rows }, model) {
   const names = Array.from({ length: width }, (_, place) => (header?.[place] ?? "").toLowerCase());
   const roles = names.map((name) => (WEIGHTS.includes(name) ? "weight" : "input"));
   const dims = model.output.dims ?? 1;
-  const named = names.flatMap((name, place) => (LABEL_COLUMNS.includes(name) ? [place] : []));
-  const labels = dims === 1 && named.length ? named.slice(0, 1) : roles.flatMap((role, place) => (role === "input" ? [place] : [])).slice(-dims);
-  for (const place of labels) roles[place] = "label";
+  const one = dims === 1 ? calledLabel(names, placesAs("input", roles)) : undefined;
+  for (const place of one === undefined ? placesAs("input", roles).slice(-dims) : [one]) roles[place] = "label";
   return roles;
 }
 
-/** Whether the file's rows are those that `posterity ingest` reads of it. */
-function clientsRead({ delimiter, header }, roles, model) {
-  const labels = roles.flatMap((role, place) => (role === "label" ? [place] : []));
-  const { places } = placesOf(header, model.input.names);
-  if (places.length) {
-    const left = header.flatMap((name, place) => (places.includes(place) || roles[place] === "weight" ? [] : [place]));
-    const named = left.filter((place) => LABELS.includes(header[place].toLowerCase()));
-    const isSame = labels.length === 1 && labels[0] === (named.length ? named[0] : left.length === 1 ? left[0] : -1);
-    return delimiter === "," && isSame && places.every((place) => roles[place] === "input");
-  }
-  const named = (header ?? []).some((name) => LABELS.includes(name.toLowerCase()));
-  const isSame = labels.length === 1 && (named ? LABELS.includes(header[labels[0]].toLowerCase()) : labels[0] === roles.length - 1);
-  return delimiter === "," && isSame && !roles.includes("out");
+const placesAs = (role, roles) => roles.flatMap((one, place) => (one === role ? [place] : []));
+
+/** Whether the file's rows are those that `posterity ingest` reads of it, which tells columns apart by the same rules. */
+function clientsRead(table, roles, model) {
+  return placesAs("label", roles).length === 1 && rolesOf(table, model).join() === roles.join();
 }
 
 function rowsOf(model, input, table, roles, words) {

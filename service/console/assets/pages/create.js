@@ -6,7 +6,7 @@ import { tableOf } from "../csv.js";
 import { chosen } from "../csv_file.js";
 import { FAMILIES, FIRST, NETS, PUBLISH, descriptionOf, faultsOf, hiddenOf, idsIn, inputsOf, saysClasses } from "../describing.js";
 import { listed, many } from "../changing.js";
-import { LABEL_COLUMNS } from "../labels.js";
+import { calledLabel } from "../labels.js";
 import { FileDrop } from "../pads.js";
 import { Frame, SameByHand, Told, html, to } from "../ui.js";
 
@@ -168,8 +168,8 @@ function LeftOut({ form: { table, labelAt, out } }) {
 const namesOf = (table) => table.rows[0].cells.map((_, place) => table.header?.[place] ?? `Column ${place + 1}`);
 
 function labelIn(table) {
-  const named = (table.header ?? []).findIndex((name) => LABEL_COLUMNS.includes(name.toLowerCase()));
-  return named >= 0 ? named : table.rows[0].cells.length - 1;
+  const header = table.header ?? [];
+  return calledLabel(header, [...header.keys()]) ?? table.rows[0].cells.length - 1;
 }
 
 function Pictures({ form, set, wrong }) {
