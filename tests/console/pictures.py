@@ -70,7 +70,7 @@ def pages(dataset: Dataset) -> dict[str, tuple[str, Callable[[Page], None]]]:
     return {
         "models": ("/console", shows(MODEL)),
         "model": (model, shows("version 10")),
-        "version": (f"{model}/versions/10", shows("KL")),
+        "version": (f"{model}/versions/{ROLLED_BACK_TO}", shows("Wilson")),
         "predict": (f"{model}/predict", _draw),
         "post": (f"{model}/post", lambda page: _drop(page, dataset.held_out)),
         "batches": (f"{model}/batches", shows("parked")),
