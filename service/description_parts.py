@@ -90,6 +90,7 @@ class Input(Part):
     std: float | Numbers | None = Field(None, description="As `mean`. Absent: 255 for uint8, 1 for float32.")
     names: Annotated[list[str], FIRST_FAULT] | None = Field(
         None,
+        exclude_if=lambda names: names is None,
         description="What the numbers of a flat row are called, each of at most 200 characters; the columns of tables "
         "are matched by them.",
     )
