@@ -223,7 +223,7 @@ def test_a_wrong_command_line_is_exit_code_2(arguments: tuple[str, ...]) -> None
     ("command", "said"),
     [
         ("ingest", "the last one"),
-        ("predict", "no label"),
+        ("predict", "is left aside"),
         ("migrate", "POSTERITY_DATABASE_URL"),
         ("worker", "until it is stopped"),
     ],
