@@ -8,9 +8,9 @@ from client.arrays import Given
 from client.calls import Call, ask
 from client.calls import model as read_model
 from client.fitting import inputs_for, labels_for
-from client.tensors import safetensors_body
+from client.tensors import rows_request
 from client.values import Resource
-from client.wire import SAFETENSORS, Request, stated, url_path
+from client.wire import Request, stated, url_path
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,4 @@ def calibration(
         return (yield from ask(Request("GET", path, query=query, is_repeatable=True), Calibration))
     inputs = None if x is None else (yield from inputs_for(model, x))
     labels = None if y is None else (yield from labels_for(model, y))
-    request = Request(
-        "POST",
-        path,
-        query=query,
-        headers={"Content-Type": SAFETENSORS},
-        body=safetensors_body({"x": inputs, "y": labels}),
-        is_repeatable=True,
-    )
-    return (yield from ask(request, Calibration))
+    return (yield from ask(rows_request(path, query, inputs, labels), Calibration))

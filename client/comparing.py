@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from client.arrays import Given
 from client.calls import Call, ask, every
 from client.fitting import inputs_for, labels_for
-from client.tensors import safetensors_body
+from client.tensors import rows_request
 from client.values import Resource
-from client.wire import SAFETENSORS, Request, stated, url_path
+from client.wire import Request, stated, url_path
 
 
 @dataclass(frozen=True)
@@ -114,15 +114,7 @@ def compare(  # noqa: PLR0913 - each is a parameter of the call.
         return (yield from ask(Request("GET", path, query=query, is_repeatable=True), Comparison))
     inputs = yield from inputs_for(model, x)
     labels = None if y is None else (yield from labels_for(model, y))
-    request = Request(
-        "POST",
-        path,
-        query=query,
-        headers={"Content-Type": SAFETENSORS},
-        body=safetensors_body({"x": inputs, "y": labels}),
-        is_repeatable=True,
-    )
-    return (yield from ask(request, Comparison))
+    return (yield from ask(rows_request(path, query, inputs, labels), Comparison))
 
 
 def branches(model: str) -> Call[tuple[Branch, ...]]:

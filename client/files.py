@@ -95,6 +95,15 @@ def fitted(rows: Rows, model: Model) -> Rows:
     return dataclasses.replace(rows, x=x, y=None if rows.y is None else _labels(rows.y, model.output))
 
 
+def rows_for(model: Model, content: bytes, *, is_labeled: bool) -> Rows:
+    """The rows in the content as the model wants them, found by its names where both have names.
+
+    Raises:
+        UnusableArray: as from `read_rows` and `fitted`.
+    """
+    return fitted(read_rows(content, is_labeled=is_labeled, chosen=Chosen(known=model.input_names)), model)
+
+
 def _arrays(content: bytes, chosen: Chosen, *, is_labeled: bool) -> tuple[Mapping[str, Any], Table | None]:
     """What the content holds, by name, and its cells where it is a table."""
     if content[:2] == b"PK":

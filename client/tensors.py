@@ -9,6 +9,7 @@ from safetensors.numpy import save
 
 from client.arrays import NUMBERS, Given, plain
 from client.errors import UnusableArray
+from client.wire import SAFETENSORS, Request
 
 
 def safetensors_body(arrays: Mapping[str, NDArray[Any] | None]) -> bytes:
@@ -62,3 +63,11 @@ def _narrowed(array: NDArray[Any]) -> NDArray[np.float32]:
     """As float32; what is too large for it becomes infinite, which the service refuses by row."""
     with np.errstate(over="ignore"):
         return array.astype(np.float32)
+
+
+def rows_request(
+    path: str, query: Mapping[str, str], inputs: NDArray[Any] | None, labels: NDArray[Any] | None
+) -> Request:
+    """Asks about these rows, of which nothing is kept, so it may be sent again."""
+    body = safetensors_body({"x": inputs, "y": labels})
+    return Request("POST", path, query=query, headers={"Content-Type": SAFETENSORS}, body=body, is_repeatable=True)

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from client.commands.options import LOCAL, AsJson, ModelName, Url, contents, service_at
-from client.csv_tables import Chosen
-from client.files import fitted, labels_of, read_rows
+from client.files import labels_of, rows_for
 from client.tables import print_json, show
 from client.tables_of_calibration import calibration_of
 
@@ -38,9 +37,7 @@ def calibration(
     with service_at(url) as client:
         rows = None
         if file is not None:
-            described = client.model(model)
-            named = Chosen(known=described.input_names)
-            rows = fitted(read_rows(contents(file), is_labeled=True, chosen=named), described)
+            rows = rows_for(client.model(model), contents(file), is_labeled=True)
         found = client.calibration(
             model,
             None if rows is None else rows.x,

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from client.commands.options import LOCAL, AliasName, AsJson, ModelName, Reason, Url, contents, service_at
-from client.csv_tables import Chosen
-from client.files import fitted, labels_of, read_rows
+from client.files import labels_of, rows_for
 from client.tables import (
     aliases_table,
     batches_table,
@@ -193,9 +192,7 @@ def compare(  # noqa: PLR0913 - each is an option of the command.
     with service_at(url) as client:
         rows = None
         if file is not None:
-            described = client.model(model)
-            named = Chosen(known=described.input_names)
-            rows = fitted(read_rows(contents(file), is_labeled=labeled, chosen=named), described)
+            rows = rows_for(client.model(model), contents(file), is_labeled=labeled)
         found = client.compare(
             model,
             version,
